@@ -1,0 +1,30 @@
+import type { PgDatabase } from 'drizzle-orm/pg-core'
+import { drizzle, type PostgresJsQueryResultHKT } from 'drizzle-orm/postgres-js'
+import postgres from 'postgres'
+
+/** The pool or a transaction in it: every operation takes this first. */
+export type Database = PgDatabase<PostgresJsQueryResultHKT, Record<string, never>>
+
+export interface DatabaseConnection extends AsyncDisposable {
+  database: Database
+}
+
+/**
+ * Opens a pool on the metadata database. Nothing is dialled before the first query.
+ * Disposing of it waits at most 5 s for running queries.
+ */
+export function connectDatabase(
+  url: string,
+  { maxConnections = 10 }: { maxConnections?: number } = {},
+): DatabaseConnection {
+  const client = postgres(url, {
+    max: maxConnections,
+    connect_timeout: 10,
+    onnotice: () => {},
+    connection: { application_name: 'holdfast' },
+  })
+  return {
+    database: drizzle({ client, casing: 'snake_case' }),
+    [Symbol.asyncDispose]: () => client.end({ timeout: 5 }),
+  }
+}

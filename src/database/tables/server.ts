@@ -1,0 +1,22 @@
+import { integer, pgEnum, pgTable, text, timestamp, uuid } from 'drizzle-orm/pg-core'
+
+export const tlsMode = pgEnum('tls_mode', ['DISABLE', 'REQUIRE', 'VERIFY_CA', 'VERIFY_FULL'])
+
+export const postgresServers = pgTable('postgres_servers', {
+  id: uuid().primaryKey(),
+  name: text().notNull().unique(),
+  host: text().notNull(),
+  port: integer().notNull(),
+  username: text().notNull(),
+  /** The password, sealed by the key file; written, never read back by the API. */
+  sealedPassword: text().notNull(),
+  passwordSetAt: timestamp({ precision: 3, withTimezone: true }).notNull(),
+  maintenanceDatabase: text().notNull(),
+  tlsMode: tlsMode().notNull(),
+  /** PEM certificates that VERIFY_CA and VERIFY_FULL trust. */
+  caCertificate: text(),
+  /** What the last successful inspection saw; null before the first. */
+  versionNumber: integer(),
+  inspectedAt: timestamp({ precision: 3, withTimezone: true }),
+  createdAt: timestamp({ precision: 3, withTimezone: true }).notNull(),
+})

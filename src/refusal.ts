@@ -1,0 +1,44 @@
+/**
+ * An answer the caller can act on: an expected "no" with what to do about it.
+ * Every subclass is a type of the public schema, named after the class; its own
+ * fields carry what a client needs to recover. The message holds no secret.
+ */
+export abstract class Refusal extends Error {
+  readonly recommendedActions: readonly string[]
+
+  constructor(message: string, recommendedActions: readonly string[]) {
+    super(message)
+    this.name = new.target.name
+    this.recommendedActions = recommendedActions
+  }
+}
+
+/** Nothing of that kind has the given id, or it is no longer there. */
+export class NotFound extends Refusal {
+  readonly kind: string
+
+  constructor(kind: string) {
+    super(`There is no ${kind} with that id.`, [`List what exists and use one of the ids shown there.`])
+    this.kind = kind
+  }
+}
+
+/** One field of the input cannot be used as it is; nothing was changed. */
+export class InvalidInput extends Refusal {
+  readonly field: string
+
+  constructor(field: string, message: string, recommendedActions: readonly string[] = []) {
+    super(message, recommendedActions)
+    this.field = field
+  }
+}
+
+/** The name is taken by another object of the same kind. */
+export class NameTaken extends Refusal {
+  readonly takenName: string
+
+  constructor(kind: string, takenName: string) {
+    super(`A ${kind} named "${takenName}" exists already.`, ['Choose another name.'])
+    this.takenName = takenName
+  }
+}

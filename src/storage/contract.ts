@@ -1,0 +1,35 @@
+import type { Readable, Writable } from 'node:stream'
+
+/** One stored object, as a listing sees it. */
+export interface StoredObject {
+  key: string
+  sizeBytes: number
+}
+
+/**
+ * A place that keeps bytes under keys. Keys are relative, made of ids and fixed names, parts joined by "/".
+ * Every method throws a StorageError; an error is never answered as "nothing there".
+ */
+export interface Storage {
+  /** Where it is, in words for an operator; holds no secret. */
+  readonly description: string
+  /**
+   * Stores what `fill` writes under a key that does not exist yet.
+   * The object is there, whole and durable, when this resolves; nothing is there when `fill` or the signal fails it.
+   */
+  write(key: string, fill: (sink: Writable) => Promise<void>, options?: { signal?: AbortSignal }): Promise<void>
+  /** Opens an object, or the part of it in [start, end). */
+  read(key: string, options?: { start?: number; end?: number; signal?: AbortSignal }): Promise<Readable>
+  /** The object's size in bytes; undefined only when it is certainly not there. */
+  size(key: string): Promise<number | undefined>
+  /** Every committed object whose key starts with the prefix (a folder, ending in "/", or ""), in key order. */
+  list(prefix: string): AsyncIterable<StoredObject>
+  /** Removes one object; resolves when it is gone, also when it was not there. */
+  remove(key: string): Promise<void>
+  /** Removes everything below a folder prefix, half-written leftovers too; resolves when all is gone. */
+  removeAll(prefix: string): Promise<void>
+  /** Writes, reads back and removes a small object: whether this place can be used at all right now. */
+  probe(): Promise<void>
+  /** Bytes that can still be written, where the place can tell. */
+  freeBytes(): Promise<number | undefined>
+}

@@ -1,0 +1,25 @@
+/** What went wrong with a storage, for the one table of failure codes. */
+export type StorageErrorCode =
+  | 'STORAGE_FULL'
+  | 'STORAGE_READ_ONLY'
+  | 'STORAGE_PERMISSION_DENIED'
+  | 'STORAGE_UNREACHABLE'
+  | 'STORAGE_OBJECT_EXISTS'
+  | 'STORAGE_OBJECT_MISSING'
+  | 'STORAGE_KEY_INVALID'
+  | 'STORAGE_FAILED'
+  | 'ARTIFACT_DAMAGED'
+  | 'WRONG_KEY'
+
+/** A storage could not do what was asked; `subject` names the object or place, `cause` holds the system's error. */
+export class StorageError extends Error {
+  readonly code: StorageErrorCode
+  readonly subject: string
+
+  constructor(code: StorageErrorCode, subject: string, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'StorageError'
+    this.code = code
+    this.subject = subject
+  }
+}
