@@ -42,3 +42,18 @@ export class NameTaken extends Refusal {
     this.takenName = takenName
   }
 }
+
+/**
+ * Refuses a name that is empty, over 200 characters, padded with spaces or holding control characters;
+ * `field` is the input field it came in.
+ */
+export function checkName(field: string, name: string): void {
+  if (name.length === 0 || name.length > 200) {
+    throw new InvalidInput(field, `A name has 1 to 200 characters; this one has ${name.length}.`, ['Choose another name.'])
+  }
+  if (name !== name.trim() || /\p{Cc}/u.test(name)) {
+    throw new InvalidInput(field, 'A name neither starts nor ends with a space and holds no control characters.', [
+      'Choose another name.',
+    ])
+  }
+}

@@ -1,0 +1,121 @@
+import { randomUUID } from 'node:crypto'
+import { and, eq } from 'drizzle-orm'
+import { recordAudit } from '../audit/record.ts'
+import type { Database } from '../database/connect.ts'
+import { backupInstances } from '../database/tables/backup-instance.ts'
+import { enqueueJob } from '../job/enqueue.ts'
+import type { Job } from '../job/find.ts'
+import { findBuiltInPolicy, findPolicies } from '../policy/find.ts'
+import type { BackupPolicy } from '../policy/policy.ts'
+import { checkName, NameTaken, NotFound, Refusal } from '../refusal.ts'
+import { findServers } from '../server/find.ts'
+import type { PostgresServer } from '../server/server.ts'
+import { findVaults } from '../vault/find.ts'
+import type { Vault } from '../vault/vault.ts'
+import type { BackupInstance } from './instance.ts'
+
+/** The server is protected in that vault already. */
+export class AlreadyProtected extends Refusal {
+  readonly instanceId: string
+
+  constructor(server: PostgresServer, vault: Vault, existing: BackupInstance) {
+    super(`Server "${server.name}" is protected in vault "${vault.name}" already, by "${existing.name}".`, [
+      'Use that backup instance, or protect the server in another vault.',
+    ])
+    this.instanceId = existing.id
+  }
+}
+
+export interface ConfigureProtection {
+  serverId: string
+  vaultId: string
+  /** Null: the built-in policy. */
+  policyId: string | null
+  /** Null: the server's name, followed by the vault's when that is taken. */
+  name: string | null
+  actor: string
+  now: Date
+}
+
+/**
+ * Begins to protect a server: the backup instance is there at once, in CONFIGURING_PROTECTION, and the job
+ * answered with it checks server and vault. One instance per server and vault.
+ */
+export async function configureProtection(
+  database: Database,
+  { serverId, vaultId, policyId, name, actor, now }: ConfigureProtection,
+): Promise<{ instance: BackupInstance; job: Job }> {
+  if (name !== null) checkName('name', name)
+  return database.transaction(async (tx) => {
+    const { server, vault, policy } = await findParts(tx, { serverId, vaultId, policyId })
+    const values = {
+      id: randomUUID(),
+      name: name ?? `${server.name} in ${vault.name}`,
+      serverId,
+      vaultId,
+      policyId: policy.id,
+      state: 'CONFIGURING_PROTECTION' as const,
+      stateSince: now,
+      createdAt: now,
+    }
+    const [instance] = await tx.insert(backupInstances).values(values).onConflictDoNothing().returning()
+    if (!instance) throw await whyTaken(tx, { server, vault, name: values.name })
+    const job = await enqueueConfiguration(tx, { instance, policyName: policy.name, actor, now })
+    await recordAudit(tx, {
+      actor,
+      action: 'configureProtection',
+      subject: { kind: 'BackupInstance', id: instance.id, name: instance.name },
+      detail: { server: server.name, vault: vault.name, policy: policy.name },
+      now,
+    })
+    return { instance, job }
+  })
+}
+
+/** Enqueues the job that checks an instance's server and vault; call it in the transaction that set the state. */
+export async function enqueueConfiguration(
+  tx: Database,
+  { instance, policyName, actor, now }: { instance: BackupInstance; policyName: string; actor: string; now: Date },
+): Promise<Job> {
+  return enqueueJob(tx, {
+    operation: 'CONFIGURE_PROTECTION',
+    trigger: 'USER',
+    input: {},
+    subject: {
+      instanceId: instance.id,
+      vaultId: instance.vaultId,
+      serverId: instance.serverId,
+      instanceName: instance.name,
+      policyName,
+    },
+    exclusiveKey: `configure:${instance.id}`,
+    lanes: [`server:${instance.serverId}`, `vault:${instance.vaultId}`],
+    maxAttempts: 1,
+    actor,
+    now,
+  })
+}
+
+async function findParts(
+  tx: Database,
+  { serverId, vaultId, policyId }: { serverId: string; vaultId: string; policyId: string | null },
+): Promise<{ server: PostgresServer; vault: Vault; policy: BackupPolicy }> {
+  const [server] = await findServers(tx, [serverId])
+  if (!server) throw new NotFound('server')
+  const [vault] = await findVaults(tx, [vaultId])
+  if (!vault) throw new NotFound('vault')
+  const policy = policyId === null ? await findBuiltInPolicy(tx) : (await findPolicies(tx, [policyId]))[0]
+  if (!policy) throw new NotFound('policy')
+  return { server, vault, policy }
+}
+
+async function whyTaken(
+  tx: Database,
+  { server, vault, name }: { server: PostgresServer; vault: Vault; name: string },
+): Promise<Refusal> {
+  const [existing] = await tx
+    .select()
+    .from(backupInstances)
+    .where(and(eq(backupInstances.serverId, server.id), eq(backupInstances.vaultId, vault.id)))
+  return existing ? new AlreadyProtected(server, vault, existing) : new NameTaken('backup instance', name)
+}

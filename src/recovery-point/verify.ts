@@ -1,0 +1,63 @@
+import { recordAudit } from '../audit/record.ts'
+import type { Database } from '../database/connect.ts'
+import { enqueueJob, PendingJobExists } from '../job/enqueue.ts'
+import type { Job } from '../job/find.ts'
+import { NotFound, Refusal } from '../refusal.ts'
+import { findRecoveryPointContexts } from './find.ts'
+
+/** A verification of the point is queued or running already. */
+export class VerificationAlreadyRunning extends Refusal {
+  readonly runningJobId: string
+
+  constructor(runningJobId: string) {
+    super('A verification of this recovery point is queued or running already.', ['Follow that job.'])
+    this.runningJobId = runningJobId
+  }
+}
+
+export interface VerifyRecoveryPoint {
+  recoveryPointId: string
+  actor: string
+  now: Date
+}
+
+/** Starts a job that re-reads, digests and decodes every artifact of a recovery point. */
+export async function verifyRecoveryPoint(
+  database: Database,
+  { recoveryPointId, actor, now }: VerifyRecoveryPoint,
+): Promise<Job> {
+  return database.transaction(async (tx) => {
+    const [found] = await findRecoveryPointContexts(tx, [recoveryPointId])
+    if (!found) throw new NotFound('recovery point')
+    const { point, instance } = found
+    try {
+      const job = await enqueueJob(tx, {
+        operation: 'VERIFY',
+        trigger: 'USER',
+        input: {},
+        subject: {
+          instanceId: instance.id,
+          vaultId: point.vaultId,
+          recoveryPointId,
+          instanceName: instance.name,
+        },
+        exclusiveKey: `verify:${recoveryPointId}`,
+        lanes: [`vault:${point.vaultId}`],
+        maxAttempts: 3,
+        actor,
+        now,
+      })
+      await recordAudit(tx, {
+        actor,
+        action: 'verifyRecoveryPoint',
+        subject: { kind: 'RecoveryPoint', id: point.id, name: point.pointInTime.toISOString() },
+        detail: { instance: instance.name, job: job.id },
+        now,
+      })
+      return job
+    } catch (cause) {
+      if (cause instanceof PendingJobExists) throw new VerificationAlreadyRunning(cause.jobId)
+      throw cause
+    }
+  })
+}

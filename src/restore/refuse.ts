@@ -1,0 +1,48 @@
+import type { Database } from '../database/connect.ts'
+import { InvalidInput, NotFound, Refusal } from '../refusal.ts'
+import { findRecoveryPointContexts, type RecoveryPointContext } from '../recovery-point/find.ts'
+import type { RecoveryPoint } from '../recovery-point/recovery-point.ts'
+
+/** Damage was found in the recovery point: nothing is restored from it. */
+export class RecoveryPointSuspect extends Refusal {
+  readonly damage: readonly string[]
+
+  constructor(point: RecoveryPoint) {
+    super(`Recovery point of ${point.pointInTime.toISOString()} is damaged: ${point.damage.join(' ')}`, [
+      'Restore from another recovery point.',
+      'When the cause is cured (a disk that came back, say), verify the point again.',
+    ])
+    this.damage = point.damage
+  }
+}
+
+/** A restore to the same destination is queued or running. */
+export class RestoreAlreadyRunning extends Refusal {
+  readonly runningJobId: string
+
+  constructor(runningJobId: string) {
+    super('A restore to that destination is queued or running already.', ['Follow that job, or cancel it first.'])
+    this.runningJobId = runningJobId
+  }
+}
+
+/** The point with its instance, when it can be restored from; refuses an unknown or suspect one. */
+export async function requireRestorable(tx: Database, recoveryPointId: string): Promise<RecoveryPointContext> {
+  const [found] = await findRecoveryPointContexts(tx, [recoveryPointId])
+  if (!found) throw new NotFound('recovery point')
+  if (found.point.state === 'SUSPECT') throw new RecoveryPointSuspect(found.point)
+  return found
+}
+
+/** Refuses database names that the point does not hold, or an empty choice. */
+export function checkDatabases(point: RecoveryPoint, names: readonly string[]): void {
+  if (names.length === 0) throw new InvalidInput('databases', 'No database was chosen.', ['Name one, or leave the field out for all.'])
+  const held = new Set(point.databases.map((database) => database.name))
+  const unknown = names.find((name) => !held.has(name))
+  if (unknown !== undefined) {
+    throw new InvalidInput('databases', `The recovery point holds no database ${JSON.stringify(unknown)}.`, [
+      `It holds ${[...held].map((name) => JSON.stringify(name)).join(', ')}.`,
+    ])
+  }
+  if (new Set(names).size < names.length) throw new InvalidInput('databases', 'A database was chosen twice.')
+}

@@ -1,0 +1,95 @@
+import { recordAudit } from '../audit/record.ts'
+import type { Database } from '../database/connect.ts'
+import { enqueueJob, PendingJobExists } from '../job/enqueue.ts'
+import type { Job } from '../job/find.ts'
+import type { RecoveryPoint } from '../recovery-point/recovery-point.ts'
+import { InvalidInput, NotFound } from '../refusal.ts'
+import { findServers } from '../server/find.ts'
+import { checkDatabases, RestoreAlreadyRunning, requireRestorable } from './refuse.ts'
+import type { DatabaseMapping, RestoreRequest } from './restore.ts'
+
+export interface RestoreToServer {
+  recoveryPointId: string
+  serverId: string
+  /** Null: every database of the point under its own name. */
+  databases: DatabaseMapping[] | null
+  /** KEEP creates missing roles and keeps owners and grants; NONE gives everything to the restoring role. */
+  ownership: 'KEEP' | 'NONE'
+  actor: string
+  now: Date
+}
+
+/**
+ * Starts a job that restores databases of a point into a server: only into databases that do not exist or are
+ * empty. They appear under their names when all of them are complete and their rows have been compared.
+ */
+export async function restoreToServer(database: Database, input: RestoreToServer): Promise<Job> {
+  const { recoveryPointId, serverId, ownership, actor, now } = input
+  return database.transaction(async (tx) => {
+    const { point, instance } = await requireRestorable(tx, recoveryPointId)
+    const [server] = await findServers(tx, [serverId])
+    if (!server) throw new NotFound('server')
+    const databases = input.databases ?? everyDatabase(point)
+    if (input.databases !== null) checkMappings(point, databases)
+    const request: RestoreRequest = { kind: 'SERVER', serverId, ownership, databases }
+    try {
+      const job = await enqueueJob(tx, {
+        operation: 'RESTORE',
+        trigger: 'USER',
+        input: request,
+        subject: {
+          instanceId: instance.id,
+          vaultId: point.vaultId,
+          serverId,
+          recoveryPointId,
+          instanceName: instance.name,
+        },
+        exclusiveKey: `restore:server:${serverId}`,
+        lanes: [`vault:${point.vaultId}`, `server:${serverId}`],
+        maxAttempts: 3,
+        actor,
+        now,
+      })
+      await recordAudit(tx, {
+        actor,
+        action: 'restoreToServer',
+        subject: { kind: 'RecoveryPoint', id: point.id, name: point.pointInTime.toISOString() },
+        detail: { instance: instance.name, server: server.name, job: job.id },
+        now,
+      })
+      return job
+    } catch (cause) {
+      if (cause instanceof PendingJobExists) throw new RestoreAlreadyRunning(cause.jobId)
+      throw cause
+    }
+  })
+}
+
+function checkMappings(point: RecoveryPoint, databases: readonly DatabaseMapping[]): void {
+  checkDatabases(
+    point,
+    databases.map((each) => each.name),
+  )
+  for (const { targetName } of databases) {
+    const bytes = Buffer.byteLength(targetName)
+    if (bytes < 1 || bytes > 63 || targetName.includes('\0')) {
+      throw new InvalidInput('databases', `A target database name has 1 to 63 bytes; one of these has ${bytes}.`)
+    }
+    if (['postgres', 'template0', 'template1'].includes(targetName) && !isOwnName(databases, targetName)) {
+      throw new InvalidInput('databases', `"${targetName}" belongs to the target server itself.`, ['Choose another name.'])
+    }
+  }
+  if (new Set(databases.map((each) => each.targetName)).size < databases.length) {
+    throw new InvalidInput('databases', 'Two databases would get the same name on the target.')
+  }
+}
+
+function isOwnName(databases: readonly DatabaseMapping[], targetName: string): boolean {
+  return databases.some((each) => each.name === targetName && each.targetName === targetName)
+}
+
+/** Every server has a database "postgres" of its own: one that holds no table is not worth replacing the target's. */
+function everyDatabase(point: RecoveryPoint): DatabaseMapping[] {
+  const worthwhile = point.databases.filter(({ name, tableCount }) => name !== 'postgres' || tableCount > 0)
+  return (worthwhile.length > 0 ? worthwhile : point.databases).map(({ name }) => ({ name, targetName: name }))
+}

@@ -1,0 +1,105 @@
+import { isAbsolute, resolve } from 'node:path'
+
+/** Which parts of the service this process runs. */
+export type Role = 'all' | 'api' | 'worker'
+
+export interface Settings {
+  dataDirectory: string
+  /** Null: Holdfast runs its own PostgreSQL under the data directory. */
+  databaseUrl: string | null
+  host: string
+  port: number
+  role: Role
+  /** Null: no token is asked for, and only loopback may be listened on. */
+  apiToken: string | null
+  keyFile: string
+  /** Jobs that one worker runs at once. */
+  concurrency: number
+  concurrencyPerServer: number
+  concurrencyPerVault: number
+  leaseMs: number
+  lockWaitMs: number
+  /** A backup, restore or verification that takes longer is stopped. */
+  jobCeilingMs: number
+  /** One that moves no byte and no row for so long is stopped. */
+  noProgressMs: number
+  /** Folders searched for PostgreSQL's programs before the usual ones. */
+  postgresDirectories: string[]
+  logLevel: LogLevel
+}
+
+const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const
+export type LogLevel = (typeof logLevels)[number]
+const roles = ['all', 'api', 'worker'] as const
+const loopbackHosts = new Set(['127.0.0.1', 'localhost', '::1'])
+
+/** A setting cannot be used; the message names it, its value and what is expected. */
+export class InvalidSetting extends Error {}
+
+/** Reads every setting from the environment; throws InvalidSetting for the first that cannot be used. */
+export function readSettings(environment: Record<string, string | undefined>): Settings {
+  const text = (name: string) => environment[name]?.trim() || null
+  const whole = (name: string, { fallback, min, max }: { fallback: number; min: number; max: number }) => {
+    const value = text(name)
+    if (value === null) return fallback
+    const parsed = /^\d{1,10}$/.test(value) ? Number(value) : Number.NaN
+    if (!(parsed >= min && parsed <= max)) {
+      throw new InvalidSetting(`${name} must be a whole number from ${min} to ${max}, not "${value}".`)
+    }
+    return parsed
+  }
+  const oneOf = <T extends string>(name: string, choices: readonly T[], fallback: T): T => {
+    const value = text(name)
+    if (value === null) return fallback
+    const choice = choices.find((each) => each === value)
+    if (!choice) throw new InvalidSetting(`${name} must be one of ${choices.join(', ')}, not "${value}".`)
+    return choice
+  }
+
+  const dataDirectory = resolve(text('HOLDFAST_DATA_DIR') ?? 'data')
+  const settings: Settings = {
+    dataDirectory,
+    databaseUrl: databaseUrl(text('DATABASE_URL')),
+    host: text('HOLDFAST_HOST') ?? '127.0.0.1',
+    port: whole('HOLDFAST_PORT', { fallback: 4000, min: 0, max: 65_535 }),
+    role: oneOf('HOLDFAST_ROLE', roles, 'all'),
+    apiToken: apiToken(text('HOLDFAST_API_TOKEN')),
+    keyFile: resolve(dataDirectory, text('HOLDFAST_KEY_FILE') ?? 'secret.key'),
+    concurrency: whole('HOLDFAST_CONCURRENCY', { fallback: 2, min: 1, max: 100 }),
+    concurrencyPerServer: whole('HOLDFAST_CONCURRENCY_PER_SERVER', { fallback: 2, min: 1, max: 100 }),
+    concurrencyPerVault: whole('HOLDFAST_CONCURRENCY_PER_VAULT', { fallback: 4, min: 1, max: 100 }),
+    leaseMs: whole('HOLDFAST_LEASE_SECONDS', { fallback: 15, min: 2, max: 3600 }) * 1000,
+    lockWaitMs: whole('HOLDFAST_LOCK_WAIT_SECONDS', { fallback: 60, min: 1, max: 86_400 }) * 1000,
+    jobCeilingMs: whole('HOLDFAST_JOB_CEILING_MINUTES', { fallback: 24 * 60, min: 1, max: 14 * 24 * 60 }) * 60_000,
+    noProgressMs: whole('HOLDFAST_NO_PROGRESS_SECONDS', { fallback: 900, min: 5, max: 86_400 }) * 1000,
+    postgresDirectories: directories(text('HOLDFAST_POSTGRES_DIRECTORIES')),
+    logLevel: oneOf('HOLDFAST_LOG_LEVEL', logLevels, 'info'),
+  }
+  if (!settings.apiToken && !loopbackHosts.has(settings.host)) {
+    throw new InvalidSetting(
+      `HOLDFAST_HOST is "${settings.host}", which others can reach: set HOLDFAST_API_TOKEN too, or listen on 127.0.0.1.`,
+    )
+  }
+  return settings
+}
+
+function databaseUrl(value: string | null): string | null {
+  if (value !== null && !/^postgres(ql)?:\/\//.test(value)) {
+    throw new InvalidSetting('DATABASE_URL must start with postgres:// or postgresql://; its value is not shown here.')
+  }
+  return value
+}
+
+function apiToken(value: string | null): string | null {
+  if (value !== null && value.length < 16) {
+    throw new InvalidSetting('HOLDFAST_API_TOKEN must have at least 16 characters; its value is not shown here.')
+  }
+  return value
+}
+
+function directories(value: string | null): string[] {
+  const found = value?.split(':').filter((each) => each !== '') ?? []
+  const relative = found.find((each) => !isAbsolute(each))
+  if (relative) throw new InvalidSetting(`HOLDFAST_POSTGRES_DIRECTORIES must name absolute folders, not "${relative}".`)
+  return found
+}
