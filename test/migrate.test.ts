@@ -1,0 +1,31 @@
+import { sql } from 'drizzle-orm'
+import { expect } from 'vitest'
+import { connectDatabase } from '../src/database/connect.ts'
+import { migrateDatabase } from '../src/database/migrate.ts'
+import { emptyDatabase } from './kit/fresh-database.ts'
+import { test } from './kit/test.ts'
+
+test('three processes that migrate one empty database at once all succeed', async () => {
+  await using empty = await emptyDatabase()
+  await Promise.all([1, 2, 3].map(() => migrateDatabase(empty.url)))
+  await using connection = connectDatabase(empty.url)
+  const [counted] = await connection.database.execute(
+    sql`select count(*)::int as applied, count(distinct hash)::int as different from drizzle.__drizzle_migrations`,
+  )
+  expect(counted?.applied).toBeGreaterThan(0)
+  expect(counted?.applied).toBe(counted?.different)
+})
+
+test('migrating a migrated database changes nothing', async ({ databaseUrl, database }) => {
+  const applied = () => database.execute(sql`select * from drizzle.__drizzle_migrations order by id`)
+  const before = await applied()
+  await migrateDatabase(databaseUrl)
+  expect(await applied()).toEqual(before)
+})
+
+test('a database that a newer version has migrated is refused', async ({ databaseUrl, database }) => {
+  await database.execute(
+    sql`insert into drizzle.__drizzle_migrations (hash, created_at) values ('later', ${Date.UTC(2300, 0)})`,
+  )
+  await expect(migrateDatabase(databaseUrl)).rejects.toThrow('newer version of Holdfast')
+})
