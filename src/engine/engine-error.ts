@@ -1,5 +1,6 @@
 /** What went wrong with PostgreSQL or its programs, for the one table of failure codes. */
 export type EngineErrorCode =
+  | 'ADDRESS_INVALID'
   | 'SERVER_UNREACHABLE'
   | 'HOST_UNKNOWN'
   | 'AUTHENTICATION_FAILED'
@@ -8,8 +9,10 @@ export type EngineErrorCode =
   | 'DATABASE_MISSING'
   | 'SERVER_NOT_ACCEPTING'
   | 'TOO_MANY_CONNECTIONS'
+  | 'SERVER_RESOURCES_EXHAUSTED'
   | 'CONNECTION_LOST'
   | 'SERVER_TOO_NEW'
+  | 'SERVER_TOO_OLD'
   | 'TOOLS_MISSING'
   | 'PERMISSION_DENIED'
   | 'ROW_LEVEL_SECURITY'
@@ -22,6 +25,7 @@ export type EngineErrorCode =
   | 'TARGET_IN_USE'
   | 'EXTENSION_MISSING'
   | 'ROLE_MISSING'
+  | 'LOCALE_MISSING'
   | 'TARGET_FULL'
   | 'RESTORE_FAILED'
 
