@@ -1,6 +1,7 @@
 import { sql } from 'drizzle-orm'
 import {
   bigint,
+  boolean,
   customType,
   index,
   integer,
@@ -99,8 +100,15 @@ export const jobs = pgTable(
     exclusiveKey: text(),
     /** Limits the job counts against, such as "server:<id>"; the part before the colon names the limit. */
     lanes: text().array().notNull().default(sql`'{}'`),
+    /** Counts every claim, so that (id, attempt, worker) never names two runs; artifacts are kept under it. */
     attempt: integer().notNull().default(0),
+    /** Claims that cost no attempt because a worker that was shutting down handed the job back. */
+    handBacks: integer().notNull().default(0),
+    /** Claims made only to clean up before the job ends. */
+    cleanUps: integer().notNull().default(0),
     maxAttempts: integer().notNull(),
+    /** An attempt ended without its worker: something of it may lie about until the job is performed again or cleaned up. */
+    mayHaveLeftovers: boolean().notNull().default(false),
     /** Not claimed before this moment. */
     runAt: moment().notNull(),
     workerId: text(),
@@ -108,7 +116,9 @@ export const jobs = pgTable(
     cancelRequestedAt: moment(),
     createdAt: moment().notNull(),
     createdBy: text().notNull(),
+    /** When the first attempt started. */
     startedAt: moment(),
+    attemptStartedAt: moment(),
     endedAt: moment(),
     bytesDone: byteCount().notNull().default(0),
     bytesTotal: byteCount(),
@@ -162,6 +172,8 @@ export interface JobEventData {
   rowsDone?: number
   rowsTotal?: number | null
   error?: JobError
+  /** When a job that tries again may start, ISO 8601. */
+  runAt?: string
 }
 
 export const jobEvents = pgTable(

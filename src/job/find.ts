@@ -1,0 +1,128 @@
+import { and, count, desc, eq, gte, inArray, lt, type SQL, sql } from 'drizzle-orm'
+import type { Database } from '../database/connect.ts'
+import { keyset, type Page, type PageOrder, type PageRequest, pageOf } from '../database/page.ts'
+import { jobSubTasks, jobs } from '../database/tables/job.ts'
+import type { JobOperation, JobRow, JobStatus, JobTrigger, SubTaskRow } from './states.ts'
+
+/** Which jobs; what is left out does not matter, an empty list matches none. */
+export interface JobFilter {
+  ids?: readonly string[]
+  operations?: readonly JobOperation[]
+  statuses?: readonly JobStatus[]
+  instanceId?: string
+  vaultId?: string
+  trigger?: JobTrigger
+  /** From this moment on. */
+  createdAfter?: Date
+  /** Before this moment, without it. */
+  createdBefore?: Date
+}
+
+/** The jobs with these ids, by id; ids of none are left out. */
+export async function findJobs(database: Database, ids: readonly string[]): Promise<Map<string, JobRow>> {
+  if (ids.length === 0) return new Map()
+  const rows = await database
+    .select()
+    .from(jobs)
+    .where(inArray(jobs.id, [...ids]))
+  return new Map(rows.map((job) => [job.id, job]))
+}
+
+/** One page of jobs in the order of their creation, newest first unless said otherwise. */
+export async function pageJobs(
+  database: Database,
+  { filter = {}, page, order }: { filter?: JobFilter; page: PageRequest; order?: PageOrder },
+): Promise<Page<JobRow>> {
+  const { where, orderBy, limit } = keyset({ at: jobs.createdAt, id: jobs.id }, page, order)
+  const rows = await database
+    .select()
+    .from(jobs)
+    .where(and(jobsMatching(filter), where))
+    .orderBy(...orderBy)
+    .limit(limit)
+  return pageOf(rows, page)
+}
+
+/** How many jobs match. */
+export async function countJobs(database: Database, filter: JobFilter = {}): Promise<number> {
+  return database.$count(jobs, jobsMatching(filter))
+}
+
+export interface JobCount {
+  operation: JobOperation
+  status: JobStatus
+  count: number
+}
+
+/** How many of the matching jobs there are of each operation and status. */
+export async function summariseJobs(database: Database, filter: JobFilter = {}): Promise<JobCount[]> {
+  return database
+    .select({ operation: jobs.operation, status: jobs.status, count: count() })
+    .from(jobs)
+    .where(jobsMatching(filter))
+    .groupBy(jobs.operation, jobs.status)
+    .orderBy(jobs.operation, jobs.status)
+}
+
+/** The newest matching jobs of each of many instances, newest first, by instance id. */
+export async function findJobsOfInstances(
+  database: Database,
+  instanceIds: readonly string[],
+  { limit, filter = {} }: { limit: number; filter?: JobFilter },
+): Promise<Map<string, JobRow[]>> {
+  if (instanceIds.length === 0) return new Map()
+  const instances = sql`(values ${sql.join(
+    [...new Set(instanceIds)].map((id) => sql`(${id}::uuid)`),
+    sql`, `,
+  )}) as wanted (instance_id)`
+  const newest = database
+    .select()
+    .from(jobs)
+    .where(and(sql`${jobs.instanceId} = wanted.instance_id`, jobsMatching(filter)))
+    .orderBy(desc(jobs.createdAt), desc(jobs.id))
+    .limit(limit)
+    .as('newest')
+  const rows = await database.select().from(instances).innerJoinLateral(newest, sql`true`)
+  return Map.groupBy(
+    rows.map((row) => row.newest),
+    (job) => job.instanceId ?? '',
+  )
+}
+
+/** The newest matching job of each of many instances, by instance id. */
+export async function findLastJobs(
+  database: Database,
+  instanceIds: readonly string[],
+  filter: JobFilter = {},
+): Promise<Map<string, JobRow>> {
+  const found = await findJobsOfInstances(database, instanceIds, { limit: 1, filter })
+  return new Map([...found].flatMap(([id, [job]]) => (job ? [[id, job]] : [])))
+}
+
+/** The sub tasks of the latest attempt that had any, in order, for each of many jobs, by job id. */
+export async function findSubTasks(database: Database, jobIds: readonly string[]): Promise<Map<string, SubTaskRow[]>> {
+  if (jobIds.length === 0) return new Map()
+  const later = database
+    .select({ attempt: sql`max(later.attempt)` })
+    .from(sql`${jobSubTasks} as later`)
+    .where(sql`later.job_id = ${jobSubTasks.jobId}`)
+  const rows = await database
+    .select()
+    .from(jobSubTasks)
+    .where(and(inArray(jobSubTasks.jobId, [...jobIds]), eq(jobSubTasks.attempt, later)))
+    .orderBy(jobSubTasks.jobId, jobSubTasks.position)
+  return Map.groupBy(rows, (task) => task.jobId)
+}
+
+function jobsMatching(filter: JobFilter): SQL | undefined {
+  return and(
+    filter.ids && inArray(jobs.id, [...filter.ids]),
+    filter.operations && inArray(jobs.operation, [...filter.operations]),
+    filter.statuses && inArray(jobs.status, [...filter.statuses]),
+    filter.instanceId !== undefined ? eq(jobs.instanceId, filter.instanceId) : undefined,
+    filter.vaultId !== undefined ? eq(jobs.vaultId, filter.vaultId) : undefined,
+    filter.trigger !== undefined ? eq(jobs.trigger, filter.trigger) : undefined,
+    filter.createdAfter && gte(jobs.createdAt, filter.createdAfter),
+    filter.createdBefore && lt(jobs.createdAt, filter.createdBefore),
+  )
+}
