@@ -1,0 +1,33 @@
+import type { Database } from '../database/connect.ts'
+
+/** Who is asking. */
+export interface Principal {
+  /** `local` where no token is asked for, `api-token` where the caller showed it. */
+  name: string
+}
+
+/** Hints that something may have changed; the reader then asks the database. */
+export interface Listener {
+  subscribe(channel: string, onHint: (payload: string | undefined) => void): () => void
+}
+
+/** Seals what is to be kept secret, and opens it again. */
+export interface Secrets {
+  seal(plain: string): string
+  open(sealed: string): string
+}
+
+/** What the API's resolvers work with, the same for every request. */
+export interface Services {
+  database: Database
+  listener: Listener
+  secrets: Secrets
+  now: () => Date
+}
+
+/** What one operation (or one event of a subscription) is executed with; loaders live as long as it does. */
+export interface GraphqlContext extends Services {
+  principal: Principal
+  /** In every masked error and in the log beside its cause. */
+  requestId: string
+}

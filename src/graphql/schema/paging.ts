@@ -1,0 +1,64 @@
+import type { PageCursor, PageRequest } from '../../database/page.ts'
+import { badUserInput } from './bad-user-input.ts'
+import type { Types } from './builder.ts'
+
+const defaultPageSize = 50
+const maxPageSize = 100
+
+/** What the arguments of `pageArgs` hold. */
+export interface PageArgs {
+  first?: number | null | undefined
+  after?: string | null | undefined
+  last?: number | null | undefined
+  before?: string | null | undefined
+}
+
+/** The arguments of every connection: spread them into the field's `args`. */
+export function pageArgs(t: { arg: PothosSchemaTypes.InputFieldBuilder<Types, 'Arg'>['field'] }) {
+  return {
+    first: t.arg({
+      type: 'Int',
+      description: `How many rows to answer from the start or after a cursor, 1 to ${maxPageSize}; ${defaultPageSize} when left out.`,
+    }),
+    after: t.arg({ type: 'Cursor', description: 'Only rows after this cursor.' }),
+    last: t.arg({
+      type: 'Int',
+      description: `How many rows to answer from the end or before a cursor, 1 to ${maxPageSize}; not together with \`first\`.`,
+    }),
+    before: t.arg({ type: 'Cursor', description: 'Only rows before this cursor.' }),
+  }
+}
+
+/** The page that the arguments ask for; refuses sizes out of range, `first` with `last`, and cursors that are not ours. */
+export function pageRequest({ first, after, last, before }: PageArgs): PageRequest {
+  if (first != null && last != null) throw badUserInput('Ask for `first` or for `last`, not for both.')
+  const size = last != null ? { last: pageSize('last', last) } : { first: pageSize('first', first ?? defaultPageSize) }
+  return {
+    ...size,
+    ...(after != null && { after: decodePageCursor(after) }),
+    ...(before != null && { before: decodePageCursor(before) }),
+  }
+}
+
+function pageSize(name: string, size: number): number {
+  if (size < 1 || size > maxPageSize) throw badUserInput(`\`${name}\` is 1 to ${maxPageSize}; ${size} was given.`)
+  return size
+}
+
+const cursorShape = /^(-?\d{1,16}):([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/
+const lastMoment = 8.64e15
+
+/** The opaque text of a place in a list: base64url of the time in milliseconds and the id. */
+export function encodePageCursor({ at, id }: PageCursor): string {
+  return Buffer.from(`${at.getTime()}:${id}`).toString('base64url')
+}
+
+/** Reads a place back. Only the exact text that encodePageCursor wrote is taken; anything else is the caller's mistake. */
+export function decodePageCursor(text: string): PageCursor {
+  const [, time, id] = cursorShape.exec(Buffer.from(text, 'base64url').toString('latin1')) ?? []
+  const at = new Date(Number(time))
+  if (id === undefined || Math.abs(Number(time)) > lastMoment || encodePageCursor({ at, id }) !== text) {
+    throw badUserInput('This cursor is not one of this list: copy it from an answer of this API.')
+  }
+  return { at, id }
+}

@@ -1,0 +1,66 @@
+import { badUserInput } from './bad-user-input.ts'
+import { builder } from './builder.ts'
+
+const dateTime = /^\d{4}-(\d{2})-(\d{2})T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}:\d{2})$/i
+const duration =
+  /^P(?=.)(\d{1,6}Y)?(\d{1,6}M)?(\d{1,6}W)?(\d{1,6}D)?(T(?=.)(\d{1,6}H)?(\d{1,6}M)?(\d{1,6}(\.\d{1,9})?S)?)?$/
+const cursor = /^[A-Za-z0-9_-]{1,512}$/
+
+builder.scalarType('DateTime', {
+  description:
+    'A moment, as RFC 3339 writes it; answers are in UTC with milliseconds, such as "2026-03-01T02:30:00.000Z", and any offset is understood.',
+  specifiedByURL: 'https://www.rfc-editor.org/rfc/rfc3339',
+  serialize: (value) => value.toISOString(),
+  parseValue: (value) => {
+    const parts = typeof value === 'string' ? dateTime.exec(value) : null
+    if (typeof value !== 'string' || !parts) throw badUserInput('A DateTime is written like "2026-03-01T02:30:00Z".')
+    const moment = new Date(value)
+    if (Number.isNaN(moment.getTime()) || !isDayOfMonth(value))
+      throw badUserInput(`There is no such moment as ${value}.`)
+    return moment
+  },
+})
+
+builder.scalarType('Duration', {
+  description: 'A length of time, as ISO 8601 writes it, such as "P30D", "P1Y6M" or "PT2.5S".',
+  specifiedByURL: 'https://www.iso.org/iso-8601-date-and-time-format.html',
+  serialize: (value) => value,
+  parseValue: (value) => {
+    if (typeof value !== 'string' || !duration.test(value)) {
+      throw badUserInput('A Duration is written like "P30D" (30 days), "P1Y6M" or "PT12H".')
+    }
+    return value
+  },
+})
+
+builder.scalarType('ByteCount', {
+  description: 'A number of bytes: a whole JSON number that may be far beyond 2 GiB (up to 2^53 - 1).',
+  serialize: (value) => {
+    if (!isByteCount(value)) throw new Error('A number of bytes is negative, fractional or too great.')
+    return value
+  },
+  parseValue: (value) => {
+    if (!isByteCount(value)) throw badUserInput('A ByteCount is a whole number of bytes, 0 or more.')
+    return value
+  },
+})
+
+builder.scalarType('Cursor', {
+  description: 'A place in a list or a stream of events; opaque: copy it from an answer of this API.',
+  serialize: (value) => value,
+  parseValue: (value) => {
+    if (typeof value !== 'string' || !cursor.test(value)) throw badUserInput('This cursor is not one of ours.')
+    return value
+  },
+})
+
+/** Whether the day exists in its month: the language itself takes "02-30" for the second of March. */
+function isDayOfMonth(text: string): boolean {
+  const [year, month, day] = text.slice(0, 10).split('-').map(Number)
+  const date = new Date(`${text.slice(0, 10)}T00:00:00Z`)
+  return date.getUTCFullYear() === year && date.getUTCMonth() + 1 === month && date.getUTCDate() === day
+}
+
+function isByteCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
+}
