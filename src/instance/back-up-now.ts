@@ -3,7 +3,7 @@ import { recordAudit } from '../audit/record.ts'
 import type { Database } from '../database/connect.ts'
 import { backupInstances } from '../database/tables/backup-instance.ts'
 import { enqueueJob, PendingJobExists } from '../job/enqueue.ts'
-import type { Job } from '../job/find.ts'
+import type { JobRow } from '../job/states.ts'
 import { findPolicies } from '../policy/find.ts'
 import { Refusal } from '../refusal.ts'
 import { whyNotAllowed } from './refuse.ts'
@@ -28,7 +28,7 @@ export interface BackUpNow {
 }
 
 /** Starts a backup on demand: answers the job that makes one recovery point, or refuses while another backup is pending. */
-export async function backUpNow(database: Database, { instanceId, actor, now }: BackUpNow): Promise<Job> {
+export async function backUpNow(database: Database, { instanceId, actor, now }: BackUpNow): Promise<JobRow> {
   return database.transaction(async (tx) => {
     // Locks the row without changing it, so that no other operation moves the state before the job is there.
     const [instance] = await tx
@@ -48,7 +48,7 @@ export async function backUpNow(database: Database, { instanceId, actor, now }: 
           vaultId: instance.vaultId,
           serverId: instance.serverId,
           instanceName: instance.name,
-          policyName: policy?.name ?? null,
+          ...(policy && { policyName: policy.name }),
         },
         exclusiveKey: `backup:${instanceId}`,
         lanes: [`server:${instance.serverId}`, `vault:${instance.vaultId}`],

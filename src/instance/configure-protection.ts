@@ -4,7 +4,7 @@ import { recordAudit } from '../audit/record.ts'
 import type { Database } from '../database/connect.ts'
 import { backupInstances } from '../database/tables/backup-instance.ts'
 import { enqueueJob } from '../job/enqueue.ts'
-import type { Job } from '../job/find.ts'
+import type { JobRow } from '../job/states.ts'
 import { findBuiltInPolicy, findPolicies } from '../policy/find.ts'
 import type { BackupPolicy } from '../policy/policy.ts'
 import { checkName, NameTaken, NotFound, Refusal } from '../refusal.ts'
@@ -44,7 +44,7 @@ export interface ConfigureProtection {
 export async function configureProtection(
   database: Database,
   { serverId, vaultId, policyId, name, actor, now }: ConfigureProtection,
-): Promise<{ instance: BackupInstance; job: Job }> {
+): Promise<{ instance: BackupInstance; job: JobRow }> {
   if (name !== null) checkName('name', name)
   return database.transaction(async (tx) => {
     const { server, vault, policy } = await findParts(tx, { serverId, vaultId, policyId })
@@ -76,7 +76,7 @@ export async function configureProtection(
 export async function enqueueConfiguration(
   tx: Database,
   { instance, policyName, actor, now }: { instance: BackupInstance; policyName: string; actor: string; now: Date },
-): Promise<Job> {
+): Promise<JobRow> {
   return enqueueJob(tx, {
     operation: 'CONFIGURE_PROTECTION',
     trigger: 'USER',

@@ -2,7 +2,7 @@ import { and, eq, inArray } from 'drizzle-orm'
 import { recordAudit } from '../audit/record.ts'
 import type { Database } from '../database/connect.ts'
 import { backupInstances } from '../database/tables/backup-instance.ts'
-import type { Job } from '../job/find.ts'
+import type { JobRow } from '../job/states.ts'
 import { findPolicies } from '../policy/find.ts'
 import { enqueueConfiguration } from './configure-protection.ts'
 import type { BackupInstance } from './instance.ts'
@@ -19,7 +19,7 @@ export interface RetryConfigureProtection {
 export async function retryConfigureProtection(
   database: Database,
   { instanceId, actor, now }: RetryConfigureProtection,
-): Promise<{ instance: BackupInstance; job: Job }> {
+): Promise<{ instance: BackupInstance; job: JobRow }> {
   return database.transaction(async (tx) => {
     const [instance] = await tx
       .update(backupInstances)

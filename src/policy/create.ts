@@ -51,9 +51,11 @@ function checkRetention(text: string, now: Date): void {
   const shortest = addDuration(now, { ...none, days: 7 })
   const longest = addDuration(now, { ...none, years: 10 })
   if (end < shortest || end > longest) {
-    throw new InvalidInput('defaultRetention', `${text} is out of range: recovery points are kept 7 days to 10 years.`, [
-      'Choose a duration from P7D to P10Y.',
-    ])
+    throw new InvalidInput(
+      'defaultRetention',
+      `${text} is out of range: recovery points are kept 7 days to 10 years.`,
+      ['Choose a duration from P7D to P10Y.'],
+    )
   }
 }
 

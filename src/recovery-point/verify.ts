@@ -1,7 +1,7 @@
 import { recordAudit } from '../audit/record.ts'
 import type { Database } from '../database/connect.ts'
 import { enqueueJob, PendingJobExists } from '../job/enqueue.ts'
-import type { Job } from '../job/find.ts'
+import type { JobRow } from '../job/states.ts'
 import { NotFound, Refusal } from '../refusal.ts'
 import { findRecoveryPointContexts } from './find.ts'
 
@@ -25,7 +25,7 @@ export interface VerifyRecoveryPoint {
 export async function verifyRecoveryPoint(
   database: Database,
   { recoveryPointId, actor, now }: VerifyRecoveryPoint,
-): Promise<Job> {
+): Promise<JobRow> {
   return database.transaction(async (tx) => {
     const [found] = await findRecoveryPointContexts(tx, [recoveryPointId])
     if (!found) throw new NotFound('recovery point')

@@ -1,7 +1,7 @@
 import { recordAudit } from '../audit/record.ts'
 import type { Database } from '../database/connect.ts'
 import { enqueueJob, PendingJobExists } from '../job/enqueue.ts'
-import type { Job } from '../job/find.ts'
+import type { JobRow } from '../job/states.ts'
 import { checkDirectory } from '../vault/vault.ts'
 import { checkDatabases, RestoreAlreadyRunning, requireRestorable } from './refuse.ts'
 import type { RestoreRequest } from './restore.ts'
@@ -20,7 +20,7 @@ export interface RestoreAsFiles {
  * Starts a job that writes a point's databases as archives that pg_restore reads, with roles, manifest and
  * instructions, into a directory. The directory gets all of it or nothing.
  */
-export async function restoreAsFiles(database: Database, input: RestoreAsFiles): Promise<Job> {
+export async function restoreAsFiles(database: Database, input: RestoreAsFiles): Promise<JobRow> {
   const { recoveryPointId, actor, now } = input
   const directory = checkDirectory('directory', input.directory)
   return database.transaction(async (tx) => {

@@ -1,7 +1,7 @@
 import type { Database } from '../database/connect.ts'
-import { InvalidInput, NotFound, Refusal } from '../refusal.ts'
 import { findRecoveryPointContexts, type RecoveryPointContext } from '../recovery-point/find.ts'
 import type { RecoveryPoint } from '../recovery-point/recovery-point.ts'
+import { InvalidInput, NotFound, Refusal } from '../refusal.ts'
 
 /** Damage was found in the recovery point: nothing is restored from it. */
 export class RecoveryPointSuspect extends Refusal {
@@ -36,7 +36,8 @@ export async function requireRestorable(tx: Database, recoveryPointId: string): 
 
 /** Refuses database names that the point does not hold, or an empty choice. */
 export function checkDatabases(point: RecoveryPoint, names: readonly string[]): void {
-  if (names.length === 0) throw new InvalidInput('databases', 'No database was chosen.', ['Name one, or leave the field out for all.'])
+  if (names.length === 0)
+    throw new InvalidInput('databases', 'No database was chosen.', ['Name one, or leave the field out for all.'])
   const held = new Set(point.databases.map((database) => database.name))
   const unknown = names.find((name) => !held.has(name))
   if (unknown !== undefined) {

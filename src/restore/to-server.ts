@@ -1,7 +1,7 @@
 import { recordAudit } from '../audit/record.ts'
 import type { Database } from '../database/connect.ts'
 import { enqueueJob, PendingJobExists } from '../job/enqueue.ts'
-import type { Job } from '../job/find.ts'
+import type { JobRow } from '../job/states.ts'
 import type { RecoveryPoint } from '../recovery-point/recovery-point.ts'
 import { InvalidInput, NotFound } from '../refusal.ts'
 import { findServers } from '../server/find.ts'
@@ -23,7 +23,7 @@ export interface RestoreToServer {
  * Starts a job that restores databases of a point into a server: only into databases that do not exist or are
  * empty. They appear under their names when all of them are complete and their rows have been compared.
  */
-export async function restoreToServer(database: Database, input: RestoreToServer): Promise<Job> {
+export async function restoreToServer(database: Database, input: RestoreToServer): Promise<JobRow> {
   const { recoveryPointId, serverId, ownership, actor, now } = input
   return database.transaction(async (tx) => {
     const { point, instance } = await requireRestorable(tx, recoveryPointId)
@@ -76,7 +76,9 @@ function checkMappings(point: RecoveryPoint, databases: readonly DatabaseMapping
       throw new InvalidInput('databases', `A target database name has 1 to 63 bytes; one of these has ${bytes}.`)
     }
     if (['postgres', 'template0', 'template1'].includes(targetName) && !isOwnName(databases, targetName)) {
-      throw new InvalidInput('databases', `"${targetName}" belongs to the target server itself.`, ['Choose another name.'])
+      throw new InvalidInput('databases', `"${targetName}" belongs to the target server itself.`, [
+        'Choose another name.',
+      ])
     }
   }
   if (new Set(databases.map((each) => each.targetName)).size < databases.length) {

@@ -73,15 +73,19 @@ export function checkCredentials({ username, password }: { username: string; pas
 
 function checkHost(host: string): void {
   if (!/^[A-Za-z0-9_.:-]{1,255}$/.test(host) || host.startsWith('-')) {
-    throw new InvalidInput('host', 'The host must be one name or address: no socket folder, list or connection string.', [
-      'Give a name such as db.example.com, or an IPv4 or IPv6 address.',
-    ])
+    throw new InvalidInput(
+      'host',
+      'The host must be one name or address: no socket folder, list or connection string.',
+      ['Give a name such as db.example.com, or an IPv4 or IPv6 address.'],
+    )
   }
 }
 
 function checkPort(port: number): void {
   if (!Number.isInteger(port) || port < 1 || port > 65_535) {
-    throw new InvalidInput('port', `${port} is not a port number.`, ['Give a number from 1 to 65535; PostgreSQL listens on 5432.'])
+    throw new InvalidInput('port', `${port} is not a port number.`, [
+      'Give a number from 1 to 65535; PostgreSQL listens on 5432.',
+    ])
   }
 }
 

@@ -36,7 +36,11 @@ export async function removeServer(
       .select({ name: backupInstances.name })
       .from(backupInstances)
       .where(eq(backupInstances.serverId, serverId))
-    if (protectedBy.length > 0) throw new ServerInUse(server.name, protectedBy.map((each) => each.name))
+    if (protectedBy.length > 0)
+      throw new ServerInUse(
+        server.name,
+        protectedBy.map((each) => each.name),
+      )
     await tx.delete(postgresServers).where(eq(postgresServers.id, serverId))
     await recordAudit(tx, {
       actor,

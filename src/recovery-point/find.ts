@@ -1,0 +1,164 @@
+import { and, count, desc, eq, gte, inArray, lt, type SQL, sql } from 'drizzle-orm'
+import type { Database } from '../database/connect.ts'
+import { keyset, type Page, type PageRequest, pageOf } from '../database/page.ts'
+import { backupInstances } from '../database/tables/backup-instance.ts'
+import { recoveryPoints } from '../database/tables/recovery-point.ts'
+import { wanted, wantedId } from '../database/wanted.ts'
+import type { BackupInstance } from '../instance/instance.ts'
+import type { ProofLevel, RecoveryPoint } from './recovery-point.ts'
+
+/** Which points; what is left out does not matter, an empty list matches none. */
+export interface RecoveryPointFilter {
+  instanceId?: string
+  tags?: readonly RecoveryPoint['tag'][]
+  /** Shown good to this level at least. */
+  minProof?: ProofLevel
+  /** From this moment on. */
+  createdAfter?: Date
+  /** Before this moment, without it. */
+  createdBefore?: Date
+  /** Before this moment, without it. */
+  expiresBefore?: Date
+}
+
+/** A recovery point with the backup instance it is of. */
+export interface RecoveryPointContext {
+  point: RecoveryPoint
+  instance: BackupInstance
+}
+
+const byCreation = { at: recoveryPoints.createdAt, id: recoveryPoints.id }
+
+/** The points with these ids, in any order; ids of none are left out. */
+export async function findRecoveryPoints(database: Database, ids: readonly string[]): Promise<RecoveryPoint[]> {
+  if (ids.length === 0) return []
+  return database
+    .select()
+    .from(recoveryPoints)
+    .where(inArray(recoveryPoints.id, [...ids]))
+}
+
+/** The points with these ids, each with its instance, in any order; ids of none are left out. */
+export async function findRecoveryPointContexts(
+  database: Database,
+  ids: readonly string[],
+): Promise<RecoveryPointContext[]> {
+  if (ids.length === 0) return []
+  return database
+    .select({ point: recoveryPoints, instance: backupInstances })
+    .from(recoveryPoints)
+    .innerJoin(backupInstances, eq(backupInstances.id, recoveryPoints.instanceId))
+    .where(inArray(recoveryPoints.id, [...ids]))
+}
+
+/** The points that these backup jobs made, in any order; jobs that made none are left out. */
+export async function findRecoveryPointsOfJobs(
+  database: Database,
+  jobIds: readonly string[],
+): Promise<RecoveryPoint[]> {
+  if (jobIds.length === 0) return []
+  return database
+    .select()
+    .from(recoveryPoints)
+    .where(inArray(recoveryPoints.jobId, [...jobIds]))
+}
+
+/** One page of the matching points in the order of their creation, newest first. */
+export async function pageRecoveryPoints(
+  database: Database,
+  { filter = {}, page }: { filter?: RecoveryPointFilter; page: PageRequest },
+): Promise<Page<RecoveryPoint>> {
+  const { where, orderBy, limit } = keyset(byCreation, page)
+  const rows = await database
+    .select()
+    .from(recoveryPoints)
+    .where(and(pointsMatching(filter), where))
+    .orderBy(...orderBy)
+    .limit(limit)
+  return pageOf(rows, page)
+}
+
+/** How many points match. */
+export async function countRecoveryPoints(database: Database, filter: RecoveryPointFilter = {}): Promise<number> {
+  return database.$count(recoveryPoints, pointsMatching(filter))
+}
+
+/** The same page of the points of each of many instances, newest first, by instance id. */
+export async function pageRecoveryPointsOf(
+  database: Database,
+  { instanceIds, page }: { instanceIds: readonly string[]; page: PageRequest },
+): Promise<Map<string, Page<RecoveryPoint>>> {
+  if (instanceIds.length === 0) return new Map()
+  const { where, orderBy, limit } = keyset(byCreation, page)
+  const part = database
+    .select()
+    .from(recoveryPoints)
+    .where(and(sql`${recoveryPoints.instanceId} = ${wantedId}`, where))
+    .orderBy(...orderBy)
+    .limit(limit)
+    .as('part')
+  const rows = await database
+    .select()
+    .from(wanted(instanceIds))
+    .innerJoinLateral(part, sql`true`)
+    .orderBy(...keyset({ at: part.createdAt, id: part.id }, page).orderBy)
+  const found = Map.groupBy(
+    rows.map((row) => row.part),
+    (point) => point.instanceId,
+  )
+  return new Map(instanceIds.map((id) => [id, pageOf(found.get(id) ?? [], page)]))
+}
+
+/** The newest point of each of many instances, whatever its proof, by instance id; instances without one are left out. */
+export async function findLatestRecoveryPoints(
+  database: Database,
+  instanceIds: readonly string[],
+): Promise<Map<string, RecoveryPoint>> {
+  if (instanceIds.length === 0) return new Map()
+  const latest = database
+    .select()
+    .from(recoveryPoints)
+    .where(sql`${recoveryPoints.instanceId} = ${wantedId}`)
+    .orderBy(desc(recoveryPoints.createdAt), desc(recoveryPoints.id))
+    .limit(1)
+    .as('latest')
+  const rows = await database.select().from(wanted(instanceIds)).innerJoinLateral(latest, sql`true`)
+  return new Map(rows.map((row) => [row.latest.instanceId, row.latest]))
+}
+
+/** What is kept of a vault or an instance. */
+export interface Holdings {
+  pointCount: number
+  storedBytes: number
+}
+
+/** How many points each of many vaults or instances has and how many bytes they take, by the parent's id; those without any are left out. */
+export async function findHoldings(
+  database: Database,
+  parent: 'vault' | 'instance',
+  parentIds: readonly string[],
+): Promise<Map<string, Holdings>> {
+  if (parentIds.length === 0) return new Map()
+  const column = parent === 'vault' ? recoveryPoints.vaultId : recoveryPoints.instanceId
+  const rows = await database
+    .select({
+      id: column,
+      pointCount: count(),
+      storedBytes: sql`sum(${recoveryPoints.storedBytes})`.mapWith(Number),
+    })
+    .from(recoveryPoints)
+    .where(inArray(column, [...parentIds]))
+    .groupBy(column)
+  return new Map(rows.map(({ id, ...holdings }) => [id, holdings]))
+}
+
+function pointsMatching(filter: RecoveryPointFilter): SQL | undefined {
+  return and(
+    filter.instanceId !== undefined ? eq(recoveryPoints.instanceId, filter.instanceId) : undefined,
+    filter.tags && inArray(recoveryPoints.tag, [...filter.tags]),
+    filter.minProof && gte(recoveryPoints.proof, filter.minProof),
+    filter.createdAfter && gte(recoveryPoints.createdAt, filter.createdAfter),
+    filter.createdBefore && lt(recoveryPoints.createdAt, filter.createdBefore),
+    filter.expiresBefore && lt(recoveryPoints.expiresAt, filter.expiresBefore),
+  )
+}

@@ -1,0 +1,31 @@
+import { inArray } from 'drizzle-orm'
+import type { Database } from '../database/connect.ts'
+import { keyset, type Page, type PageRequest, pageOf } from '../database/page.ts'
+import { vaults } from '../database/tables/vault.ts'
+import type { Vault } from './vault.ts'
+
+/** The vaults with these ids, in any order; ids of none are left out. */
+export async function findVaults(database: Database, ids: readonly string[]): Promise<Vault[]> {
+  if (ids.length === 0) return []
+  return database
+    .select()
+    .from(vaults)
+    .where(inArray(vaults.id, [...ids]))
+}
+
+/** One page of all vaults, newest first. */
+export async function pageVaults(database: Database, { page }: { page: PageRequest }): Promise<Page<Vault>> {
+  const { where, orderBy, limit } = keyset({ at: vaults.createdAt, id: vaults.id }, page)
+  const rows = await database
+    .select()
+    .from(vaults)
+    .where(where)
+    .orderBy(...orderBy)
+    .limit(limit)
+  return pageOf(rows, page)
+}
+
+/** How many vaults there are. */
+export async function countVaults(database: Database): Promise<number> {
+  return database.$count(vaults)
+}
