@@ -28,7 +28,11 @@ export const failures = {
     ['Check that it runs and listens on the registered host and port.', 'Check firewalls between it and the worker.'],
     true,
   ),
-  HOST_UNKNOWN: user("The server's host name could not be resolved.", ['Check the registered host and the name service.'], true),
+  HOST_UNKNOWN: user(
+    "The server's host name could not be resolved.",
+    ['Check the registered host and the name service.'],
+    true,
+  ),
   AUTHENTICATION_FAILED: user('The server refused the user name or password.', [
     'Set the right ones with updateServerCredentials.',
     "Check the server's pg_hba.conf for the worker's address.",
@@ -73,7 +77,9 @@ export const failures = {
   ]),
   TABLE_LOCKED: user(
     'A table stayed locked by another session for longer than the lock wait.',
-    ['Find the session that holds the lock (pg_locks) and end it, or back up at a quieter time; the job tries again by itself.'],
+    [
+      'Find the session that holds the lock (pg_locks) and end it, or back up at a quieter time; the job tries again by itself.',
+    ],
     true,
   ),
   QUERY_CANCELLED: user(
@@ -87,7 +93,10 @@ export const failures = {
     true,
   ),
   TOOL_FAILED: ours('A PostgreSQL program failed.', ['Read the details: they hold what it said.'], true),
-  ARCHIVE_UNREADABLE: ours('An archive could not be decoded.', ['Restore from another recovery point.', 'Take a new backup.']),
+  ARCHIVE_UNREADABLE: ours('An archive could not be decoded.', [
+    'Restore from another recovery point.',
+    'Take a new backup.',
+  ]),
   TARGET_NOT_EMPTY: user('The restore would land on data that is there already; nothing was touched.', [
     'Choose a database that does not exist or is empty, or a directory that is empty.',
   ]),
@@ -115,7 +124,9 @@ export const failures = {
     ['Free space there, or move to a larger place.'],
     true,
   ),
-  STORAGE_READ_ONLY: user('The place the job writes to is read-only.', ['Remount it writable, or choose another place.']),
+  STORAGE_READ_ONLY: user('The place the job writes to is read-only.', [
+    'Remount it writable, or choose another place.',
+  ]),
   STORAGE_PERMISSION_DENIED: user('The worker may not read or write there.', [
     'Give the user that runs the worker rights on the directory.',
   ]),
@@ -148,6 +159,9 @@ export const failures = {
     ['Check the server and the network for a stall.', 'Raise HOLDFAST_NO_PROGRESS_SECONDS if such pauses are normal.'],
     true,
   ),
+  UNRESPONSIVE: ours('The work did not stop when it was told to, and was given up.', [
+    'Look at the worker for a program that hangs, then start the operation again.',
+  ]),
   TIME_LIMIT: ours('The job ran longer than its time limit and was stopped.', [
     'Raise HOLDFAST_JOB_CEILING_MINUTES if so long a run is normal.',
   ]),
@@ -155,7 +169,11 @@ export const failures = {
     "Look at the worker's log and at the machine's memory.",
     'Start the operation again.',
   ]),
-  INTERNAL: ours('Holdfast failed in a way it does not know.', ['Read the log of the worker at that time and report it.'], true),
+  INTERNAL: ours(
+    'Holdfast failed in a way it does not know.',
+    ['Read the log of the worker at that time and report it.'],
+    true,
+  ),
 } as const satisfies Record<string, FailureKind>
 
 export type FailureCode = keyof typeof failures

@@ -49,7 +49,9 @@ export class NameTaken extends Refusal {
  */
 export function checkName(field: string, name: string): void {
   if (name.length === 0 || name.length > 200) {
-    throw new InvalidInput(field, `A name has 1 to 200 characters; this one has ${name.length}.`, ['Choose another name.'])
+    throw new InvalidInput(field, `A name has 1 to 200 characters; this one has ${name.length}.`, [
+      'Choose another name.',
+    ])
   }
   if (name !== name.trim() || /\p{Cc}/u.test(name)) {
     throw new InvalidInput(field, 'A name neither starts nor ends with a space and holds no control characters.', [

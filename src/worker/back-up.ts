@@ -1,0 +1,88 @@
+import { randomUUID } from 'node:crypto'
+import { chooseDumpTools } from '../engine/choose-tools.ts'
+import { findTools } from '../engine/find-tools.ts'
+import { inspectServer } from '../engine/inspect.ts'
+import type { Handler, JobRun, Outcome } from '../job/handler.ts'
+import { recordRecoveryPoint } from '../recovery-point/record.ts'
+import { decideRetention } from '../retention/decide-retention.ts'
+import { recordInspection } from '../server/record-inspection.ts'
+import { checkVault, pointPrefix } from '../storage/vault-layout.ts'
+import { handlerDefaults, type WorkerContext } from './context.ts'
+import { addressOf, instanceOf, storageOf } from './subjects.ts'
+import { refuseUnreadable } from './unreadable.ts'
+import { readBackPoint, type WrittenPoint, writePoint } from './write-point.ts'
+
+/** Takes backups: one job makes one recovery point, or leaves nothing behind. */
+export function backUpHandler(context: WorkerContext): Handler {
+  return {
+    ...handlerDefaults(context),
+    perform: (run) => backUp(context, run),
+    abandon: (run) => sweepAttempts(context, run),
+  }
+}
+
+async function backUp(context: WorkerContext, run: JobRun): Promise<Outcome> {
+  const { job, signal } = run
+  const { instance, server, vault, policy } = await instanceOf(context, job)
+  const storage = storageOf(vault)
+  await checkVault(storage, { vaultId: vault.id, recipient: vault.recipient })
+  await sweepAttempts(context, run)
+  const address = addressOf(server, context.secrets)
+  const report = await run.subTask('Inspect the server', () => inspectServer(address, { signal }))
+  refuseUnreadable(report)
+  const { tools, reason } = chooseDumpTools(
+    await findTools({ extraDirectories: context.postgresDirectories }),
+    report.versionNumber,
+  )
+  run.note('Server', report.version)
+  run.note('PostgreSQL tools', reason)
+
+  const prefix = pointPrefix(instance.id, job.id, job.attempt)
+  try {
+    const written = await writePoint(context, run, { storage, vault, address, report, tools, prefix })
+    const createdAt = context.now()
+    const retention = decideRetention(policy, createdAt)
+    const point = { id: randomUUID(), instance, vault, server, policy, retention, createdAt }
+    const manifestSha256 = await written.commit(point)
+    await run.subTask('Read back and compare', (task) =>
+      readBackPoint({ storage, written, signal, onBytes: (bytesDone) => task.progress({ bytesDone }) }),
+    )
+    await run.confirm()
+    return {
+      kind: 'completed',
+      record: async (tx) => {
+        await recordRecoveryPoint(tx, {
+          id: point.id,
+          instanceId: instance.id,
+          vaultId: vault.id,
+          jobId: job.id,
+          prefix,
+          retention,
+          createdAt,
+          manifestSha256,
+          serverVersionNumber: report.versionNumber,
+          toolMajor: tools.major,
+          ...totalsOf(written),
+        })
+        await recordInspection(tx, { serverId: server.id, versionNumber: report.versionNumber, now: createdAt })
+      },
+    }
+  } catch (cause) {
+    await storage.removeAll(prefix)
+    throw cause
+  }
+}
+
+function totalsOf({ pointInTime, databases, storedBytes }: WrittenPoint) {
+  const sourceBytes = databases.reduce((sum, database) => sum + database.sourceBytes, 0)
+  return { pointInTime, databases, sourceBytes, storedBytes: storedBytes() }
+}
+
+/** Removes what earlier attempts of this job left in the vault: a killed worker could not. */
+async function sweepAttempts(context: WorkerContext, { job }: JobRun): Promise<void> {
+  const { instance, vault } = await instanceOf(context, job)
+  const storage = storageOf(vault)
+  for (let attempt = 1; attempt < job.attempt; attempt++) {
+    await storage.removeAll(pointPrefix(instance.id, job.id, attempt))
+  }
+}

@@ -1,0 +1,58 @@
+import { chooseDumpTools } from '../engine/choose-tools.ts'
+import { findTools } from '../engine/find-tools.ts'
+import { inspectServer } from '../engine/inspect.ts'
+import { recordConfiguration } from '../instance/record-configuration.ts'
+import type { Handler, JobRun, Outcome } from '../job/handler.ts'
+import { recordInspection } from '../server/record-inspection.ts'
+import { initialiseVault } from '../storage/vault-layout.ts'
+import { handlerDefaults, type WorkerContext } from './context.ts'
+import { addressOf, instanceOf, storageOf } from './subjects.ts'
+import { refuseUnreadable } from './unreadable.ts'
+
+/** Checks a server and a vault before protection begins: everything a backup will need, tried for real. */
+export function configureProtectionHandler(context: WorkerContext): Handler {
+  return {
+    ...handlerDefaults(context),
+    perform: (run) => configure(context, run),
+    recordFailure: (tx, job, error) =>
+      recordConfiguration(tx, {
+        instanceId: job.instanceId ?? '',
+        outcome: 'CONFIGURING_PROTECTION_FAILED',
+        reason: error === null ? 'The configuration job was cancelled.' : error.message,
+        now: context.now(),
+      }),
+  }
+}
+
+async function configure(context: WorkerContext, run: JobRun): Promise<Outcome> {
+  const { signal } = run
+  const { instance, server, vault } = await instanceOf(context, run.job)
+  await run.subTask('Check the vault', async () => {
+    const storage = storageOf(vault)
+    await initialiseVault(storage, { vaultId: vault.id, recipient: vault.recipient, now: context.now() })
+    await storage.probe()
+  })
+  const report = await run.subTask('Inspect the server', () =>
+    inspectServer(addressOf(server, context.secrets), { signal }),
+  )
+  run.note('Server', report.version)
+  run.note('Databases', report.databases.map(({ name }) => JSON.stringify(name)).join(', '))
+  await run.subTask('Check the rights to read everything', async () => refuseUnreadable(report))
+  await run.subTask('Choose the PostgreSQL tools', async () => {
+    const toolsets = await findTools({ extraDirectories: context.postgresDirectories })
+    run.note('PostgreSQL tools', chooseDumpTools(toolsets, report.versionNumber).reason)
+  })
+  return {
+    kind: 'completed',
+    record: async (tx) => {
+      const now = context.now()
+      await recordInspection(tx, { serverId: server.id, versionNumber: report.versionNumber, now })
+      await recordConfiguration(tx, {
+        instanceId: instance.id,
+        outcome: 'PROTECTION_CONFIGURED',
+        reason: null,
+        now,
+      })
+    },
+  }
+}

@@ -1,0 +1,27 @@
+import type { Logger } from 'pino'
+import type { Database } from '../database/connect.ts'
+import type { Handler } from '../job/handler.ts'
+import type { SecretBox } from '../secret/secret-box.ts'
+import { failureFrom } from './failure.ts'
+
+/** What every handler works with. */
+export interface WorkerContext {
+  database: Database
+  secrets: SecretBox
+  /** Folders searched for PostgreSQL's programs before the usual ones. */
+  postgresDirectories: string[]
+  lockWaitMs: number
+  jobCeilingMs: number
+  noProgressMs: number
+  now: () => Date
+  log: Logger
+}
+
+/** What all handlers share: how a throw is told, and the worker's limits. */
+export function handlerDefaults(context: WorkerContext): Pick<Handler, 'failure' | 'ceilingMs' | 'stallMs'> {
+  return {
+    failure: (cause) => failureFrom(cause, context.log),
+    ceilingMs: context.jobCeilingMs,
+    stallMs: context.noProgressMs,
+  }
+}

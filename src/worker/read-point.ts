@@ -1,0 +1,46 @@
+import type { Readable } from 'node:stream'
+import type { RecoveryPoint } from '../recovery-point/recovery-point.ts'
+import { openArtifact } from '../storage/artifact.ts'
+import type { Storage } from '../storage/contract.ts'
+import { StorageError } from '../storage/storage-error.ts'
+import { checkVault, manifestKey, readSealedJson } from '../storage/vault-layout.ts'
+import type { Vault } from '../vault/vault.ts'
+import type { WorkerContext } from './context.ts'
+import { type Manifest, type ManifestArtifact, manifestFormat } from './manifest.ts'
+import { storageOf } from './subjects.ts'
+
+/** A recovery point opened for reading: its vault is the right one and its manifest is the one that was recorded. */
+export interface OpenPoint {
+  storage: Storage
+  manifest: Manifest
+  /** The artifact's plain bytes, after its stored bytes have been checked; the end is checked again as it is read. */
+  open: (artifact: ManifestArtifact, signal: AbortSignal) => Promise<Readable>
+}
+
+/** Opens a point; throws ARTIFACT_DAMAGED, STORAGE_OBJECT_MISSING or WRONG_KEY, naming the file, when it is not what was recorded. */
+export async function openPoint(
+  context: WorkerContext,
+  { point, vault, signal }: { point: RecoveryPoint; vault: Vault; signal: AbortSignal },
+): Promise<OpenPoint> {
+  const storage = storageOf(vault)
+  await checkVault(storage, { vaultId: vault.id, recipient: vault.recipient })
+  const identity = context.secrets.open(vault.sealedIdentity)
+  const key = manifestKey(point.prefix)
+  const value = await readSealedJson(storage, key, { identity, storedSha256: point.manifestSha256, signal })
+  const manifest = manifestFrom(value, key, point)
+  return {
+    storage,
+    manifest,
+    open: ({ file, compression, digest }, abort) =>
+      openArtifact(storage, `${point.prefix}${file}`, { identity, compression, digest, signal: abort }),
+  }
+}
+
+function manifestFrom(value: unknown, key: string, point: RecoveryPoint): Manifest {
+  // Its digest is the recorded one, so it is byte for byte what writePoint wrote.
+  const manifest = value as Manifest
+  if (manifest.format !== manifestFormat || manifest.recoveryPointId !== point.id) {
+    throw new StorageError('ARTIFACT_DAMAGED', key, `${key} is the manifest of another recovery point or format.`)
+  }
+  return manifest
+}

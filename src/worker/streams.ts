@@ -1,0 +1,22 @@
+import { type Readable, Transform, type TransformCallback, Writable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+
+/** The same stream, with the number of bytes that have passed told on the way; an error of the source is its error. */
+export function counted(source: Readable, onBytes: (total: number) => void): Readable {
+  let total = 0
+  const counter = new Transform({
+    transform(chunk: Buffer, _encoding, done: TransformCallback) {
+      total += chunk.length
+      onBytes(total)
+      done(null, chunk)
+    },
+  })
+  source.once('error', (cause) => counter.destroy(cause))
+  counter.once('close', () => source.destroy())
+  return source.pipe(counter)
+}
+
+/** Reads a stream to its end and forgets the bytes; throws what the stream throws. */
+export async function drain(stream: Readable): Promise<void> {
+  await pipeline(stream, new Writable({ write: (_chunk, _encoding, done) => done() }))
+}

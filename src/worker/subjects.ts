@@ -1,0 +1,73 @@
+import type { ServerAddress } from '../engine/address.ts'
+import { findInstances } from '../instance/find.ts'
+import type { BackupInstance } from '../instance/instance.ts'
+import type { ClaimedJob } from '../job/handler.ts'
+import { findPolicies } from '../policy/find.ts'
+import type { BackupPolicy } from '../policy/policy.ts'
+import { findRecoveryPoints } from '../recovery-point/find.ts'
+import type { RecoveryPoint } from '../recovery-point/recovery-point.ts'
+import type { SecretBox } from '../secret/secret-box.ts'
+import { findServers } from '../server/find.ts'
+import type { PostgresServer } from '../server/server.ts'
+import type { Storage } from '../storage/contract.ts'
+import { openStorage } from '../storage/open.ts'
+import { findVaults } from '../vault/find.ts'
+import type { Vault } from '../vault/vault.ts'
+import type { WorkerContext } from './context.ts'
+import { WorkFailed } from './failure.ts'
+
+/** The backup instance a job is about, with everything it joins; fails with GONE when a part was deleted meanwhile. */
+export async function instanceOf(
+  { database }: WorkerContext,
+  job: ClaimedJob,
+): Promise<{ instance: BackupInstance; server: PostgresServer; vault: Vault; policy: BackupPolicy }> {
+  const instance = present((await findInstances(database, idsOf(job.instanceId)))[0], 'The backup instance')
+  const server = await serverOf(database, instance.serverId)
+  const vault = await vaultOf(database, instance.vaultId)
+  const policy = present((await findPolicies(database, [instance.policyId]))[0], 'The policy')
+  return { instance, server, vault, policy }
+}
+
+/** The recovery point a job is about, and its vault. */
+export async function pointOf(
+  { database }: WorkerContext,
+  job: ClaimedJob,
+): Promise<{ point: RecoveryPoint; vault: Vault }> {
+  const point = present((await findRecoveryPoints(database, idsOf(job.recoveryPointId)))[0], 'The recovery point')
+  return { point, vault: await vaultOf(database, point.vaultId) }
+}
+
+export async function serverOf(database: WorkerContext['database'], serverId: string): Promise<PostgresServer> {
+  return present((await findServers(database, [serverId]))[0], 'The server')
+}
+
+async function vaultOf(database: WorkerContext['database'], vaultId: string): Promise<Vault> {
+  return present((await findVaults(database, [vaultId]))[0], 'The vault')
+}
+
+/** How to sign in to a server, its password opened; keep it out of every log and error. */
+export function addressOf(server: PostgresServer, secrets: SecretBox): ServerAddress {
+  return {
+    host: server.host,
+    port: server.port,
+    username: server.username,
+    password: secrets.open(server.sealedPassword),
+    maintenanceDatabase: server.maintenanceDatabase,
+    tlsMode: server.tlsMode,
+    caCertificate: server.caCertificate,
+  }
+}
+
+/** The storage that a vault keeps its bytes in. */
+export function storageOf(vault: Vault): Storage {
+  return openStorage(vault.location)
+}
+
+function idsOf(id: string | null): string[] {
+  return id === null ? [] : [id]
+}
+
+function present<T>(found: T | undefined, what: string): T {
+  if (found === undefined) throw new WorkFailed('GONE', `${what} that this job is about was deleted.`)
+  return found
+}

@@ -1,0 +1,84 @@
+import { chooseRestoreTools } from '../engine/choose-tools.ts'
+import { decodeArchive } from '../engine/decode-archive.ts'
+import { findTools, type Toolset } from '../engine/find-tools.ts'
+import { failureOf } from '../failure.ts'
+import type { Handler, JobRun, Outcome } from '../job/handler.ts'
+import { recordDamage, recordProof } from '../recovery-point/record-proof.ts'
+import { handlerDefaults, type WorkerContext } from './context.ts'
+import { damageIn } from './damage.ts'
+import type { ManifestArtifact } from './manifest.ts'
+import { type OpenPoint, openPoint } from './read-point.ts'
+import { counted, drain } from './streams.ts'
+import { pointOf } from './subjects.ts'
+
+/** Verifies recovery points: every byte is read, compared with its digest and decoded. */
+export function verifyHandler(context: WorkerContext): Handler {
+  return { ...handlerDefaults(context), perform: (run) => verify(context, run) }
+}
+
+async function verify(context: WorkerContext, run: JobRun): Promise<Outcome> {
+  const { point, vault } = await pointOf(context, run.job)
+  const recoveryPointId = point.id
+  const damage: string[] = []
+  const opened = await damageIn(damage, () => openPoint(context, { point, vault, signal: run.signal }))
+  if (opened) await verifyArtifacts(context, run, opened, damage)
+  if (damage.length > 0) {
+    return {
+      kind: 'failed',
+      error: failureOf('ARTIFACT_DAMAGED', damage.join('\n')),
+      record: (tx) => recordDamage(tx, { recoveryPointId, damage }),
+    }
+  }
+  return {
+    kind: 'completed',
+    record: (tx) => recordProof(tx, { recoveryPointId, proof: 'DECODED', now: context.now() }),
+  }
+}
+
+async function verifyArtifacts(context: WorkerContext, run: JobRun, point: OpenPoint, damage: string[]): Promise<void> {
+  const { manifest } = point
+  const { tools, reason } = chooseRestoreTools(await findTools({ extraDirectories: context.postgresDirectories }), {
+    archiveToolMajor: manifest.tools.major,
+    targetVersionNumber: manifest.server.versionNumber,
+  })
+  run.note('PostgreSQL tools', reason)
+  const bytesTotal = manifest.artifacts.reduce((sum, { digest }) => sum + digest.plainBytes, 0)
+  let before = 0
+  run.progress({ bytesDone: 0, bytesTotal })
+  for (const artifact of manifest.artifacts) {
+    const name = artifact.database === null ? 'roles and tablespaces' : JSON.stringify(artifact.database)
+    await run.subTask(`Read and decode ${name}`, (task) =>
+      damageIn(damage, () =>
+        decode({
+          point,
+          artifact,
+          tools,
+          signal: run.signal,
+          onBytes: (bytesDone) => {
+            task.progress({ bytesDone, bytesTotal: artifact.digest.plainBytes })
+            run.progress({ bytesDone: before + bytesDone })
+          },
+        }),
+      ),
+    )
+    before += artifact.digest.plainBytes
+  }
+}
+
+async function decode({
+  point,
+  artifact,
+  tools,
+  signal,
+  onBytes,
+}: {
+  point: OpenPoint
+  artifact: ManifestArtifact
+  tools: Toolset
+  signal: AbortSignal
+  onBytes: (total: number) => void
+}): Promise<void> {
+  const archive = counted(await point.open(artifact, signal), onBytes)
+  if (artifact.kind === 'DATABASE') await decodeArchive(tools, archive, { signal })
+  else await drain(archive)
+}
