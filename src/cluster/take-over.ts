@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { readdir, readFile, readlink, realpath } from 'node:fs/promises'
+import { readdir, readFile, readlink, realpath, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
@@ -19,12 +19,17 @@ export async function takeOver(dataDir: string): Promise<void> {
     // Children end with their postmaster; only those that lost theirs are signalled themselves.
     const postmaster = await postmasterOf(directory)
     const left = postmaster === undefined ? await processesIn(directory) : [postmaster]
-    if (left.length === 0) return
+    if (left.length === 0) return forget(directory)
     for (const pid of left) send(pid, signal)
-    if (await allGone(directory, patienceMs[signal])) return
+    if (await allGone(directory, patienceMs[signal])) return forget(directory)
   }
   const left = (await processesIn(directory)).join(', ')
   throw new Error(`PostgreSQL still runs on ${dataDir} and cannot be stopped (process ${left}).`)
+}
+
+/** A number left in the lock file may by now be another program's, which PostgreSQL would take for its own. */
+async function forget(directory: string): Promise<void> {
+  if (process.platform === 'linux') await rm(join(directory, 'postmaster.pid'), { force: true })
 }
 
 async function postmasterOf(directory: string): Promise<number | undefined> {

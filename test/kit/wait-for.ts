@@ -1,14 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
 /**
- * Looks every 10 ms until the look answers something, and gives that; throws, naming what was waited for, after `withinMs`
+ * Looks every 10 ms until the look answers something true, and gives that; throws, naming what was waited for, after `withinMs`
  * (default 10 s). For what cannot be awaited itself, such as the state of a process.
  */
 export async function waitFor<T>(
   what: string,
   look: () => T | Promise<T>,
   { withinMs = 10_000 }: { withinMs?: number } = {},
-): Promise<NonNullable<Exclude<T, false>>> {
+): Promise<Exclude<T, Nothing>> {
   const until = performance.now() + withinMs
   for (;;) {
     const seen = await look()
@@ -18,8 +18,10 @@ export async function waitFor<T>(
   }
 }
 
-function isSeen<T>(seen: T): seen is NonNullable<Exclude<T, false>> {
-  return seen !== undefined && seen !== null && seen !== false
+type Nothing = false | 0 | '' | null | undefined
+
+function isSeen<T>(seen: T): seen is Exclude<T, Nothing> {
+  return Boolean(seen)
 }
 
 /** The promise's own outcome, or an error naming what was waited for when it takes longer than `withinMs` (default 10 s). */

@@ -1,0 +1,151 @@
+import { spawn } from 'node:child_process'
+import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import postgres from 'postgres'
+import { describe, expect } from 'vitest'
+import { launchAs } from '../src/cluster/account.ts'
+import { embeddedBinaries } from '../src/cluster/binaries.ts'
+import { initialiseCluster } from '../src/cluster/initialise.ts'
+import { type Cluster, startCluster } from '../src/cluster/start.ts'
+import { hold } from './kit/hold.ts'
+import { clusterTemplate, password, superuser } from './kit/postgres-programs.ts'
+import { test } from './kit/test.ts'
+import { waitFor, within } from './kit/wait-for.ts'
+
+const isRoot = process.getuid?.() === 0
+
+async function optionsFor(folder: string) {
+  const binDir = await embeddedBinaries()
+  const template = await clusterTemplate(binDir)
+  return { binDir, dataDir: join(folder, 'data'), template, superuser, password, settings: { fsync: 'off' } }
+}
+
+async function ask(cluster: Cluster, statement: string) {
+  const sql = postgres(cluster.url('postgres'), { max: 1, onnotice: () => {} })
+  try {
+    return await sql.unsafe(statement)
+  } finally {
+    await sql.end()
+  }
+}
+
+async function isRunning(pid: number): Promise<boolean> {
+  const status = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
+  return status !== '' && !status.includes(') Z ')
+}
+
+test('a new server keeps UTF-8 with checksums and lets nobody in without the password', async ({ folder }) => {
+  const { template: _, ...options } = await optionsFor(folder)
+  await mkdir(`${options.dataDir}.partial`)
+  await writeFile(join(`${options.dataDir}.partial`, 'PG_VERSION'), 'left by an initdb that was killed')
+  await using cluster = await startCluster(options)
+  const [facts] = await ask(
+    cluster,
+    `select current_setting('server_encoding') as encoding, current_setting('data_checksums') as checksums, lower('ÄÖ')`,
+  )
+  expect(facts).toEqual({ encoding: 'UTF8', checksums: 'on', lower: 'äö' })
+  await expect(
+    ask({ ...cluster, url: () => cluster.url('postgres').replace(/:[^:@]+@/, ':wrong@') }, 'select 1'),
+  ).rejects.toThrow('password authentication failed')
+  expect((await readdir(tmpdir())).filter((name) => name.includes(`PGSQL.${cluster.port}`))).toEqual([])
+})
+
+test.runIf(isRoot)('root runs a server as an unprivileged user', async ({ folder }) => {
+  await using cluster = await startCluster(await optionsFor(folder))
+  const status = await readFile(`/proc/${cluster.pid}/status`, 'utf8')
+  expect(status).not.toMatch(/^Uid:.*\b0\b/m)
+  expect(status).toMatch(/^CapEff:\s+0+$/m)
+})
+
+test.runIf(isRoot)('root runs a server below a folder that only root may enter', async ({ folder }) => {
+  const closed = join(folder, 'closed')
+  await mkdir(closed)
+  await chmod(closed, 0o700)
+  await using cluster = await startCluster(await optionsFor(closed))
+  expect(await ask(cluster, 'select 1 as one')).toEqual([{ one: 1 }])
+})
+
+test('a setting that PostgreSQL refuses is named in the error', async ({ folder }) => {
+  const options = await optionsFor(folder)
+  await expect(startCluster({ ...options, settings: { nonsense: '1' } })).rejects.toThrow(
+    'unrecognized configuration parameter "nonsense"',
+  )
+})
+
+test('a folder that holds something else is left alone', async ({ folder }) => {
+  const options = await optionsFor(folder)
+  await mkdir(options.dataDir)
+  await writeFile(join(options.dataDir, 'notes.txt'), 'mine')
+  await expect(startCluster(options)).rejects.toThrow('holds no PostgreSQL data')
+  expect(await readFile(join(options.dataDir, 'notes.txt'), 'utf8')).toBe('mine')
+})
+
+test('a server that is killed tells of it, and starts again with its data', async ({ folder }) => {
+  const options = await optionsFor(folder)
+  const cluster = await startCluster(options)
+  await ask(cluster, 'create table kept as select 7 as number')
+  process.kill(cluster.pid, 'SIGKILL')
+  await within('the server to be reported as gone', cluster.exited)
+  await using again = await startCluster(options)
+  expect(await ask(again, 'select number from kept')).toEqual([{ number: 7 }])
+})
+
+test('giving up a start leaves no server behind', async ({ folder }) => {
+  const options = await optionsFor(folder)
+  await expect(startCluster({ ...options, signal: AbortSignal.abort() })).rejects.toThrow()
+  await using cluster = await startCluster(options)
+  expect(cluster.port).toBeGreaterThan(0)
+})
+
+describe.runIf(process.platform === 'linux')('after a crash of ours', () => {
+  test('a server ends with the process that started it', async ({ folder }) => {
+    const options = await optionsFor(folder)
+    const holder = await hold(`
+      import { startCluster } from './cluster/start.ts'
+      const cluster = await startCluster(${JSON.stringify(options)})
+      console.log(cluster.pid)
+      setInterval(() => {}, 1000)`)
+    const pid = Number(holder.said)
+    expect(await isRunning(pid)).toBe(true)
+    await holder.kill()
+    await waitFor('the server to end', async () => !(await isRunning(pid)))
+  })
+
+  test('a server that outlived its parent is stopped, and its directory started anew', async ({ folder }) => {
+    const options = await optionsFor(folder)
+    const account = await initialiseCluster(options)
+    const { command, args, identity } = launchAs(account, join(options.binDir, 'postgres'), [
+      ...['-D', options.dataDir, '-k', options.dataDir, '-c', 'listen_addresses='],
+    ])
+    const orphan = spawn(command, args, { ...identity, detached: true, stdio: 'ignore', env: { LC_ALL: 'C' } })
+    try {
+      await waitFor('the orphan to be ready', async () =>
+        (await readFile(join(options.dataDir, 'postmaster.pid'), 'utf8').catch(() => '')).includes('ready'),
+      )
+      await using cluster = await startCluster(options)
+      expect(orphan.exitCode ?? orphan.signalCode).not.toBeNull()
+      expect(await ask(cluster, 'select 1 as one')).toEqual([{ one: 1 }])
+    } finally {
+      orphan.kill('SIGKILL')
+    }
+  })
+
+  test('a process that has been given the number of the old server is left alone', async ({ folder }) => {
+    const options = await optionsFor(folder)
+    const account = await initialiseCluster(options)
+    const { command, args, identity } = launchAs(account, 'sleep', ['600'])
+    const stranger = spawn(command, args, { ...identity, stdio: 'ignore' })
+    await writeFile(
+      join(options.dataDir, 'postmaster.pid'),
+      `${stranger.pid}\n${options.dataDir}\n1\n5432\n\n\n\nready\n`,
+    )
+    try {
+      await using cluster = await startCluster(options)
+      expect(cluster.pid).not.toBe(stranger.pid)
+      expect(stranger.exitCode ?? stranger.signalCode).toBeNull()
+    } finally {
+      stranger.kill('SIGKILL')
+    }
+  })
+})

@@ -1,0 +1,160 @@
+import { join } from 'node:path'
+import { pino } from 'pino'
+import postgres from 'postgres'
+import type { Cluster } from '../../src/cluster/start.ts'
+import { connectDatabase, type Database } from '../../src/database/connect.ts'
+import { startListener } from '../../src/database/listen.ts'
+import { configureProtection } from '../../src/instance/configure-protection.ts'
+import type { BackupInstance } from '../../src/instance/instance.ts'
+import { findJobs } from '../../src/job/find.ts'
+import { startRunner } from '../../src/job/run.ts'
+import { isEnded, type JobRow } from '../../src/job/states.ts'
+import { seedPolicies } from '../../src/policy/seed.ts'
+import { openSecretBox, type SecretBox } from '../../src/secret/secret-box.ts'
+import { registerServer } from '../../src/server/register.ts'
+import type { PostgresServer } from '../../src/server/server.ts'
+import { createVault } from '../../src/vault/create.ts'
+import type { Vault } from '../../src/vault/vault.ts'
+import type { WorkerContext } from '../../src/worker/context.ts'
+import { handlersOf } from '../../src/worker/handlers.ts'
+import { waitFor } from './wait-for.ts'
+
+export const actor = 'test'
+
+/** Holdfast without its API: a metadata database, the secrets and one worker that performs every kind of job. */
+export interface Service extends AsyncDisposable {
+  database: Database
+  secrets: SecretBox
+  context: WorkerContext
+  /** Everything the worker has logged, one JSON text a line. */
+  logged: () => string
+  /** Waits for a job's end, whatever it is. */
+  ended: (jobId: string, options?: { withinMs?: number }) => Promise<JobRow>
+}
+
+/** Starts a service on a migrated database, with its key file in a folder. */
+export async function startService(
+  { databaseUrl, folder }: { databaseUrl: string; folder: string },
+  limits: Partial<Pick<WorkerContext, 'lockWaitMs' | 'jobCeilingMs' | 'noProgressMs'>> & { leaseMs?: number } = {},
+): Promise<Service> {
+  const connection = connectDatabase(databaseUrl)
+  const { database } = connection
+  const lines: string[] = []
+  const log = pino({ level: 'debug' }, { write: (line: string) => lines.push(line) })
+  const secrets = await openSecretBox(join(folder, 'secret.key'))
+  await seedPolicies(database, { now: new Date() })
+  const listener = await startListener(databaseUrl, { log })
+  const context: WorkerContext = {
+    database,
+    secrets,
+    postgresDirectories: [],
+    lockWaitMs: limits.lockWaitMs ?? 10_000,
+    jobCeilingMs: limits.jobCeilingMs ?? 300_000,
+    noProgressMs: limits.noProgressMs ?? 60_000,
+    now: () => new Date(),
+    log,
+  }
+  const runner = await startRunner(database, listener, {
+    handlers: handlersOf(context),
+    workerId: `worker-${crypto.randomUUID()}`,
+    concurrency: 2,
+    laneLimits: { server: 2, vault: 4 },
+    leaseMs: limits.leaseMs ?? 15_000,
+    pollMs: 1000,
+    log,
+  })
+  return {
+    database,
+    secrets,
+    context,
+    logged: () => lines.join(''),
+    ended: (jobId, options) => endOf(database, jobId, options),
+    async [Symbol.asyncDispose]() {
+      await runner[Symbol.asyncDispose]()
+      await listener[Symbol.asyncDispose]()
+      await connection[Symbol.asyncDispose]()
+    },
+  }
+}
+
+/** Waits for a job's end, whatever it is. */
+export async function endOf(database: Database, jobId: string, { withinMs = 25_000 } = {}): Promise<JobRow> {
+  return waitFor(
+    `the end of job ${jobId}`,
+    async () => {
+      const job = (await findJobs(database, [jobId])).get(jobId)
+      return job && isEnded(job.status) ? job : undefined
+    },
+    { withinMs },
+  )
+}
+
+/** Registers a cluster of a test, as its superuser unless another role is given. */
+export async function register(
+  { database, secrets }: Pick<Service, 'database' | 'secrets'>,
+  cluster: Pick<Cluster, 'host' | 'port' | 'superuser' | 'password'>,
+  changes: Partial<{ name: string; host: string; port: number; username: string; password: string }> = {},
+): Promise<PostgresServer> {
+  return registerServer(database, {
+    name: `server ${crypto.randomUUID()}`,
+    host: cluster.host,
+    port: cluster.port,
+    username: cluster.superuser,
+    password: cluster.password,
+    maintenanceDatabase: 'postgres',
+    tlsMode: 'DISABLE',
+    caCertificate: null,
+    secrets,
+    actor,
+    now: new Date(),
+    ...changes,
+  })
+}
+
+/** A vault in a new directory below a folder. */
+export async function addVault(
+  { database, secrets }: Pick<Service, 'database' | 'secrets'>,
+  folder: string,
+): Promise<Vault> {
+  return createVault(database, {
+    name: `vault ${crypto.randomUUID()}`,
+    location: { kind: 'DIRECTORY', path: join(folder, 'vault') },
+    secrets,
+    actor,
+    now: new Date(),
+  })
+}
+
+export interface Protected {
+  server: PostgresServer
+  vault: Vault
+  vaultPath: string
+  instance: BackupInstance
+}
+
+/** Registers a server and protects it in a new vault; throws what the configuration job said when it fails. */
+export async function protect(service: Service, cluster: Cluster, folder: string): Promise<Protected> {
+  const server = await register(service, cluster)
+  const vault = await addVault(service, folder)
+  const { instance, job } = await configureProtection(service.database, {
+    serverId: server.id,
+    vaultId: vault.id,
+    policyId: null,
+    name: null,
+    actor,
+    now: new Date(),
+  })
+  const ended = await service.ended(job.id)
+  if (ended.status !== 'COMPLETED') throw new Error(JSON.stringify(ended.error))
+  return { server, vault, vaultPath: vault.location.path, instance }
+}
+
+/** Runs statements on a server's database, one after the other. */
+export async function runSql(cluster: Cluster, databaseName: string, ...statements: string[]): Promise<void> {
+  const sql = postgres(cluster.url(databaseName), { max: 1, onnotice: () => {} })
+  try {
+    for (const statement of statements) await sql.unsafe(statement)
+  } finally {
+    await sql.end()
+  }
+}

@@ -1,0 +1,92 @@
+import { sql } from 'drizzle-orm'
+import { expect } from 'vitest'
+import type { Database } from '../src/database/connect.ts'
+import { startListener } from '../src/database/listen.ts'
+import { openProxy } from './kit/proxy.ts'
+import { test } from './kit/test.ts'
+import { waitFor, within } from './kit/wait-for.ts'
+
+const notify = (database: Database, payload: string) => database.execute(sql`select pg_notify('tests', ${payload})`)
+
+async function cutListeners(database: Database): Promise<number> {
+  const cut = await database.execute(
+    sql`select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'holdfast listener' and datname = current_database()`,
+  )
+  return cut.length
+}
+
+test('subscribers are told to look once, then of every notification in order', async ({ database, databaseUrl }) => {
+  await using listener = await startListener(databaseUrl)
+  const heard: (string | undefined)[] = []
+  listener.subscribe('tests', (payload) => heard.push(payload))
+  await waitFor('the first look', () => heard.length === 1)
+  for (const payload of ['1', '2', '3']) await notify(database, payload)
+  await waitFor('all notifications', () => heard.length === 4)
+  expect(heard).toEqual([undefined, '1', '2', '3'])
+})
+
+test('a subscriber that has stopped is told nothing more, the others are', async ({ database, databaseUrl }) => {
+  await using listener = await startListener(databaseUrl)
+  const [first, second]: (string | undefined)[][] = [[], []]
+  const stop = listener.subscribe('tests', (payload) => first?.push(payload))
+  listener.subscribe('tests', (payload) => second?.push(payload))
+  await waitFor('the first look', () => second?.length)
+  stop()
+  await notify(database, 'later')
+  await waitFor('the notification', () => second?.includes('later'))
+  expect(first).toEqual([undefined])
+})
+
+test('while its connection is cut again and again no commit stays unseen', async ({ database, databaseUrl }) => {
+  await database.execute(sql`create table commits (number int)`)
+  await using listener = await startListener(databaseUrl)
+  let seen = 0
+  let { promise: looked, resolve: onLook } = Promise.withResolvers<void>()
+  const look = async () => {
+    const [counted] = await database.execute<{ count: number }>(sql`select count(*)::int as count from commits`)
+    seen = Math.max(seen, counted?.count ?? 0)
+    onLook()
+    ;({ promise: looked, resolve: onLook } = Promise.withResolvers<void>())
+  }
+  listener.subscribe('tests', () => void look())
+  await within('the first look', looked)
+  for (let number = 1; number <= 15; number++) {
+    const cutting = cutListeners(database)
+    await database.transaction(async (tx) => {
+      await tx.execute(sql`insert into commits values (${number})`)
+      await tx.execute(sql`select pg_notify('tests', '')`)
+    })
+    expect(await cutting).toBeGreaterThan(0)
+    await waitFor(`commit ${number} to be seen`, () => seen === number)
+    await waitFor('the listener to be back', async () => {
+      const [counted] = await database.execute<{ count: number }>(
+        sql`select count(*)::int as count from pg_stat_activity where application_name = 'holdfast listener' and datname = current_database() and query ilike 'listen %'`,
+      )
+      return counted?.count
+    })
+  }
+})
+
+test('a connection that falls silent without being closed is noticed and made anew', async ({
+  database,
+  databaseUrl,
+}) => {
+  const url = new URL(databaseUrl)
+  await using proxy = await openProxy(Number(url.port))
+  url.port = String(proxy.port)
+  await using listener = await startListener(url.href, { heartbeatMs: 300 })
+  const heard: (string | undefined)[] = []
+  listener.subscribe('tests', (payload) => heard.push(payload))
+  await waitFor('the first look', () => heard.length === 1)
+  proxy.goSilent()
+  await notify(database, 'into the void')
+  proxy.passAgain()
+  await waitFor('to be told to look again', () => heard.length > 1)
+  expect(heard.slice(0, 2)).toEqual([undefined, undefined])
+  await notify(database, 'heard')
+  await waitFor('the next notification', () => heard.includes('heard'))
+})
+
+test('a database that cannot be reached at the start is an error', async () => {
+  await expect(startListener('postgres://nobody@127.0.0.1:9/none')).rejects.toThrow()
+})
