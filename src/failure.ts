@@ -23,6 +23,9 @@ const ours = (message: string, recommendedActions: string[], isRetryable = false
 
 /** Every failure a job can end with: the one table. */
 export const failures = {
+  ADDRESS_INVALID: user('The registered host, port or user cannot be used as it is.', [
+    'Remove the server and register it again with a plain host name or address.',
+  ]),
   SERVER_UNREACHABLE: user(
     'The PostgreSQL server did not answer.',
     ['Check that it runs and listens on the registered host and port.', 'Check firewalls between it and the worker.'],
@@ -58,6 +61,11 @@ export const failures = {
     ['Raise max_connections or free connections; the job tries again by itself.'],
     true,
   ),
+  SERVER_RESOURCES_EXHAUSTED: user(
+    'The server ran out of memory, disk or locks while it was read.',
+    ['Read the details; free what they name (max_locks_per_transaction, say); the job tries again by itself.'],
+    true,
+  ),
   CONNECTION_LOST: user(
     'The connection to the server was lost while working.',
     ['Check whether the server was restarted or the network failed; the job tries again by itself.'],
@@ -65,6 +73,9 @@ export const failures = {
   ),
   SERVER_TOO_NEW: user("The server is newer than the worker's PostgreSQL programs.", [
     "Install the client programs of the server's major version on the worker, or name their folder in HOLDFAST_POSTGRES_DIRECTORIES.",
+  ]),
+  SERVER_TOO_OLD: user("The server is older than the worker's PostgreSQL programs can read.", [
+    'Upgrade the server, or install client programs that still read its version and name their folder in HOLDFAST_POSTGRES_DIRECTORIES.',
   ]),
   TOOLS_MISSING: user("PostgreSQL's programs were not found on the worker.", [
     'Install the PostgreSQL client package, or name its folder in HOLDFAST_POSTGRES_DIRECTORIES.',
@@ -108,6 +119,9 @@ export const failures = {
   ]),
   ROLE_MISSING: user('The target server lacks a role that owns or may use restored objects.', [
     'Restore with ownership KEEP by a role that may create roles, or with ownership NONE.',
+  ]),
+  LOCALE_MISSING: user('The target server lacks the locale or encoding of a database.', [
+    'Install the locale on the target server, or restore into an empty database that you created there.',
   ]),
   TARGET_FULL: user('The target server has no space left; what was restored so far was removed again.', [
     'Free space on the target server, then restore again.',
