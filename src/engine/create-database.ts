@@ -1,0 +1,59 @@
+import { asEngineError } from './classify.ts'
+import { EngineError } from './engine-error.ts'
+import type { DatabaseReport } from './inspect.ts'
+import { quoteIdentifier, quoteLiteral } from './quote.ts'
+import type { Session } from './session.ts'
+
+/** What decides how a database's text is stored and sorted: it cannot be changed later. */
+export type DatabaseLocale = Pick<
+  DatabaseReport,
+  'name' | 'encoding' | 'localeProvider' | 'collate' | 'ctype' | 'locale' | 'icuRules'
+>
+
+/**
+ * Creates an empty database that stores and sorts text as the source did, closed to everyone but its owner and superusers.
+ * Throws LOCALE_MISSING when the server cannot do that, PERMISSION_DENIED without the right to create databases.
+ */
+export async function createDatabaseLike(session: Session, name: string, source: DatabaseLocale): Promise<void> {
+  const statement = createStatement(name, source, session.versionNumber)
+  try {
+    await session.sql.unsafe(statement)
+    await session.sql.unsafe(`revoke all on database ${quoteIdentifier(name)} from public`)
+  } catch (error) {
+    const failure = asEngineError(error, `Creating database ${quoteIdentifier(name)}`)
+    if (!/locale|collat|encoding|ICU/i.test(failure.message)) throw failure
+    throw new EngineError(
+      'LOCALE_MISSING',
+      `The server cannot make a database with the locale of ${quoteIdentifier(source.name)} (${describe(source)}): ${failure.details}.`,
+      failure.details,
+      { cause: error },
+    )
+  }
+}
+
+function createStatement(name: string, source: DatabaseLocale, versionNumber: number): string {
+  const { encoding, localeProvider, collate, ctype, locale, icuRules } = source
+  const since = { LIBC: 0, ICU: 150_000, BUILTIN: 170_000 }[localeProvider]
+  if (versionNumber < since) {
+    throw new EngineError(
+      'LOCALE_MISSING',
+      `Database ${quoteIdentifier(source.name)} has the locale ${describe(source)}, which needs PostgreSQL ${since / 10_000} or newer.`,
+    )
+  }
+  const options = [
+    'template template0',
+    `encoding ${quoteLiteral(encoding)}`,
+    `lc_collate ${quoteLiteral(collate)}`,
+    `lc_ctype ${quoteLiteral(ctype)}`,
+  ]
+  if (versionNumber >= 150_000) options.push(`locale_provider ${localeProvider.toLowerCase()}`)
+  if (locale !== null)
+    options.push(`${localeProvider === 'ICU' ? 'icu_locale' : 'builtin_locale'} ${quoteLiteral(locale)}`)
+  if (icuRules !== null && versionNumber >= 160_000) options.push(`icu_rules ${quoteLiteral(icuRules)}`)
+  return `create database ${quoteIdentifier(name)} ${options.join(' ')}`
+}
+
+function describe({ encoding, localeProvider, collate, ctype, locale }: DatabaseLocale): string {
+  const libc = collate === ctype ? collate : `${collate}/${ctype}`
+  return `${encoding}, ${localeProvider === 'LIBC' ? libc : `${localeProvider} ${locale}, ${libc}`}`
+}

@@ -1,0 +1,156 @@
+import type { ServerAddress } from './address.ts'
+import { asEngineError } from './classify.ts'
+import { settingValue } from './database-properties.ts'
+import type { RoleReport } from './inspect.ts'
+import { isSystemRole } from './inspect-roles.ts'
+import { quoteIdentifier, quoteLiteral } from './quote.ts'
+import { openSession, type Session } from './session.ts'
+
+/** Something of a role that was left out when it was created. */
+export interface OmittedPart {
+  role: string
+  what: string
+  reason: string
+}
+
+export interface CreatedRoles {
+  created: string[]
+  /** They were there already, and are as they were. */
+  existing: string[]
+  omitted: OmittedPart[]
+}
+
+/**
+ * Creates the roles that a server lacks, all or none, without passwords, with the attributes and memberships that the
+ * connecting role may give; what it may not give is answered in `omitted`. Existing roles are never altered. A role that
+ * is not a superuser becomes a member of what it creates, as it could not restore anything to their name otherwise.
+ */
+export async function createMissingRoles(
+  address: ServerAddress,
+  roles: readonly RoleReport[],
+  { signal }: { signal?: AbortSignal } = {},
+): Promise<CreatedRoles> {
+  await using session = await openSession(address, address.maintenanceDatabase, { signal })
+  const { sql } = session
+  try {
+    const self = await lookAtSelf(session)
+    const present = new Set(
+      (await sql<{ name: string }[]>`select rolname as name from pg_roles`).map(({ name }) => name),
+    )
+    const wanted = roles.filter(({ name }) => !isSystemRole(name))
+    const missing = wanted.filter(({ name }) => !present.has(name))
+    const omitted: OmittedPart[] = []
+    await sql.unsafe('begin')
+    if (!self.isSuperuser && session.versionNumber >= 160_000) {
+      await sql.unsafe(`set local createrole_self_grant = 'set, inherit'`)
+    }
+    for (const role of missing) omitted.push(...(await createRole(session, role, self)))
+    for (const role of missing) {
+      present.add(role.name)
+      if (!self.isSuperuser && session.versionNumber < 160_000) await grantToSelf(session, role, self)
+    }
+    for (const role of missing) omitted.push(...(await dressRole(session, role, present)))
+    await sql.unsafe('commit')
+    return {
+      created: missing.map(({ name }) => name),
+      existing: wanted.filter((role) => !missing.includes(role)).map(({ name }) => name),
+      omitted,
+    }
+  } catch (error) {
+    signal?.throwIfAborted()
+    throw asEngineError(error, `Creating roles at ${address.host}:${address.port}`)
+  }
+}
+
+interface Self {
+  name: string
+  isSuperuser: boolean
+  createsDatabases: boolean
+  isReplication: boolean
+  bypassesRowSecurity: boolean
+}
+
+async function lookAtSelf({ sql }: Session): Promise<Self> {
+  const [self] = await sql<Self[]>`
+    select rolname as name, rolsuper as "isSuperuser", rolcreatedb as "createsDatabases",
+      rolreplication as "isReplication", rolbypassrls as "bypassesRowSecurity"
+    from pg_roles where rolname = current_user`
+  if (!self) throw new Error('A session has no role.')
+  return self
+}
+
+async function createRole({ sql, versionNumber }: Session, role: RoleReport, self: Self): Promise<OmittedPart[]> {
+  const mayPassOn = versionNumber >= 160_000
+  const attributes: readonly (readonly [attribute: string, isWanted: boolean, mayGive: boolean])[] = [
+    ['superuser', role.isSuperuser, self.isSuperuser],
+    ['replication', role.isReplication, self.isSuperuser || (mayPassOn && self.isReplication)],
+    ['bypassrls', role.bypassesRowSecurity, self.isSuperuser || (mayPassOn && self.bypassesRowSecurity)],
+    ['createdb', role.createsDatabases, self.isSuperuser || !mayPassOn || self.createsDatabases],
+    ['createrole', role.createsRoles, true],
+    ['login', role.canLogin, true],
+  ]
+  const given = attributes.filter(([, isWanted, mayGive]) => isWanted && mayGive).map(([attribute]) => attribute)
+  if (!role.inherits) given.push('noinherit')
+  if (role.connectionLimit >= 0) given.push(`connection limit ${Math.trunc(role.connectionLimit)}`)
+  if (role.validUntil !== null) given.push(`valid until ${quoteLiteral(role.validUntil)}`)
+  await sql.unsafe(`create role ${quoteIdentifier(role.name)} ${given.join(' ')}`)
+  return attributes
+    .filter(([, isWanted, mayGive]) => isWanted && !mayGive)
+    .map(([attribute]) => {
+      const reason = `${quoteIdentifier(self.name)} may not give it`
+      return { role: role.name, what: attribute.toUpperCase(), reason }
+    })
+}
+
+async function grantToSelf({ sql }: Session, role: RoleReport, self: Self): Promise<void> {
+  await sql.unsafe(`grant ${quoteIdentifier(role.name)} to ${quoteIdentifier(self.name)}`)
+}
+
+/** Gives a role just created its comment, settings and memberships, each in a savepoint of its own. */
+async function dressRole(session: Session, role: RoleReport, present: ReadonlySet<string>): Promise<OmittedPart[]> {
+  const name = quoteIdentifier(role.name)
+  const omitted: OmittedPart[] = []
+  const attempt = async (what: string, statement: string) => {
+    const reason = await tryStatement(session, statement)
+    if (reason !== undefined) omitted.push({ role: role.name, what, reason })
+  }
+  if (role.comment !== null) await attempt('comment', `comment on role ${name} is ${quoteLiteral(role.comment)}`)
+  for (const { name: setting, value } of role.settings) {
+    await attempt(
+      `setting ${setting}`,
+      `alter role ${name} set ${quoteIdentifier(setting)} to ${settingValue(setting, value)}`,
+    )
+  }
+  for (const membership of role.memberships) {
+    const what = `membership in ${quoteIdentifier(membership.role)}`
+    if (present.has(membership.role)) await attempt(what, grantStatement(session, name, membership))
+    else omitted.push({ role: role.name, what, reason: 'there is no such role' })
+  }
+  return omitted
+}
+
+function grantStatement(
+  { versionNumber }: Session,
+  member: string,
+  membership: RoleReport['memberships'][number],
+): string {
+  const { role, isAdmin, inherits, sets } = membership
+  const grant = `grant ${quoteIdentifier(role)} to ${member}`
+  if (versionNumber < 160_000) return isAdmin ? `${grant} with admin option` : grant
+  const options = [`admin ${isAdmin}`]
+  if (inherits !== null) options.push(`inherit ${inherits}`)
+  if (sets !== null) options.push(`set ${sets}`)
+  return `${grant} with ${options.join(', ')}`
+}
+
+async function tryStatement({ sql }: Session, statement: string): Promise<string | undefined> {
+  await sql.unsafe('savepoint attempt')
+  try {
+    await sql.unsafe(statement)
+    await sql.unsafe('release savepoint attempt')
+    return undefined
+  } catch (error) {
+    await sql.unsafe('rollback to savepoint attempt')
+    return asEngineError(error, statement).details
+  }
+}

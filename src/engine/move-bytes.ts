@@ -1,0 +1,60 @@
+import { once } from 'node:events'
+import type { Readable, Writable } from 'node:stream'
+import type { ProgramEnd } from './classify.ts'
+
+/** Moves all bytes of a source into a sink at the sink's pace, without ending the sink. Fails when either fails. */
+export async function pump(source: Readable, sink: Writable, signal: AbortSignal): Promise<void> {
+  const end = () => source.destroy()
+  signal.addEventListener('abort', end)
+  try {
+    for await (const chunk of source) {
+      if (signal.aborted) break
+      await write(sink, chunk, signal)
+    }
+    signal.throwIfAborted()
+  } finally {
+    signal.removeEventListener('abort', end)
+  }
+}
+
+/**
+ * Feeds a source to a program and reads the source to its very end, also when the program had enough earlier: a
+ * source may only tell at its end that it was damaged. Resolves early when the program failed.
+ */
+export async function feed(
+  source: Readable,
+  stdin: Writable,
+  ended: Promise<ProgramEnd>,
+  { signal, onInput }: { signal: AbortSignal; onInput?: ((bytes: number) => void) | undefined },
+): Promise<void> {
+  const end = () => source.destroy(signal.reason instanceof Error ? signal.reason : undefined)
+  signal.addEventListener('abort', end)
+  // A program that ends before it has read everything is judged by its exit code.
+  stdin.on('error', () => {})
+  try {
+    for await (const chunk of source) {
+      onInput?.(chunk.length)
+      if (!stdin.destroyed) await write(stdin, chunk, signal).catch((error) => signal.aborted && Promise.reject(error))
+      if (stdin.destroyed && (await ended).exitCode !== 0) return
+    }
+    signal.throwIfAborted()
+    stdin.end()
+  } finally {
+    signal.removeEventListener('abort', end)
+    if (signal.aborted) stdin.destroy()
+  }
+}
+
+async function write(sink: Writable, chunk: unknown, signal: AbortSignal): Promise<void> {
+  if (sink.errored) throw sink.errored
+  if (sink.destroyed || sink.writableEnded) throw new Error('The stream written to was closed.')
+  if (sink.write(chunk)) return
+  const closed = new AbortController()
+  const onClose = () => closed.abort(sink.errored ?? new Error('The stream written to was closed.'))
+  sink.once('close', onClose)
+  try {
+    await once(sink, 'drain', { signal: AbortSignal.any([signal, closed.signal]) })
+  } finally {
+    sink.off('close', onClose)
+  }
+}
