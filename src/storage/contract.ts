@@ -13,6 +13,8 @@ export interface StoredObject {
 export interface Storage {
   /** Where it is, in words for an operator; holds no secret. */
   readonly description: string
+  /** Makes the place itself (the folder, when its parent is there). Only setting up a vault asks for it. */
+  prepare(): Promise<void>
   /**
    * Stores what `fill` writes under a key that does not exist yet.
    * The object is there, whole and durable, when this resolves; nothing is there when `fill` or the signal fails it.

@@ -1,0 +1,137 @@
+import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
+import { Transform } from 'node:stream'
+import { headerLength, longestHeaderBytes, payloadKey, unwrapFileKey, wrapFileKey } from './age-header.ts'
+import { StorageError } from './storage-error.ts'
+
+const chunkBytes = 64 * 1024
+const tagBytes = 16
+const sealedChunkBytes = chunkBytes + tagBytes
+const nonceBytes = 16
+
+/** Seals a stream in the age v1 format, so that the identity of any one of the recipients (`age1…`) opens it. */
+export function seal(recipients: readonly string[]): Transform {
+  if (recipients.length === 0) throw new RangeError('A stream is sealed for one recipient at least.')
+  const fileKey = randomBytes(16)
+  const nonce = randomBytes(nonceBytes)
+  const header = Buffer.concat([wrapFileKey(fileKey, recipients), nonce])
+  const sealChunk = chunkSealer(payloadKey(fileKey, nonce))
+  const held = Buffer.allocUnsafe(chunkBytes)
+  let heldBytes = 0
+  return new Transform({
+    highWaterMark: 1024 * 1024,
+    construct(done) {
+      this.push(header)
+      done()
+    },
+    transform(bytes: Buffer, _encoding, done) {
+      let position = 0
+      // A full chunk is held until a byte follows it, because the last one is sealed as the last.
+      while (bytes.length - position > chunkBytes - heldBytes) {
+        const end = position + chunkBytes - heldBytes
+        if (heldBytes === 0) this.push(sealChunk(bytes.subarray(position, end), false))
+        else {
+          bytes.copy(held, heldBytes, position, end)
+          this.push(sealChunk(held, false))
+        }
+        heldBytes = 0
+        position = end
+      }
+      heldBytes += bytes.copy(held, heldBytes, position)
+      done()
+    },
+    flush(done) {
+      done(null, sealChunk(held.subarray(0, heldBytes), true))
+    },
+  })
+}
+
+/**
+ * Opens a stream in the age v1 format. Only authentic bytes come out; a stream that was changed, cut short or
+ * lengthened ends in ARTIFACT_DAMAGED, one that was sealed for others in WRONG_KEY. `subject` names it in errors.
+ */
+export function unseal(identity: string, subject = 'The sealed stream'): Transform {
+  let openChunk: ((sealed: Buffer, isLast: boolean) => Buffer) | undefined
+  let held: Buffer[] = []
+  let heldBytes = 0
+  const damaged = (what: string) => new StorageError('ARTIFACT_DAMAGED', subject, `${subject} ${what}.`)
+
+  const begin = (bytes: Buffer): Buffer | undefined => {
+    const end = headerLength(bytes)
+    if (end === undefined && bytes.length > longestHeaderBytes) throw damaged('does not begin with an age header')
+    if (end === undefined || bytes.length < end + nonceBytes) return undefined
+    const fileKey = unwrapFileKey(bytes.subarray(0, end), identity, subject)
+    openChunk = chunkOpener(payloadKey(fileKey, bytes.subarray(end, end + nonceBytes)), () =>
+      damaged('is damaged or cut short'),
+    )
+    return bytes.subarray(end + nonceBytes)
+  }
+
+  return new Transform({
+    highWaterMark: 1024 * 1024,
+    transform(bytes: Buffer, _encoding, done) {
+      held.push(bytes)
+      heldBytes += bytes.length
+      if (openChunk && heldBytes <= sealedChunkBytes) return done()
+      try {
+        let rest = held.length === 1 ? bytes : Buffer.concat(held)
+        if (!openChunk) rest = begin(rest) ?? rest
+        for (; openChunk && rest.length > sealedChunkBytes; rest = rest.subarray(sealedChunkBytes))
+          this.push(openChunk(rest.subarray(0, sealedChunkBytes), false))
+        held = [rest]
+        heldBytes = rest.length
+      } catch (error) {
+        return done(asError(error))
+      }
+      done()
+    },
+    flush(done) {
+      if (!openChunk) return done(damaged('is cut short within its age header'))
+      try {
+        done(null, openChunk(Buffer.concat(held), true))
+      } catch (error) {
+        done(asError(error))
+      }
+    },
+  })
+}
+
+function chunkSealer(key: Buffer): (plain: Buffer, isLast: boolean) => Buffer {
+  const nextNonce = nonces()
+  return (plain, isLast) => {
+    const cipher = createCipheriv('chacha20-poly1305', key, nextNonce(isLast), { authTagLength: tagBytes })
+    return Buffer.concat([cipher.update(plain), cipher.final(), cipher.getAuthTag()])
+  }
+}
+
+function chunkOpener(key: Buffer, damaged: () => Error): (sealed: Buffer, isLast: boolean) => Buffer {
+  const nextNonce = nonces()
+  let isFirst = true
+  return (sealed, isLast) => {
+    // Only an empty payload may have an empty chunk.
+    if (sealed.length < tagBytes || (sealed.length === tagBytes && !isFirst)) throw damaged()
+    isFirst = false
+    const decipher = createDecipheriv('chacha20-poly1305', key, nextNonce(isLast), { authTagLength: tagBytes })
+    decipher.setAuthTag(sealed.subarray(-tagBytes))
+    const plain = decipher.update(sealed.subarray(0, -tagBytes))
+    try {
+      decipher.final()
+    } catch {
+      throw damaged()
+    }
+    return plain
+  }
+}
+
+function nonces(): (isLast: boolean) => Buffer {
+  const nonce = Buffer.alloc(12)
+  let counter = 0
+  return (isLast) => {
+    nonce.writeUIntBE(counter++, 5, 6)
+    nonce.writeUInt8(isLast ? 1 : 0, 11)
+    return nonce
+  }
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error))
+}

@@ -1,0 +1,113 @@
+import type { Readable, Writable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { destroyOnAbort } from './abort.ts'
+import { seal, unseal } from './age.ts'
+import type { Storage } from './contract.ts'
+import { fillSink } from './fill.ts'
+import { meter } from './meter.ts'
+import { StorageError } from './storage-error.ts'
+import { compress, decompress } from './zstd.ts'
+
+/** What the storage does to the bytes before it seals them. */
+export type Compression = 'ZSTD' | 'NONE'
+
+/** What is in the vault under a key: sizes in bytes, digests sha256 in lower-case hex. */
+export interface StoredDigest {
+  storedBytes: number
+  storedSha256: string
+}
+
+/** The stored bytes, and the plain ones that they open to. */
+export interface ArtifactDigest extends StoredDigest {
+  plainBytes: number
+  plainSha256: string
+}
+
+export interface WriteArtifact {
+  /** `age1…`: everyone who may open it. */
+  recipients: readonly string[]
+  compression: Compression
+  signal?: AbortSignal | undefined
+  /** Gets the plain bytes written so far. */
+  onPlainBytes?: ((total: number) => void) | undefined
+}
+
+/**
+ * Compresses, seals and stores what `fill` writes, and digests both sides in the same pass.
+ * The artifact is whole and durable when this resolves; nothing is left of it when it rejects.
+ */
+export async function writeArtifact(
+  storage: Storage,
+  key: string,
+  { recipients, compression, signal, onPlainBytes }: WriteArtifact,
+  fill: (sink: Writable) => Promise<void>,
+): Promise<ArtifactDigest> {
+  const plain = meter(onPlainBytes)
+  const stored = meter()
+  const stages = [...(compression === 'ZSTD' ? [compress()] : []), seal(recipients), stored.stream]
+  await storage.write(key, (sink) => fillSink(plain.stream, fill, pipeline([plain.stream, ...stages, sink])), {
+    ...(signal && { signal }),
+  })
+  const { bytes: plainBytes, sha256: plainSha256 } = plain.measure()
+  const { bytes: storedBytes, sha256: storedSha256 } = stored.measure()
+  return { plainBytes, plainSha256, storedBytes, storedSha256 }
+}
+
+/**
+ * Reads every stored byte of an artifact again and compares size and digest.
+ * Throws ARTIFACT_DAMAGED, naming the key and the difference, when it is missing, cut, longer or changed.
+ */
+export async function readBackArtifact(
+  storage: Storage,
+  key: string,
+  digest: StoredDigest,
+  { signal, onBytes }: { signal?: AbortSignal | undefined; onBytes?: ((total: number) => void) | undefined } = {},
+): Promise<void> {
+  const sizeBytes = await storage.size(key)
+  if (sizeBytes === undefined) throw damaged(key, 'is missing from the vault')
+  if (sizeBytes !== digest.storedBytes)
+    throw damaged(key, `has ${sizeBytes} bytes in the vault where ${digest.storedBytes} were written`)
+  const stored = meter(onBytes)
+  const source = await storage.read(key, { ...(signal && { signal }) })
+  await pipeline(source, stored.stream.resume())
+  const { bytes, sha256 } = stored.measure()
+  if (bytes !== digest.storedBytes)
+    throw damaged(key, `answered ${bytes} bytes where ${digest.storedBytes} were written`)
+  if (sha256 !== digest.storedSha256)
+    throw damaged(key, 'does not hold the bytes that were written: its sha256 differs')
+}
+
+export interface OpenArtifact {
+  /** `AGE-SECRET-KEY-1…`. */
+  identity: string
+  compression: Compression
+  digest: ArtifactDigest
+  signal?: AbortSignal | undefined
+}
+
+/**
+ * Opens an artifact for reading its plain bytes: first the whole stored object is compared with its digest, and only then
+ * does a byte come out. The stream ends in ARTIFACT_DAMAGED, naming the key, when the plain bytes differ from theirs.
+ */
+export async function openArtifact(
+  storage: Storage,
+  key: string,
+  { identity, compression, digest, signal }: OpenArtifact,
+): Promise<Readable> {
+  await readBackArtifact(storage, key, digest, { signal })
+  const source = await storage.read(key)
+  const stages = [unseal(identity, key), ...(compression === 'ZSTD' ? [decompress(key)] : [])]
+  const { stream } = meter(undefined, ({ bytes, sha256 }) =>
+    bytes === digest.plainBytes && sha256 === digest.plainSha256
+      ? undefined
+      : damaged(key, 'opens to other bytes than those that were backed up'),
+  )
+  destroyOnAbort(stream, signal)
+  // A failure anywhere destroys the last stream with it: whoever reads from there learns of it.
+  pipeline([source, ...stages, stream]).catch(() => undefined)
+  return stream
+}
+
+function damaged(key: string, what: string): StorageError {
+  return new StorageError('ARTIFACT_DAMAGED', key, `${key} ${what}.`)
+}

@@ -1,0 +1,107 @@
+import { randomUUID } from 'node:crypto'
+import { type FileHandle, link, lstat, open, unlink } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { Writable } from 'node:stream'
+import { finished } from 'node:stream/promises'
+import { abortError } from '../abort.ts'
+import { fillSink } from '../fill.ts'
+import { StorageError } from '../storage-error.ts'
+import { guarded, makeFolders, storageError, syncFolder, systemCode, unlessMissing } from './place.ts'
+
+/** Begins the name of every half-written file; no key part may begin so. */
+const partialPrefix = '.partial-'
+
+/**
+ * Writes under a temporary name beside the target, makes the bytes durable, and links the target's name to them,
+ * which fails when the name is taken. The temporary name is gone afterwards, in success and in failure.
+ */
+export async function writeFile(
+  root: string,
+  key: string,
+  fill: (sink: Writable) => Promise<void>,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  if (signal?.aborted) throw abortError(signal)
+  const target = await makeFolders(root, key)
+  if (await guarded(key, unlessMissing(lstat(target)))) throw takenError(key)
+  const partial = join(dirname(target), partialPrefix + randomUUID())
+  const file = await guarded(key, open(partial, 'wx', 0o600))
+  const sink = fileSink(key, file)
+  try {
+    await unlessAborted(fillSink(sink, fill, finished(sink)), sink, signal)
+    await guarded(key, file.sync())
+    await guarded(key, file.close())
+    if (signal?.aborted) throw abortError(signal)
+    await commit(key, partial, target)
+  } finally {
+    await file.close().catch(() => undefined)
+    await unlink(partial).catch(() => undefined)
+  }
+}
+
+async function commit(key: string, partial: string, target: string): Promise<void> {
+  try {
+    await link(partial, target)
+  } catch (error) {
+    throw systemCode(error) === 'EEXIST' ? takenError(key) : storageError(key, error)
+  }
+  try {
+    await unlink(partial)
+    await syncFolder(dirname(target))
+  } catch (error) {
+    // The name may not outlive a power cut: better none than one that was reported as failed.
+    await unlink(target).catch(() => undefined)
+    throw storageError(key, error)
+  }
+}
+
+/** Waits for the work, but not beyond an abort: then the sink is destroyed and the work's own end is of no interest. */
+async function unlessAborted(work: Promise<void>, sink: Writable, signal: AbortSignal | undefined): Promise<void> {
+  if (!signal) return work
+  const { promise: aborted, reject } = Promise.withResolvers<never>()
+  const stop = () => {
+    sink.destroy(abortError(signal))
+    reject(abortError(signal))
+  }
+  if (signal.aborted) stop()
+  signal.addEventListener('abort', stop, { once: true })
+  try {
+    await Promise.race([work, aborted])
+  } finally {
+    signal.removeEventListener('abort', stop)
+  }
+}
+
+/** Writes to an open file, which it leaves open. Pieces that wait are written together. */
+function fileSink(key: string, file: FileHandle): Writable {
+  const write = (pieces: Buffer[], done: (error?: Error) => void) => {
+    writeAll(file, pieces).then(
+      () => done(),
+      (error) => done(storageError(key, error)),
+    )
+  }
+  return new Writable({
+    highWaterMark: 4 * 1024 * 1024,
+    write: (piece: Buffer, _encoding, done) => write([piece], done),
+    writev: (pieces, done) =>
+      write(
+        pieces.map(({ chunk }) => chunk),
+        done,
+      ),
+  })
+}
+
+async function writeAll(file: FileHandle, pieces: Buffer[]): Promise<void> {
+  let left = pieces
+  for (;;) {
+    let { bytesWritten } = await file.writev(left)
+    // A nearly full disk takes a part and says so only when asked for the rest.
+    while (left[0] && bytesWritten >= left[0].length) bytesWritten -= left.shift()?.length ?? 0
+    if (!left[0]) return
+    left = [left[0].subarray(bytesWritten), ...left.slice(1)]
+  }
+}
+
+function takenError(key: string): StorageError {
+  return new StorageError('STORAGE_OBJECT_EXISTS', key, `${key} exists already and is never overwritten.`)
+}
