@@ -37,7 +37,7 @@ const loopbackHosts = new Set(['127.0.0.1', 'localhost', '::1'])
 export class InvalidSetting extends Error {}
 
 /** Reads every setting from the environment; throws InvalidSetting for the first that cannot be used. */
-export function readSettings(environment: Record<string, string | undefined>): Settings {
+export function readSettings(environment: Record<string, string | undefined> = process.env): Settings {
   const text = (name: string) => environment[name]?.trim() || null
   const whole = (name: string, { fallback, min, max }: { fallback: number; min: number; max: number }) => {
     const value = text(name)
@@ -74,6 +74,11 @@ export function readSettings(environment: Record<string, string | undefined>): S
     noProgressMs: whole('HOLDFAST_NO_PROGRESS_SECONDS', { fallback: 900, min: 5, max: 86_400 }) * 1000,
     postgresDirectories: directories(text('HOLDFAST_POSTGRES_DIRECTORIES')),
     logLevel: oneOf('HOLDFAST_LOG_LEVEL', logLevels, 'info'),
+  }
+  if (settings.role !== 'all' && settings.databaseUrl === null) {
+    throw new InvalidSetting(
+      `HOLDFAST_ROLE is "${settings.role}": set DATABASE_URL too, so that the API and its workers share one database.`,
+    )
   }
   if (!settings.apiToken && !loopbackHosts.has(settings.host)) {
     throw new InvalidSetting(

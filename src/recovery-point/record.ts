@@ -1,7 +1,7 @@
 import type { Database } from '../database/connect.ts'
-import { type ContainedDatabase, recoveryPoints } from '../database/tables/recovery-point.ts'
+import { recoveryPoints } from '../database/tables/recovery-point.ts'
 import type { RetentionDecision } from '../retention/decide-retention.ts'
-import type { RecoveryPoint } from './recovery-point.ts'
+import type { ContainedDatabase, RecoveryPoint } from './recovery-point.ts'
 
 export interface RecordRecoveryPoint {
   id: string

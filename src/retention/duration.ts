@@ -38,3 +38,16 @@ export function addDuration(start: Date, duration: Duration): Date {
   result.setUTCDate(Math.min(day, lastDay) + duration.weeks * 7 + duration.days)
   return new Date(result.getTime() + ((duration.hours * 60 + duration.minutes) * 60 + duration.seconds) * 1000)
 }
+
+/** The moment that lies a duration before another, in UTC, counted as addDuration counts. */
+export function subtractDuration(end: Date, duration: Duration): Date {
+  return addDuration(end, {
+    years: -duration.years,
+    months: -duration.months,
+    weeks: -duration.weeks,
+    days: -duration.days,
+    hours: -duration.hours,
+    minutes: -duration.minutes,
+    seconds: -duration.seconds,
+  })
+}

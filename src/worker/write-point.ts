@@ -1,4 +1,3 @@
-import type { ContainedDatabase } from '../database/tables/recovery-point.ts'
 import type { ServerAddress } from '../engine/address.ts'
 import { dumpCompression, dumpDatabase } from '../engine/dump.ts'
 import { dumpGlobals } from '../engine/dump-globals.ts'
@@ -7,6 +6,7 @@ import type { DatabaseReport, ServerReport } from '../engine/inspect.ts'
 import type { BackupInstance } from '../instance/instance.ts'
 import type { JobRun } from '../job/handler.ts'
 import type { BackupPolicy } from '../policy/policy.ts'
+import type { ContainedDatabase } from '../recovery-point/recovery-point.ts'
 import type { RetentionDecision } from '../retention/decide-retention.ts'
 import type { PostgresServer } from '../server/server.ts'
 import { readBackArtifact, writeArtifact } from '../storage/artifact.ts'
@@ -111,16 +111,14 @@ export async function readBackPoint({
   signal: AbortSignal
   onBytes: (total: number) => void
 }): Promise<void> {
-  let total = 0
-  const count = (bytes: number) => {
-    total += bytes
-    onBytes(total)
-  }
+  let before = 0
   for (const { file, digest } of written.artifacts) {
+    const count = (bytes: number) => onBytes(before + bytes)
     await readBackArtifact(storage, `${written.prefix}${file}`, digest, { signal, onBytes: count })
+    before += digest.storedBytes
   }
   const manifest = written.manifest()
-  if (manifest) await readBackArtifact(storage, manifest.key, manifest, { signal, onBytes: count })
+  if (manifest) await readBackArtifact(storage, manifest.key, manifest, { signal })
 }
 
 async function writeDatabase(
@@ -132,16 +130,11 @@ async function writeDatabase(
   const { signal } = run
   const compression = dumpCompression(tools)
   const key = artifactKey(prefix, position, compression)
-  let bytes = 0
-  const onPlainBytes = (count: number) => {
-    bytes += count
-    onBytes(bytes)
-  }
   let facts: ManifestDatabase | undefined
   const digest = await writeArtifact(
     storage,
     key,
-    { recipients: [vault.recipient], compression, signal, onPlainBytes },
+    { recipients: [vault.recipient], compression, signal, onPlainBytes: onBytes },
     async (sink) => {
       const dumped = await dumpDatabase(address, { database: database.name, tools, sink, signal, lockWaitMs })
       facts = {

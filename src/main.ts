@@ -1,0 +1,130 @@
+import { hostname } from 'node:os'
+import { type Logger, pino } from 'pino'
+import { connectDatabase } from './database/connect.ts'
+import { DataDirectoryInUse, takeDataDirectory } from './database/data-directory.ts'
+import { startEmbeddedDatabase } from './database/embedded.ts'
+import { type Listener, startListener } from './database/listen.ts'
+import { migrate } from './database/migrate.ts'
+import { startServer } from './graphql/edge/server.ts'
+import { summariseJobs } from './job/find.ts'
+import { startRunner } from './job/run.ts'
+import { seedPolicies } from './policy/seed.ts'
+import { openSecretBox } from './secret/secret-box.ts'
+import { InvalidSetting, readSettings, type Settings } from './settings.ts'
+import { handlersOf } from './worker/handlers.ts'
+
+const oldestNode = 24
+
+/** Starts what the role asks for, waits to be told to stop, and stops it in the opposite order. */
+async function main(): Promise<void> {
+  if (Number.parseInt(process.versions.node, 10) < oldestNode) {
+    throw new InvalidSetting(
+      `Holdfast needs Node ${oldestNode} or newer, and this is ${process.version}: use "npm start".`,
+    )
+  }
+  const settings = readSettings()
+  const log = pino({ level: settings.logLevel, base: { role: settings.role } })
+  const stop = untilToldToStop(log)
+  await using running = new AsyncDisposableStack()
+  await startService(settings, log, running)
+  await stop
+  log.info('stopping: running jobs are handed back')
+}
+
+async function startService(settings: Settings, log: Logger, running: AsyncDisposableStack): Promise<void> {
+  running.use(await takeDataDirectory(settings.dataDirectory))
+  const url = await metadataUrl(settings, log, running)
+  await migrate(url)
+  const { database } = running.use(connectDatabase(url, { maxConnections: 10 + settings.concurrency }))
+  const now = () => new Date()
+  await seedPolicies(database, { now: now() })
+  const listener = running.use(await startListener(url, { log }))
+  const secrets = await openSecretBox(settings.keyFile)
+  const shared = { database, listener, secrets, now, log }
+  if (settings.role !== 'api') running.use(await startWorker(settings, shared))
+  if (settings.role !== 'worker') running.use(await startApi(settings, shared))
+}
+
+async function metadataUrl(settings: Settings, log: Logger, running: AsyncDisposableStack): Promise<string> {
+  if (settings.databaseUrl !== null) return settings.databaseUrl
+  const embedded = running.use(await startEmbeddedDatabase({ dataDirectory: settings.dataDirectory, log }))
+  log.info('the embedded PostgreSQL is running')
+  return embedded.url
+}
+
+interface Shared {
+  database: ReturnType<typeof connectDatabase>['database']
+  listener: Listener
+  secrets: Awaited<ReturnType<typeof openSecretBox>>
+  now: () => Date
+  log: Logger
+}
+
+async function startWorker(
+  settings: Settings,
+  { database, listener, secrets, now, log }: Shared,
+): Promise<AsyncDisposable> {
+  const workerId = `${hostname()}-${process.pid}-${crypto.randomUUID().slice(0, 8)}`
+  const { postgresDirectories, lockWaitMs, jobCeilingMs, noProgressMs, concurrency, leaseMs } = settings
+  const context = { database, secrets, postgresDirectories, lockWaitMs, jobCeilingMs, noProgressMs, now, log }
+  const runner = await startRunner(database, listener, {
+    handlers: handlersOf(context),
+    workerId,
+    concurrency,
+    laneLimits: { server: settings.concurrencyPerServer, vault: settings.concurrencyPerVault },
+    leaseMs,
+    pollMs: 2000,
+    log,
+  })
+  log.info({ workerId, concurrency }, 'the worker is running')
+  return runner
+}
+
+async function startApi(
+  settings: Settings,
+  { database, listener, secrets, now, log }: Shared,
+): Promise<AsyncDisposable> {
+  const server = await startServer({
+    services: { database, listener, secrets, now },
+    host: settings.host,
+    port: settings.port,
+    apiToken: settings.apiToken,
+    log,
+    readiness: async () => {
+      await database.execute('select 1')
+    },
+    collect: () => summariseJobs(database),
+  })
+  log.info({ address: `http://${settings.host}:${server.port}/graphql` }, 'the API is listening')
+  return server
+}
+
+/** Resolves at the first signal to stop; the second ends the process at once. */
+function untilToldToStop(log: Logger): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  let signals = 0
+  const onSignal = (signal: NodeJS.Signals) => {
+    signals += 1
+    if (signals > 1) {
+      log.warn({ signal }, 'stopping at once')
+      process.exit(1)
+    }
+    resolve()
+  }
+  process.on('SIGINT', onSignal)
+  process.on('SIGTERM', onSignal)
+  return promise
+}
+
+main().then(
+  () => process.exit(0),
+  (cause: unknown) => {
+    const isExpected = cause instanceof InvalidSetting || cause instanceof DataDirectoryInUse
+    process.stderr.write(`${isExpected ? cause.message : describe(cause)}\n`)
+    process.exit(1)
+  },
+)
+
+function describe(cause: unknown): string {
+  return cause instanceof Error ? (cause.stack ?? cause.message) : String(cause)
+}

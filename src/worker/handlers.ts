@@ -1,0 +1,16 @@
+import type { Handlers } from '../job/handler.ts'
+import { backUpHandler } from './back-up.ts'
+import { configureProtectionHandler } from './configure-protection.ts'
+import type { WorkerContext } from './context.ts'
+import { restoreHandler } from './restore.ts'
+import { verifyHandler } from './verify.ts'
+
+/** What a worker performs: one handler per kind of job. */
+export function handlersOf(context: WorkerContext): Handlers {
+  return {
+    BACKUP: backUpHandler(context),
+    RESTORE: restoreHandler(context),
+    CONFIGURE_PROTECTION: configureProtectionHandler(context),
+    VERIFY: verifyHandler(context),
+  }
+}
