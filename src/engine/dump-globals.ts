@@ -2,6 +2,7 @@ import type { Writable } from 'node:stream'
 import type { ServerAddress } from './address.ts'
 import type { Toolset } from './find-tools.ts'
 import { runServerTool } from './run-tool.ts'
+import { openSession } from './session.ts'
 
 /**
  * Writes the server's roles, without their passwords, and its tablespaces into the sink as SQL. The sink is ended when it
@@ -11,6 +12,8 @@ export async function dumpGlobals(
   address: ServerAddress,
   { tools, sink, signal }: { tools: Toolset; sink: Writable; signal: AbortSignal },
 ): Promise<void> {
+  // pg_dumpall says no more than that it could not connect; this says why.
+  await (await openSession(address, address.maintenanceDatabase, { signal }))[Symbol.asyncDispose]()
   await runServerTool(address, address.maintenanceDatabase, {
     tool: 'pg_dumpall',
     tools,

@@ -129,12 +129,19 @@ async function explain(failure: EngineError, address: ServerAddress, request: Du
     return new EngineError('TABLE_LOCKED', message, failure.details)
   }
   if (failure.code !== 'CONNECTION_LOST') return failure
-  const isThere = await ask(address, address.maintenanceDatabase, async ({ sql }) => {
-    return (await sql`select from pg_database where datname = ${database}`).length > 0
-  })
-  if (isThere !== false) return failure
+  if (!(await isMissing(address, database))) return failure
   const message = `Database ${quoteIdentifier(database)} was dropped while it was being backed up.`
   return new EngineError('DATABASE_MISSING', message, failure.details)
+}
+
+// Connecting waits for a DROP DATABASE that is just ending sessions, where a look at the catalogue would come too early.
+async function isMissing(address: ServerAddress, database: string): Promise<boolean> {
+  try {
+    await using _ = await openSession(address, database, { signal: AbortSignal.timeout(5000) })
+    return false
+  } catch (error) {
+    return error instanceof EngineError && error.code === 'DATABASE_MISSING'
+  }
 }
 
 async function ask<T>(

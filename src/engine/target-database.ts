@@ -4,7 +4,7 @@ import { EngineError } from './engine-error.ts'
 import { quoteIdentifier } from './quote.ts'
 import { openSession } from './session.ts'
 
-// Objects of a database's users have numbers from 16384 on; what initdb made lies below.
+// Objects of a database's users have numbers from 16384 on; what initdb made lies below. Only large objects may be given any.
 const catalogues: readonly (readonly [kind: string, catalogue: string, name: string, condition?: string])[] = [
   ['schema', 'pg_namespace', 'o.nspname', `o.nspname <> 'public' and o.nspname !~ '^pg_(toast_)?temp_'`],
   ['extension', 'pg_extension', 'o.extname', `o.extname <> 'plpgsql'`],
@@ -29,11 +29,12 @@ const catalogues: readonly (readonly [kind: string, catalogue: string, name: str
   ['default privilege', 'pg_default_acl', 'pg_get_userbyid(o.defaclrole)'],
 ]
 
+const numberedByUsers = catalogues.findIndex(([, catalogue]) => catalogue === 'pg_largeobject_metadata')
 const query = catalogues
   .map(([kind, catalogue, name, condition = 'true'], rank) => {
     const text = `(${name})::text collate "C"`
     return `(select ${rank} as rank, '${kind} ' || quote_ident(${text}) as found from ${catalogue} o
-      where o.oid >= 16384 and ${condition} order by 2 limit 5)`
+      where (o.oid >= 16384 or ${rank === numberedByUsers}) and ${condition} order by 2 limit 5)`
   })
   .join(' union all ')
 
