@@ -21,7 +21,8 @@ export function connectDatabase(
     max: maxConnections,
     connect_timeout: 10,
     onnotice: () => {},
-    connection: { application_name: 'holdfast' },
+    // A process that is frozen inside a transaction would keep its locks from all others, and the feed of events waiting.
+    connection: { application_name: 'holdfast', idle_in_transaction_session_timeout: 5_000 },
   })
   return {
     database: drizzle({ client, casing: 'snake_case' }),

@@ -2,7 +2,7 @@ import { eq } from 'drizzle-orm'
 import type { Database } from '../database/connect.ts'
 import { jobs } from '../database/tables/job.ts'
 import { announce, cancelChannel, changeJobs, databaseNow, queueChannel } from './change.ts'
-import { settle } from './settle.ts'
+import { settle } from './settle/settle.ts'
 import { isEnded, type JobRow, type JobStatus } from './states.ts'
 
 export interface CancelRequest {

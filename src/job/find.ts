@@ -4,6 +4,10 @@ import { keyset, type Page, type PageOrder, type PageRequest, pageOf } from '../
 import { jobSubTasks, jobs } from '../database/tables/job.ts'
 import type { JobOperation, JobRow, JobStatus, JobTrigger, SubTaskRow } from './states.ts'
 
+/** A job as it is kept. */
+export type Job = JobRow
+export type { JobEvent, JobOperation, JobStatus, JobTrigger, SubTaskRow } from './states.ts'
+
 /** Which jobs; what is left out does not matter, an empty list matches none. */
 export interface JobFilter {
   ids?: readonly string[]

@@ -1,8 +1,8 @@
 import { sql } from 'drizzle-orm'
-import type { Database } from '../database/connect.ts'
-import { jobSubTasks } from '../database/tables/job.ts'
-import { changeJobs, databaseNow, type EventDraft, type Holder, heldBy, type JobChange } from './change.ts'
-import type { SubTaskStatus } from './states.ts'
+import type { Database } from '../../database/connect.ts'
+import { jobSubTasks } from '../../database/tables/job.ts'
+import { changeJobs, databaseNow, type EventDraft, type Holder, heldBy, type JobChange } from '../change.ts'
+import type { SubTaskStatus } from '../states.ts'
 
 /** One sub task of the running attempt as it is now. */
 export interface SubTaskState {

@@ -1,8 +1,8 @@
-import type { JobError } from '../database/tables/job.ts'
+import type { JobError } from '../../database/tables/job.ts'
+import type { EventDraft, JobChange } from '../change.ts'
+import type { Outcome } from '../handler.ts'
+import { attemptsSpent, type JobRow, type JobStatus, type SubTaskStatus } from '../states.ts'
 import { retryDelayMs } from './backoff.ts'
-import type { EventDraft, JobChange } from './change.ts'
-import type { Outcome } from './handler.ts'
-import { attemptsSpent, type JobRow, type JobStatus, type SubTaskStatus } from './states.ts'
 import { storableError, storableJson } from './storable.ts'
 
 /** Every way a run can end: what handlers say, and the ends of a run made only to clean up. */
@@ -11,7 +11,9 @@ export type Ending =
   /** Left-overs are gone; the job ends as cancelled if that was asked for, else as failed with this error. */
   | { kind: 'cleanedUp'; error: JobError }
   /** Left-overs could not be removed; to be tried again. */
-  | { kind: 'cleanUpFailed'; error: JobError; warning: string }
+  | { kind: 'cleanUpFailed'; error: JobError }
+  /** The worker shuts down while left-overs are being removed. */
+  | { kind: 'cleanUpInterrupted' }
 
 /** What an ending does to a job: its next status, the other columns, and the event that says so. */
 export interface Verdict {
@@ -45,8 +47,14 @@ export function verdictOf(job: JobRow, ending: Ending, warningCount: number, cha
     case 'cleanedUp':
       return isCancelled ? cancelled() : failed(ending.error)
     case 'cleanUpFailed':
-      if (job.cleanUps < mostCleanUps) return cleanUpLater(job, ending.warning, chance)
+      if (job.cleanUps < mostCleanUps) return cleanUpLater(job, chance)
       return isCancelled ? cancelled() : failed(ending.error)
+    case 'cleanUpInterrupted':
+      return {
+        ...handedBack(job),
+        ...waiting(job),
+        change: { handBacks: job.handBacks + 1, cleanUps: job.cleanUps - 1 },
+      }
   }
 }
 
@@ -89,12 +97,17 @@ function retry(job: JobRow, cause: JobError, chance: number): Verdict {
   }
 }
 
-function cleanUpLater(job: JobRow, message: string, chance: number): Verdict {
+function cleanUpLater(job: JobRow, chance: number): Verdict {
   return {
-    status: job.cancelRequestedAt === null ? 'QUEUED' : 'CANCELLING',
+    ...waiting(job),
     change: {},
-    event: { type: 'RETRY_SCHEDULED', data: { message } },
+    event: { type: 'RETRY_SCHEDULED', data: { message: 'What lost attempts left could not be removed yet.' } },
     openSubTasks: 'FAILED',
     delayMs: retryDelayMs(job.cleanUps, chance),
   }
+}
+
+/** How a job waits to be cleaned up. */
+function waiting(job: JobRow): Pick<Verdict, 'status'> {
+  return { status: job.cancelRequestedAt === null ? 'QUEUED' : 'CANCELLING' }
 }

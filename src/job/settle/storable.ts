@@ -1,4 +1,4 @@
-import type { JobError } from '../database/tables/job.ts'
+import type { JobError } from '../../database/tables/job.ts'
 
 /** The text as the database can keep it: no NUL, no half characters, no longer than asked. */
 export function storableText(text: string, mostCharacters: number): string {

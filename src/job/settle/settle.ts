@@ -1,9 +1,9 @@
 import { and, eq, inArray, type SQL } from 'drizzle-orm'
-import type { Database } from '../database/connect.ts'
-import { jobSubTasks, jobs } from '../database/tables/job.ts'
-import { announce, changeJobs, databaseNow, type JobChange, queueChannel } from './change.ts'
+import type { Database } from '../../database/connect.ts'
+import { jobSubTasks, jobs } from '../../database/tables/job.ts'
+import { announce, changeJobs, databaseNow, type JobChange, queueChannel } from '../change.ts'
+import { isEnded, type JobRow, mayFollow, type SubTaskStatus } from '../states.ts'
 import { nothingToReport, type ReportBatch, writeSubTasks } from './report.ts'
-import { isEnded, type JobRow, mayFollow, type SubTaskStatus } from './states.ts'
 import { type Ending, type Verdict, verdictOf } from './verdict.ts'
 
 /**

@@ -1,0 +1,30 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Database } from '../../database/connect.ts'
+import { isOutage } from '../../database/outage.ts'
+import { jobs } from '../../database/tables/job.ts'
+import { heldBy } from '../change.ts'
+import { isHeld, type Lease } from './renew.ts'
+
+const pauseMs = 100
+
+/**
+ * Resolves when the database says that the run still has its job; throws the signal's reason when it does not, or when
+ * the run is to stop. An outage of the database is waited out for as long as the lease lasts.
+ */
+export async function confirmHeld(
+  database: Database,
+  lease: Lease,
+  { signal, onLost }: { signal: AbortSignal; onLost: () => void },
+): Promise<void> {
+  for (;;) {
+    signal.throwIfAborted()
+    try {
+      const [row] = await database.select({ id: jobs.id }).from(jobs).where(heldBy(lease.holder))
+      if (!row || !isHeld(lease)) onLost()
+      return signal.throwIfAborted()
+    } catch (cause) {
+      if (!isOutage(cause)) throw cause
+    }
+    await delay(pauseMs, undefined, { signal }).catch(() => {})
+  }
+}

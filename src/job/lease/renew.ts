@@ -1,0 +1,48 @@
+import { or, sql } from 'drizzle-orm'
+import type { Database } from '../../database/connect.ts'
+import { jobs } from '../../database/tables/job.ts'
+import { type Holder, heldBy } from '../change.ts'
+
+/** The right to run a job, by the worker's own monotonic clock. */
+export interface Lease {
+  readonly holder: Holder
+  /** On the clock of `performance.now()`: after it nothing may be written any more. */
+  heldUntil: number
+}
+
+/** Whether the worker may still believe that the job is its own. The database has the last word. */
+export function isHeld(lease: Lease): boolean {
+  return performance.now() < lease.heldUntil
+}
+
+/** Until when a lease reaches that is now asked for, in the database's clock. */
+export function leaseEnd(leaseMs: number) {
+  return sql`clock_timestamp() + ${leaseMs} * interval '1 millisecond'`
+}
+
+export interface Renewal {
+  /** No longer this worker's, or ended. */
+  lost: Lease[]
+  /** Renewed, and someone asked for it to be cancelled. */
+  cancelled: Lease[]
+}
+
+/** Renews leases in one statement. A lease is never taken to reach further than the database was asked for before it answered. */
+export async function renewLeases(database: Database, leases: readonly Lease[], leaseMs: number): Promise<Renewal> {
+  if (leases.length === 0) return { lost: [], cancelled: [] }
+  const askedAt = performance.now()
+  const rows = await database
+    .update(jobs)
+    .set({ leaseUntil: leaseEnd(leaseMs) })
+    .where(or(...leases.map(({ holder }) => heldBy(holder))))
+    .returning({ id: jobs.id, attempt: jobs.attempt, cancelRequestedAt: jobs.cancelRequestedAt })
+  const renewal: Renewal = { lost: [], cancelled: [] }
+  for (const lease of leases) {
+    const row = rows.find(({ id, attempt }) => id === lease.holder.jobId && attempt === lease.holder.attempt)
+    // An answer that comes when the lease has already run out does not bring it back: the run has been stopped.
+    if (!row) renewal.lost.push(lease)
+    else if (isHeld(lease)) lease.heldUntil = askedAt + leaseMs
+    if (row?.cancelRequestedAt) renewal.cancelled.push(lease)
+  }
+  return renewal
+}
