@@ -1,0 +1,141 @@
+import type { Compression } from './artifact.ts'
+import type { Storage } from './contract.ts'
+import { probePrefix } from './probe.ts'
+import { type SealedDigest, writePlainJson, writeSealedJson } from './sealed-json.ts'
+import { selfRestoreText } from './self-restore.ts'
+import { StorageError } from './storage-error.ts'
+import { newVaultHeader, proveIdentity, readVaultHeader, vaultHeaderKey } from './vault-header.ts'
+
+export { readSealedJson, type SealedDigest, writeSealedJson } from './sealed-json.ts'
+
+const selfRestoreKey = 'RESTORE.md'
+
+/** The folder of one backup attempt; a later attempt of the same job writes elsewhere. */
+export function pointPrefix(instanceId: string, jobId: string, attempt: number): string {
+  return `points/${instanceId}/${jobId}.${attempt}/`
+}
+
+/** The archive of one database, numbered from 1. */
+export function artifactKey(prefix: string, position: number, compression: Compression): string {
+  return `${prefix}${String(position).padStart(4, '0')}.dump${compression === 'ZSTD' ? '.zst' : ''}.age`
+}
+
+/** Roles and tablespaces as SQL. */
+export function globalsKey(prefix: string): string {
+  return `${prefix}globals.sql.zst.age`
+}
+
+/** Everything about the point, sealed. */
+export function manifestKey(prefix: string): string {
+  return `${prefix}manifest.json.age`
+}
+
+/** The plain header that makes the folder a whole point: it is written last. */
+export function headerKey(prefix: string): string {
+  return `${prefix}point.json`
+}
+
+/** What is known about a point without any key. */
+export interface PointHeader {
+  format: 'holdfast-point'
+  formatVersion: 1
+  recoveryPointId: string
+  instanceId: string
+  vaultId: string
+  createdAt: string
+  /** The sealed manifest as stored: size in bytes, sha256 in hex. */
+  manifest: { storedBytes: number; storedSha256: string }
+}
+
+export interface WritePointEnd {
+  recipients: readonly string[]
+  manifest: unknown
+  header: Pick<PointHeader, 'recoveryPointId' | 'instanceId' | 'vaultId'>
+  createdAt: Date
+  signal?: AbortSignal | undefined
+}
+
+/** Writes a point's sealed manifest, then its plain header; the folder is a recovery point when this resolves. */
+export async function writePointEnd(
+  storage: Storage,
+  prefix: string,
+  { recipients, manifest, header, createdAt, signal }: WritePointEnd,
+): Promise<SealedDigest> {
+  const sealed = await writeSealedJson(storage, manifestKey(prefix), manifest, { recipients, signal })
+  const { storedBytes, storedSha256 } = sealed
+  const pointHeader: PointHeader = {
+    format: 'holdfast-point',
+    formatVersion: 1,
+    ...header,
+    createdAt: createdAt.toISOString(),
+    manifest: { storedBytes, storedSha256 },
+  }
+  await writePlainJson(storage, headerKey(prefix), pointHeader, { signal })
+  return sealed
+}
+
+export interface VaultMark {
+  vaultId: string
+  /** `age1…` */
+  recipient: string
+}
+
+/**
+ * Makes a place the vault, or makes sure that it is this vault already. Throws WRONG_KEY when it is another vault or
+ * sealed for another key, STORAGE_OBJECT_EXISTS when other things lie there.
+ */
+export async function initialiseVault(
+  storage: Storage,
+  { vaultId, recipient, now }: VaultMark & { now: Date },
+): Promise<void> {
+  await storage.prepare()
+  if (!(await readVaultHeader(storage))) {
+    await refuseForeign(storage)
+    await writeUnlessThere(storage, selfRestoreKey, selfRestoreText({ vaultId, recipient }))
+    const header = await newVaultHeader(vaultId, recipient, now)
+    await writeUnlessThere(storage, vaultHeaderKey, `${JSON.stringify(header, null, 2)}\n`)
+  }
+  await checkVault(storage, { vaultId, recipient })
+}
+
+/**
+ * Makes sure that a place holds this vault and not another, or none: an empty folder is a disk that is not mounted
+ * (STORAGE_UNREACHABLE). Throws WRONG_KEY for another vault or key; with an identity, also when that is not the vault's.
+ */
+export async function checkVault(
+  storage: Storage,
+  { vaultId, recipient, identity }: VaultMark & { identity?: string },
+): Promise<void> {
+  const place = storage.description
+  const header = await readVaultHeader(storage)
+  if (!header) {
+    const message = `The ${place} holds no vault (no ${vaultHeaderKey}): is its disk mounted?`
+    throw new StorageError('STORAGE_UNREACHABLE', place, message)
+  }
+  if (header.vaultId !== vaultId)
+    throw new StorageError('WRONG_KEY', place, `The ${place} is vault ${header.vaultId}, not vault ${vaultId}.`)
+  if (header.recipient !== recipient) {
+    const message = `The ${place} is sealed for ${header.recipient}, not for this vault's key ${recipient}.`
+    throw new StorageError('WRONG_KEY', place, message)
+  }
+  if (identity !== undefined) await proveIdentity(header, identity)
+}
+
+/** What a set-up that was cut short may have left is not foreign. */
+async function refuseForeign(storage: Storage): Promise<void> {
+  for await (const { key } of storage.list('')) {
+    if (key === selfRestoreKey || key === vaultHeaderKey || key.startsWith(probePrefix)) continue
+    // Another process may have set the vault up and used it meanwhile.
+    if (await readVaultHeader(storage)) return
+    const message = `The ${storage.description} holds other things (${key}) and is no vault: choose an empty place.`
+    throw new StorageError('STORAGE_OBJECT_EXISTS', storage.description, message)
+  }
+}
+
+async function writeUnlessThere(storage: Storage, key: string, text: string): Promise<void> {
+  try {
+    await storage.write(key, async (sink) => void sink.end(text))
+  } catch (error) {
+    if (!(error instanceof StorageError && error.code === 'STORAGE_OBJECT_EXISTS')) throw error
+  }
+}

@@ -1,0 +1,159 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { readdir, readFile, truncate, unlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import { buffer } from 'node:stream/consumers'
+import { pipeline } from 'node:stream/promises'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { generateIdentity } from '../src/secret/age-identity.ts'
+import { type Compression, openArtifact, readBackArtifact, writeArtifact } from '../src/storage/artifact.ts'
+import { directoryStorage } from '../src/storage/directory.ts'
+import { put } from './kit/storage-contract.ts'
+import { temporaryFolder } from './kit/temporary-folder.ts'
+
+const { identity, recipient } = generateIdentity()
+const recipients = [recipient]
+const key = 'points/one/0001.dump.age'
+
+async function openVault() {
+  const folder = await temporaryFolder()
+  onTestFinished(() => folder[Symbol.asyncDispose]())
+  return { storage: directoryStorage(folder.path), path: folder.path }
+}
+
+const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
+
+describe.each<Compression>(['ZSTD', 'NONE'])('an artifact with compression %s', (compression) => {
+  test.each([0, 1, 9_000_000])('of %i bytes is written, read back and opened', async (sizeBytes) => {
+    const { storage, path } = await openVault()
+    const plain = Buffer.alloc(sizeBytes, randomBytes(10_000))
+    const counts: number[] = []
+    const onPlainBytes = (total: number) => counts.push(total)
+    const digest = await writeArtifact(storage, key, { recipients, compression, onPlainBytes }, (sink) =>
+      pipeline(Readable.from([plain]), sink),
+    )
+    const stored = await readFile(join(path, key))
+    expect(digest).toEqual({
+      plainBytes: sizeBytes,
+      plainSha256: sha256(plain),
+      storedBytes: stored.length,
+      storedSha256: sha256(stored),
+    })
+    expect(counts.at(-1) ?? 0).toBe(sizeBytes)
+    expect(stored.includes(plain.subarray(0, 100)) && sizeBytes > 1).toBe(false)
+    await readBackArtifact(storage, key, digest)
+    const opened = await buffer(await openArtifact(storage, key, { identity, compression, digest }))
+    expect(opened.equals(plain)).toBe(true)
+  })
+
+  test('is nothing at all when the dump fails, and the failure is the dump’s own', async () => {
+    const { storage, path } = await openVault()
+    const failure = new Error('pg_dump exited with 1')
+    const source = Readable.from(
+      (function* () {
+        yield randomBytes(6_000_000)
+        throw new Error('the pipe broke')
+      })(),
+    )
+    const write = writeArtifact(storage, key, { recipients, compression }, async (sink) => {
+      await pipeline(source, sink).catch(() => undefined)
+      throw failure
+    })
+    await expect(write).rejects.toBe(failure)
+    expect(await readdir(join(path, 'points/one'))).toEqual([])
+  })
+
+  test('is nothing at all when the dump resolves although its stream was cut', async () => {
+    const { storage, path } = await openVault()
+    const write = writeArtifact(storage, key, { recipients, compression }, async (sink) => {
+      await new Promise((resolve) => sink.write(randomBytes(1000), resolve))
+      sink.destroy()
+    })
+    await expect(write).rejects.toMatchObject({ code: 'STORAGE_FAILED' })
+    expect(await readdir(join(path, 'points/one'))).toEqual([])
+  })
+
+  test('is nothing at all when it is aborted, at once', async () => {
+    const { storage, path } = await openVault()
+    const abort = new AbortController()
+    const reason = new Error('cancelled')
+    const write = writeArtifact(storage, key, { recipients, compression, signal: abort.signal }, async (sink) => {
+      await new Promise((resolve) => sink.write(randomBytes(5_000_000), resolve))
+      abort.abort(reason)
+      await Promise.withResolvers().promise
+    })
+    await expect(write).rejects.toBe(reason)
+    expect(await readdir(join(path, 'points/one'))).toEqual([])
+  })
+
+  test('does not overwrite', async () => {
+    const { storage } = await openVault()
+    const digest = await writeArtifact(storage, key, { recipients, compression }, put('first'))
+    await expect(writeArtifact(storage, key, { recipients, compression }, put('second'))).rejects.toMatchObject({
+      code: 'STORAGE_OBJECT_EXISTS',
+      subject: key,
+    })
+    await readBackArtifact(storage, key, digest)
+  })
+
+  test('that was damaged is found by name, whatever the damage, before a byte comes out', async () => {
+    const { storage, path } = await openVault()
+    const digest = await writeArtifact(storage, key, { recipients, compression }, put(randomBytes(200_000)))
+    const file = join(path, key)
+    const stored = await readFile(file)
+    const flipped = (position: number) => {
+      const bytes = Buffer.from(stored)
+      bytes.writeUInt8(bytes.readUInt8(position) ^ 1, position)
+      return writeFile(file, bytes)
+    }
+    const damages: (() => Promise<void>)[] = [
+      () => flipped(0),
+      () => flipped(100_000),
+      () => flipped(stored.length - 1),
+      () => truncate(file, stored.length - 1),
+      () => truncate(file, 0),
+      () => writeFile(file, Buffer.concat([stored, Buffer.from('x')])),
+      () => writeFile(file, randomBytes(stored.length)),
+      () => unlink(file),
+    ]
+    for (const damage of damages) {
+      await writeFile(file, stored)
+      await damage()
+      const failure = { code: 'ARTIFACT_DAMAGED', subject: key, message: expect.stringContaining(key) }
+      await expect(readBackArtifact(storage, key, digest)).rejects.toMatchObject(failure)
+      await expect(openArtifact(storage, key, { identity, compression, digest })).rejects.toMatchObject(failure)
+    }
+  })
+
+  test('that is sealed for another key does not open', async () => {
+    const { storage } = await openVault()
+    const digest = await writeArtifact(storage, key, { recipients, compression }, put('x'))
+    const stranger = generateIdentity().identity
+    const opened = await openArtifact(storage, key, { identity: stranger, compression, digest })
+    await expect(buffer(opened)).rejects.toMatchObject({ code: 'WRONG_KEY', subject: key })
+  })
+
+  test('whose plain bytes are not those of the backup ends in an error', async () => {
+    const { storage } = await openVault()
+    const digest = await writeArtifact(storage, key, { recipients, compression }, put('what was written'))
+    for (const wrong of [{ plainBytes: 3 }, { plainSha256: sha256(Buffer.from('something else')) }]) {
+      const opened = await openArtifact(storage, key, { identity, compression, digest: { ...digest, ...wrong } })
+      await expect(buffer(opened)).rejects.toMatchObject({ code: 'ARTIFACT_DAMAGED', subject: key })
+    }
+  })
+
+  test('stops being read back or opened when it is aborted', async () => {
+    const { storage } = await openVault()
+    const digest = await writeArtifact(storage, key, { recipients, compression }, put(randomBytes(8_000_000)))
+    const reason = new Error('cancelled')
+    const abort = new AbortController()
+    const { signal } = abort
+    const readingBack = readBackArtifact(storage, key, digest, { signal, onBytes: () => abort.abort(reason) })
+    await expect(readingBack).rejects.toBe(reason)
+    const late = new AbortController()
+    const opened = await openArtifact(storage, key, { identity, compression, digest, signal: late.signal })
+    const reading = buffer(opened)
+    opened.once('data', () => late.abort(reason))
+    await expect(reading).rejects.toBe(reason)
+  })
+})
