@@ -1,14 +1,10 @@
 import type { Database } from '../database/connect.ts'
+import type { Listener } from '../database/listen.ts'
 
 /** Who is asking. */
 export interface Principal {
   /** `local` where no token is asked for, `api-token` where the caller showed it. */
   name: string
-}
-
-/** Hints that something may have changed; the reader then asks the database. */
-export interface Listener {
-  subscribe(channel: string, onHint: (payload: string | undefined) => void): () => void
 }
 
 /** Seals what is to be kept secret, and opens it again. */

@@ -1,0 +1,67 @@
+import { createHash } from 'node:crypto'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { promisify } from 'node:util'
+import { gzip } from 'node:zlib'
+import { renderGraphiQL } from '@graphql-yoga/render-graphiql'
+import { send } from './answer.ts'
+import { firstTab } from './first-tab.ts'
+
+const compress = promisify(gzip)
+
+interface Page {
+  html: Buffer
+  gzipped: Buffer
+  policy: string
+}
+
+let page: Promise<Page> | undefined
+
+/** Whether a browser asks for the page rather than a program for an answer. */
+export function asksForPage({ method, headers }: IncomingMessage): boolean {
+  return (method === 'GET' || method === 'HEAD') && headers.accept?.includes('text/html') === true
+}
+
+/**
+ * Answers GraphiQL, whole in one page that asks no other origin for anything. Its subscriptions come as server-sent
+ * events, which carry what the headers tab says; headers (a token may be among them) are not kept in the browser.
+ */
+export async function sendGraphiql(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  page ??= makePage()
+  const { html, gzipped, policy } = await page
+  const isGzipped = /\bgzip\b/.test(String(request.headers['accept-encoding'] ?? ''))
+  send(request, response, 200, isGzipped ? gzipped : html, {
+    'content-type': 'text/html; charset=utf-8',
+    'content-security-policy': policy,
+    vary: 'accept, accept-encoding',
+    ...(isGzipped && { 'content-encoding': 'gzip' }),
+  })
+}
+
+async function makePage(): Promise<Page> {
+  const text = renderGraphiQL({
+    title: 'Holdfast',
+    defaultQuery: firstTab,
+    shouldPersistHeaders: false,
+    defaultEditorToolsVisibility: true,
+  })
+  const html = Buffer.from(text)
+  return { html, gzipped: await compress(html), policy: policyOf(text) }
+}
+
+/** Only the page's own script runs, named by its digest; its styles and workers are made while it runs. */
+function policyOf(text: string): string {
+  const script = text.slice(text.lastIndexOf('<script>') + '<script>'.length, text.lastIndexOf('</script>'))
+  const digest = createHash('sha256').update(script).digest('base64')
+  return [
+    "default-src 'none'",
+    `script-src 'sha256-${digest}'`,
+    "style-src 'unsafe-inline'",
+    'worker-src blob:',
+    "connect-src 'self'",
+    "img-src 'self' data:",
+    'font-src data:',
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+  ].join('; ')
+}
