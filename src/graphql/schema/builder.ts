@@ -14,6 +14,7 @@ interface Settings {
     DateTime: { Input: Date; Output: Date }
     Duration: { Input: string; Output: string }
     ByteCount: { Input: number; Output: number }
+    RowCount: { Input: number; Output: number }
     Cursor: { Input: string; Output: string }
   }
 }

@@ -1,5 +1,6 @@
+import type { ObjectRef } from '@pothos/core'
 import type { Page } from '../../database/page.ts'
-import { builder } from './builder.ts'
+import { builder, type Types } from './builder.ts'
 import type { NodeRef } from './node.ts'
 import { encodePageCursor } from './paging.ts'
 
@@ -39,7 +40,14 @@ const PageInfo = builder.objectRef<PageEnds>('PageInfo').implement({
  * `timeOf` is the time that the list is ordered by: the same column that its keyset reads.
  */
 export function connectionOf<Row extends { id: string }>(noun: NodeRef<Row>, timeOf: (row: Row) => Date) {
-  const cursorOf = (row: Row) => encodePageCursor({ at: timeOf(row), id: row.id })
+  return connectionBy<Row>(noun, (row) => encodePageCursor({ at: timeOf(row), id: row.id }))
+}
+
+/** Declares the connection of any type whose rows have a place in their list, by what tells that place. */
+export function connectionBy<Row>(
+  noun: ObjectRef<Types, Row> | ObjectRef<Types, string | Row, Row>,
+  cursorOf: (row: Row) => string,
+) {
   const edge = builder.objectRef<Row>(`${noun.name}Edge`)
   edge.implement({
     description: `One ${noun.name} in a list, with its place in it.`,

@@ -1,5 +1,6 @@
 import type { InputFieldMap, InputShapeFromFields, MaybePromise, ShapeFromTypeParam, TypeParam } from '@pothos/core'
 import type { GraphqlContext } from '../context.ts'
+import { forgetLoaded } from './batched.ts'
 import { builder, type Types } from './builder.ts'
 import type { RefusalClass } from './refusals.ts'
 
@@ -64,7 +65,12 @@ export function mutation<Input extends InputFieldMap, const Payload extends Payl
           description: `What ${name} did, or the refusal that says why nothing was changed.`,
         },
       },
-      resolve: (_root, args, context) => perform(args.input, context),
+      resolve: async (_root, args, context) => {
+        const answer = await perform(args.input, context)
+        // An earlier mutation of the same request may have loaded what this one has changed.
+        forgetLoaded(context)
+        return answer
+      },
     }),
   )
 }

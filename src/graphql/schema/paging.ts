@@ -30,14 +30,19 @@ export function pageArgs(t: { arg: PothosSchemaTypes.InputFieldBuilder<Types, 'A
 }
 
 /** The page that the arguments ask for; refuses sizes out of range, `first` with `last`, and cursors that are not ours. */
-export function pageRequest({ first, after, last, before }: PageArgs): PageRequest {
-  if (first != null && last != null) throw badUserInput('Ask for `first` or for `last`, not for both.')
-  const size = last != null ? { last: pageSize('last', last) } : { first: pageSize('first', first ?? defaultPageSize) }
+export function pageRequest(args: PageArgs): PageRequest {
+  const { after, before } = args
   return {
-    ...size,
+    ...pageSizes(args),
     ...(after != null && { after: decodePageCursor(after) }),
     ...(before != null && { before: decodePageCursor(before) }),
   }
+}
+
+/** How many rows the arguments ask for, and from which end. */
+export function pageSizes({ first, last }: PageArgs): { first: number } | { last: number } {
+  if (first != null && last != null) throw badUserInput('Ask for `first` or for `last`, not for both.')
+  return last != null ? { last: pageSize('last', last) } : { first: pageSize('first', first ?? defaultPageSize) }
 }
 
 function pageSize(name: string, size: number): number {

@@ -33,17 +33,8 @@ builder.scalarType('Duration', {
   },
 })
 
-builder.scalarType('ByteCount', {
-  description: 'A number of bytes: a whole JSON number that may be far beyond 2 GiB (up to 2^53 - 1).',
-  serialize: (value) => {
-    if (!isByteCount(value)) throw new Error('A number of bytes is negative, fractional or too great.')
-    return value
-  },
-  parseValue: (value) => {
-    if (!isByteCount(value)) throw badUserInput('A ByteCount is a whole number of bytes, 0 or more.')
-    return value
-  },
-})
+countScalar('ByteCount', 'bytes')
+countScalar('RowCount', 'rows')
 
 builder.scalarType('Cursor', {
   description: 'A place in a list or a stream of events; opaque: copy it from an answer of this API.',
@@ -61,6 +52,20 @@ function isDayOfMonth(text: string): boolean {
   return date.getUTCFullYear() === year && date.getUTCMonth() + 1 === month && date.getUTCDate() === day
 }
 
-function isByteCount(value: unknown): value is number {
+function countScalar(name: 'ByteCount' | 'RowCount', counted: string): void {
+  builder.scalarType(name, {
+    description: `A number of ${counted}: a whole JSON number that may be far beyond the 2^31 of an Int (up to 2^53 - 1).`,
+    serialize: (value) => {
+      if (!isCount(value)) throw new Error(`A number of ${counted} is negative, fractional or too great.`)
+      return value
+    },
+    parseValue: (value) => {
+      if (!isCount(value)) throw badUserInput(`A ${name} is a whole number of ${counted}, 0 or more.`)
+      return value
+    },
+  })
+}
+
+function isCount(value: unknown): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
 }

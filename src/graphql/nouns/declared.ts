@@ -1,0 +1,46 @@
+import { type AuditRecord as AuditRow, findAuditRecords } from '../../audit/find.ts'
+import { findInstances } from '../../instance/find.ts'
+import { findJobs } from '../../job/find.ts'
+import type { JobEvent as JobEventRow } from '../../job/states.ts'
+import { findPolicies } from '../../policy/find.ts'
+import { findRecoveryPoints } from '../../recovery-point/find.ts'
+import { NotFound } from '../../refusal.ts'
+import { findServers } from '../../server/find.ts'
+import { findVaults } from '../../vault/find.ts'
+import { builder } from '../schema/builder.ts'
+import { connectionOf } from '../schema/connections.ts'
+import type { NodeId } from '../schema/ids.ts'
+import { node } from '../schema/node.ts'
+
+// Every noun, apart from what it says, so that nouns can name each other.
+export const Vault = node('Vault', findVaults)
+export const BackupPolicy = node('BackupPolicy', findPolicies)
+export const PostgresServer = node('PostgresServer', findServers)
+export const BackupInstance = node('BackupInstance', findInstances)
+export const RecoveryPoint = node('RecoveryPoint', findRecoveryPoints)
+export const Job = node('Job', findJobs)
+export const AuditRecord = node('AuditRecord', findAuditRecords)
+export const JobEvent = builder.objectRef<JobEventRow>('JobEvent')
+
+export const VaultConnection = connectionOf(Vault, (vault) => vault.createdAt)
+export const BackupPolicyConnection = connectionOf(BackupPolicy, (policy) => policy.createdAt)
+export const PostgresServerConnection = connectionOf(PostgresServer, (server) => server.createdAt)
+export const BackupInstanceConnection = connectionOf(BackupInstance, (instance) => instance.createdAt)
+export const RecoveryPointConnection = connectionOf(RecoveryPoint, (point) => point.createdAt)
+export const JobConnection = connectionOf(Job, (job) => job.createdAt)
+export const AuditRecordConnection = connectionOf(AuditRecord, (record: AuditRow) => record.at)
+
+const kinds = {
+  Vault: 'vault',
+  BackupPolicy: 'policy',
+  PostgresServer: 'server',
+  BackupInstance: 'backup instance',
+  RecoveryPoint: 'recovery point',
+  Job: 'job',
+} as const
+
+/** The row's own id out of a mutation's input; an id of another kind of object is refused: nothing of this kind has it. */
+export function idOf(noun: keyof typeof kinds, { typename, id }: NodeId): string {
+  if (typename !== noun) throw new NotFound(kinds[noun])
+  return id
+}

@@ -1,0 +1,81 @@
+import type { ProtectionState as State } from '../../instance/instance.ts'
+import type { InstanceOperation as Operation } from '../../instance/states.ts'
+import type { RecoveryPoint } from '../../recovery-point/recovery-point.ts'
+import type { PostgresServer } from '../../server/server.ts'
+import type { Vault } from '../../vault/vault.ts'
+import { enumeration } from '../schema/enumeration.ts'
+
+export const StorageKind = enumeration<Vault['kind']>('StorageKind', 'What kind of place a vault keeps its bytes in.', {
+  DIRECTORY: 'A directory on the machine that runs the worker.',
+})
+
+export const TlsMode = enumeration<PostgresServer['tlsMode']>(
+  'TlsMode',
+  'How a connection to a PostgreSQL server is secured; nothing ever falls back to a weaker mode.',
+  {
+    DISABLE: 'No encryption: only for a network that is trusted.',
+    REQUIRE: 'Encrypted, but whoever answers is believed to be the server.',
+    VERIFY_CA: "Encrypted, and the server's certificate must be signed by a trusted authority.",
+    VERIFY_FULL: 'As VERIFY_CA, and the certificate must be issued for the host that is connected to.',
+  },
+)
+
+export const ProtectionState = enumeration<State>('ProtectionState', 'Where a backup instance stands in its life.', {
+  CONFIGURING_PROTECTION: 'A configuration job is checking the server and the vault.',
+  CONFIGURING_PROTECTION_FAILED: "The checks failed; the configuration job's error says what to do.",
+  PROTECTION_CONFIGURED: 'The server is protected: backups can be made and recovery points expire on their dates.',
+  PROTECTION_STOPPED: 'No backups are made, and every recovery point is kept for ever.',
+  BACKUP_SCHEDULES_SUSPENDED: 'No backups are scheduled, and recovery points expire on their own dates.',
+  SOFT_DELETED:
+    'Deleted, but recoverable until its data is purged; nothing is backed up, restored or expired meanwhile.',
+})
+
+export const InstanceOperation = enumeration<Operation>(
+  'InstanceOperation',
+  'Something that can be done to a backup instance, named after the mutation that does it.',
+  {
+    RETRY_CONFIGURE_PROTECTION: 'The server and the vault can be checked again, by retryConfigureProtection.',
+    BACK_UP_NOW: 'A backup on demand can be started, by backUpNow.',
+  },
+)
+
+export const RetentionTag = enumeration<RecoveryPoint['tag']>(
+  'RetentionTag',
+  'The rule of the policy that decided how long a recovery point is kept.',
+  {
+    DEFAULT: 'Kept for the default duration of the policy.',
+    DAILY: 'Kept as the first successful backup of its day.',
+    WEEKLY: 'Kept as the first successful backup of its week.',
+    MONTHLY: 'Kept as the first successful backup of its month.',
+    YEARLY: 'Kept as the first successful backup of its year.',
+  },
+)
+
+export const ProofLevel = enumeration<RecoveryPoint['proof']>(
+  'ProofLevel',
+  'How far a recovery point has been shown to be good; each level holds all before it.',
+  {
+    WRITTEN: 'The vault took the bytes.',
+    READ_BACK: 'The bytes were read again from the vault, and they are what was written.',
+    DECODED: 'Every archive was opened and decoded from its first to its last byte.',
+    RESTORED: 'The point was restored into a server and its rows were counted.',
+  },
+)
+
+export const RecoveryPointState = enumeration<RecoveryPoint['state']>(
+  'RecoveryPointState',
+  'Whether a recovery point may be restored from.',
+  {
+    AVAILABLE: 'Nothing is known against it.',
+    SUSPECT: 'Damage was found: it is kept, but not restored from until a verification finds it whole again.',
+  },
+)
+
+export const RestoreOwnership = enumeration<'KEEP' | 'NONE'>(
+  'RestoreOwnership',
+  'Who owns what is restored into a server.',
+  {
+    KEEP: 'The same roles as at the source, with the same grants; roles that the server lacks are created without passwords.',
+    NONE: 'The role that Holdfast signs in with owns everything, and grants are left out.',
+  },
+)

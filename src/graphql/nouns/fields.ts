@@ -1,0 +1,47 @@
+import type { Page } from '../../database/page.ts'
+import type { InstanceParent } from '../../instance/find.ts'
+import { recentSince } from '../../instance/find-jobs.ts'
+import type { GraphqlContext } from '../context.ts'
+import { badUserInput } from '../schema/bad-user-input.ts'
+import { type PageArgs, pageRequest } from '../schema/paging.ts'
+import { instanceCountOf, instancesOf } from './loaded.ts'
+
+export const none: Page<never> = { rows: [], hasNextPage: false, hasPreviousPage: false }
+
+/** What every operation is told besides its input: who asks, and when. */
+export function asked({ principal, now }: GraphqlContext): { actor: string; now: Date } {
+  return { actor: principal.name, now: now() }
+}
+
+/** The instances of a vault or a server, as the field of that noun. */
+export async function instancesField(
+  parent: InstanceParent,
+  { id }: { id: string },
+  args: PageArgs,
+  context: GraphqlContext,
+) {
+  const page = await instancesOf(context, id, { parent, page: pageRequest(args) })
+  return { page: page ?? none, count: async () => (await instanceCountOf(context, id, parent)) ?? 0 }
+}
+
+/** A version as PostgreSQL writes it, out of its server_version_num: 150006 is "15.6". */
+export function versionText(versionNumber: number): string {
+  return `${Math.floor(versionNumber / 10_000)}.${versionNumber % 10_000}`
+}
+
+/** How far back to look, checked; null for all of it. */
+export function sinceArgument(since: string | null | undefined, { now }: GraphqlContext): string | null {
+  if (since == null) return null
+  if (!recentSince(since, now())) throw badUserInput('`since` is a duration of whole units, such as "P7D".')
+  return since
+}
+
+/** A length of time as ISO 8601 writes it, to the millisecond: 3725500 ms is "PT1H2M5.5S". */
+export function durationText(milliseconds: number): string {
+  const total = Math.max(0, milliseconds)
+  const hours = Math.floor(total / 3_600_000)
+  const minutes = Math.floor((total % 3_600_000) / 60_000)
+  const seconds = (total % 60_000) / 1000
+  const parts = [hours && `${hours}H`, minutes && `${minutes}M`, seconds && `${seconds}S`].filter(Boolean)
+  return `PT${parts.join('') || '0S'}`
+}

@@ -1,0 +1,62 @@
+import type { PageRequest } from '../../database/page.ts'
+import { countInstancesOf, type InstanceParent, pageInstancesOf } from '../../instance/find.ts'
+import { countJobsOfInstances, pageJobsOfInstances, recentSince } from '../../instance/find-jobs.ts'
+import { findLastJobs, findSubTasks } from '../../job/find.ts'
+import { type EventPageRequest, pageEventsOfJobs } from '../../job/page-events.ts'
+import {
+  findHoldings,
+  findLatestRecoveryPoints,
+  findRecoveryPointsOfJobs,
+  pageRecoveryPointsOf,
+} from '../../recovery-point/find.ts'
+import { batched } from '../schema/batched.ts'
+
+// What nouns show of other nouns: one statement each for any number of parents.
+
+export const instancesOf = batched(
+  ({ database }, parentIds, { parent, page }: { parent: InstanceParent; page: PageRequest }) =>
+    pageInstancesOf(database, parent, { parentIds, page }),
+)
+
+export const instanceCountOf = batched(({ database }, parentIds, parent: InstanceParent) =>
+  countInstancesOf(database, parent, parentIds),
+)
+
+export const pointsOf = batched(({ database }, instanceIds, page: PageRequest) =>
+  pageRecoveryPointsOf(database, { instanceIds, page }),
+)
+
+export const latestPointOf = batched(({ database }, instanceIds) => findLatestRecoveryPoints(database, instanceIds))
+
+export const pointOfJob = batched(async ({ database }, jobIds) => {
+  const points = await findRecoveryPointsOfJobs(database, jobIds)
+  return new Map(points.map((point) => [point.jobId, point]))
+})
+
+export const holdingsOf = batched(({ database }, parentIds, parent: 'vault' | 'instance') =>
+  findHoldings(database, parent, parentIds),
+)
+
+export const lastBackupOf = batched(({ database }, instanceIds) =>
+  findLastJobs(database, instanceIds, { operations: ['BACKUP'] }),
+)
+
+/** Jobs of the time before now that the ISO 8601 duration names; of any time when it is null. */
+export const jobsOf = batched(
+  ({ database, now }, instanceIds, { since, page }: { since: string | null; page: PageRequest }) =>
+    pageJobsOfInstances(database, { instanceIds, since: startOf(since, now), page }),
+)
+
+export const jobCountOf = batched(({ database, now }, instanceIds, { since }: { since: string | null }) =>
+  countJobsOfInstances(database, { instanceIds, since: startOf(since, now) }),
+)
+
+export const subTasksOf = batched(({ database }, jobIds) => findSubTasks(database, jobIds))
+
+export const eventsOf = batched(({ database }, jobIds, page: EventPageRequest) =>
+  pageEventsOfJobs(database, { jobIds, page }),
+)
+
+function startOf(since: string | null, now: () => Date): Date | null {
+  return since === null ? null : (recentSince(since, now()) ?? null)
+}

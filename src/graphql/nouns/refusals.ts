@@ -1,0 +1,73 @@
+import { BackupAlreadyRunning } from '../../instance/back-up-now.ts'
+import { JobAlreadyEnded, JobNotCancellable } from '../../instance/cancel-job.ts'
+import { AlreadyProtected } from '../../instance/configure-protection.ts'
+import { OperationNotAllowed } from '../../instance/states.ts'
+import { VerificationAlreadyRunning } from '../../recovery-point/verify.ts'
+import { RecoveryPointSuspect, RestoreAlreadyRunning } from '../../restore/refuse.ts'
+import { ServerInUse } from '../../server/remove.ts'
+import { LocationTaken } from '../../vault/create.ts'
+import { RecoveryKeyAlreadyExported } from '../../vault/export-recovery-key.ts'
+import { refusalType } from '../schema/refusals.ts'
+import { BackupInstance, Job, Vault } from './declared.ts'
+import { InstanceOperation, ProtectionState } from './enums.ts'
+
+refusalType(LocationTaken, 'Another vault keeps its recovery points in that place already.', (t) => ({
+  vault: t.field({ type: Vault, description: 'The vault that is there.', resolve: (refusal) => refusal.vaultId }),
+}))
+
+refusalType(
+  RecoveryKeyAlreadyExported,
+  "The vault's recovery key was handed out before; it is shown only once.",
+  (t) => ({
+    exportedAt: t.expose('exportedAt', { type: 'DateTime', description: 'When it was handed out.' }),
+  }),
+)
+
+refusalType(ServerInUse, 'Backup instances protect the server, and they need its registration.', (t) => ({
+  instanceNames: t.exposeStringList('instanceNames', {
+    description: 'The names of the backup instances that protect it.',
+  }),
+}))
+
+refusalType(AlreadyProtected, 'The server is protected in that vault already.', (t) => ({
+  backupInstance: t.field({
+    type: BackupInstance,
+    description: 'The backup instance that protects it there.',
+    resolve: (refusal) => refusal.instanceId,
+  }),
+}))
+
+refusalType(OperationNotAllowed, "The backup instance's present state does not allow the operation.", (t) => ({
+  currentState: t.expose('currentState', { type: ProtectionState, description: 'The state that it is in.' }),
+  allowedOperations: t.expose('allowedOperations', {
+    type: [InstanceOperation],
+    description: 'What can be done to it in that state.',
+  }),
+}))
+
+refusalType(BackupAlreadyRunning, 'A backup of the instance is queued or running; there is at most one.', (t) => ({
+  runningJob: t.field({ type: Job, description: 'That backup.', resolve: (refusal) => refusal.runningJobId }),
+}))
+
+refusalType(VerificationAlreadyRunning, 'A verification of the recovery point is queued or running.', (t) => ({
+  runningJob: t.field({ type: Job, description: 'That verification.', resolve: (refusal) => refusal.runningJobId }),
+}))
+
+refusalType(RestoreAlreadyRunning, 'A restore to the same destination is queued or running.', (t) => ({
+  runningJob: t.field({ type: Job, description: 'That restore.', resolve: (refusal) => refusal.runningJobId }),
+}))
+
+refusalType(RecoveryPointSuspect, 'Damage was found in the recovery point: nothing is restored from it.', (t) => ({
+  damage: t.stringList({
+    description: 'What was found, one sentence for each damaged artifact.',
+    resolve: (refusal) => [...refusal.damage],
+  }),
+}))
+
+refusalType(JobAlreadyEnded, 'The job has ended; there is nothing left to cancel.', (t) => ({
+  job: t.field({ type: Job, description: 'The job as it ended.', resolve: (refusal) => refusal.jobId }),
+}))
+
+refusalType(JobNotCancellable, 'The job must come to its own end, because something waits for its answer.', (t) => ({
+  job: t.field({ type: Job, description: 'The job as it is now.', resolve: (refusal) => refusal.jobId }),
+}))

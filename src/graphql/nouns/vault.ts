@@ -1,0 +1,114 @@
+import { InvalidInput, NameTaken, NotFound } from '../../refusal.ts'
+import { createVault, LocationTaken } from '../../vault/create.ts'
+import { exportRecoveryKey, RecoveryKeyAlreadyExported } from '../../vault/export-recovery-key.ts'
+import { countVaults, pageVaults } from '../../vault/find.ts'
+import { builder } from '../schema/builder.ts'
+import { mutation } from '../schema/mutation.ts'
+import { nodeQuery } from '../schema/node.ts'
+import { pageArgs, pageRequest } from '../schema/paging.ts'
+import { BackupInstanceConnection, idOf, Vault, VaultConnection } from './declared.ts'
+import { StorageKind } from './enums.ts'
+import { asked, instancesField } from './fields.ts'
+import { holdingsOf } from './loaded.ts'
+
+Vault.implement({
+  description: 'Where recovery points are kept: a storage location, and the key that everything in it is sealed for.',
+  fields: (t) => ({
+    name: t.exposeString('name', { description: 'The name that was given to the vault; no other vault has it.' }),
+    storageKind: t.expose('kind', { type: StorageKind, description: 'What kind of place it keeps its bytes in.' }),
+    directory: t.string({
+      nullable: true,
+      description: "The absolute path of its directory on the worker's machine; null for other kinds of storage.",
+      resolve: ({ location }) => (location.kind === 'DIRECTORY' ? location.path : null),
+    }),
+    recipient: t.exposeString('recipient', {
+      description: 'The age recipient (public key) that everything in the vault is sealed for.',
+    }),
+    recoveryKeyExportedAt: t.expose('recoveryKeyExportedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description:
+        'When the recovery key was handed out; null while nobody has it, and then only Holdfast can open the vault.',
+    }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When the vault was created.' }),
+    backupInstances: t.field({
+      type: BackupInstanceConnection,
+      description: 'The backup instances that keep their recovery points here, newest first.',
+      args: pageArgs(t),
+      resolve: (vault, args, context) => instancesField('vault', vault, args, context),
+    }),
+    storedBytes: t.field({
+      type: 'ByteCount',
+      description: 'How much the artifacts of its recovery points take, as stored.',
+      resolve: async ({ id }, _args, context) => (await holdingsOf(context, id, 'vault'))?.storedBytes ?? 0,
+    }),
+    recoveryPointCount: t.int({
+      description: 'How many recovery points it keeps.',
+      resolve: async ({ id }, _args, context) => (await holdingsOf(context, id, 'vault'))?.pointCount ?? 0,
+    }),
+  }),
+})
+
+nodeQuery('vault', Vault, 'A vault by its id; null when there is none.')
+
+builder.queryField('vaults', (t) =>
+  t.field({
+    type: VaultConnection,
+    description: 'All vaults, newest first.',
+    args: pageArgs(t),
+    resolve: async (_root, args, { database }) => ({
+      page: await pageVaults(database, { page: pageRequest(args) }),
+      count: () => countVaults(database),
+    }),
+  }),
+)
+
+const VaultLocation = builder.inputType('VaultLocationInput', {
+  description: 'Where a vault keeps its bytes; exactly one kind of place.',
+  isOneOf: true,
+  fields: (t) => ({
+    directory: t.string({
+      description: "An absolute path on the worker's machine; it is made when it is not there.",
+    }),
+  }),
+})
+
+mutation('createVault', {
+  description:
+    'Adds a vault with a key of its own. Its directory is made and marked when protection is first configured with it.',
+  input: (t) => ({
+    name: t.string({ required: true, description: 'A name of 1 to 200 characters that no other vault has.' }),
+    location: t.field({ type: VaultLocation, required: true, description: 'Where it keeps its bytes.' }),
+  }),
+  payload: { vault: { type: Vault, description: 'The new vault.' } },
+  refusals: [InvalidInput, NameTaken, LocationTaken],
+  resolve: async ({ name, location }, context) => {
+    const path = location.directory ?? ''
+    const { database, secrets } = context
+    return {
+      vault: await createVault(database, { name, location: { kind: 'DIRECTORY', path }, secrets, ...asked(context) }),
+    }
+  },
+})
+
+mutation('exportRecoveryKey', {
+  description:
+    "Hands out the vault's secret key once, to be kept away from Holdfast: with it and the vault's files alone, every recovery point can be restored.",
+  input: (t) => ({
+    vault: t.globalID({ required: true, description: 'The id of the vault.' }),
+  }),
+  payload: {
+    vault: { type: Vault, description: 'The vault whose key it is.' },
+    recoveryKey: {
+      type: 'String',
+      description: 'The secret key, an age identity; it is never shown again.',
+    },
+  },
+  refusals: [NotFound, RecoveryKeyAlreadyExported],
+  resolve: (input, context) =>
+    exportRecoveryKey(context.database, {
+      vaultId: idOf('Vault', input.vault),
+      secrets: context.secrets,
+      ...asked(context),
+    }),
+})
