@@ -89,6 +89,11 @@ export interface Handler {
   perform(run: JobRun): Promise<Outcome>
   /** Removes what earlier attempts left; called when the job ends without being performed again. */
   abandon?(run: JobRun): Promise<void>
+  /**
+   * Records a job's end without success beside that end, in the settling transaction: `error` is null when it was
+   * cancelled. Not called for a job that is cancelled while it waits, or that is tried again.
+   */
+  recordFailure?(tx: Database, job: JobRow, error: JobError | null): Promise<void>
   /** What to tell the operator about a throw, or about a RunStopped when the runner itself failed the job. */
   failure(cause: unknown): JobError
   /** The longest that one attempt may take, ms. */

@@ -39,12 +39,17 @@ Load the roles first. A role that exists already is reported as an error, which 
 psql --dbname=postgres --file=globals.sql
 \`\`\`
 
-Then each database. It is created under its own name and must not exist yet:
+Then each database. It is created under its own name and must not exist yet, but for "postgres", which every server has:
 
 \`\`\`sh
-${databases.map(({ name }) => `pg_restore --create --exit-on-error --dbname=postgres ${name}`).join('\n')}
+${databases.map(commandOf).join('\n')}
 \`\`\`
 
 Set passwords for the roles that sign in; backups hold none.
 `
+}
+
+function commandOf({ artifact, name }: { artifact: ManifestArtifact; name: string }): string {
+  const create = artifact.database === 'postgres' ? '' : '--create '
+  return `pg_restore ${create}--exit-on-error --dbname=postgres ${name}`
 }

@@ -136,8 +136,8 @@ function refuseDifferences(manifest: Manifest, { name, targetName }: DatabaseMap
 }
 
 async function createRoles(run: JobRun, address: ServerAddress, { roles }: Manifest): Promise<string[]> {
-  const { created, warnings } = await createMissingRoles(address, roles)
-  for (const warning of warnings) run.warn(warning)
+  const { created, omitted } = await createMissingRoles(address, roles, { signal: run.signal })
+  for (const { role, what, reason } of omitted) run.warn(`Role "${role}" was created without ${what}: ${reason}`)
   if (created.length > 0) {
     run.note('Roles created', `${created.join(', ')}: without passwords, set them before they sign in`)
   }

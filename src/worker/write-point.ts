@@ -1,3 +1,4 @@
+import type { Writable } from 'node:stream'
 import type { ServerAddress } from '../engine/address.ts'
 import { dumpCompression, dumpDatabase } from '../engine/dump.ts'
 import { dumpGlobals } from '../engine/dump-globals.ts'
@@ -9,7 +10,7 @@ import type { BackupPolicy } from '../policy/policy.ts'
 import type { ContainedDatabase } from '../recovery-point/recovery-point.ts'
 import type { RetentionDecision } from '../retention/decide-retention.ts'
 import type { PostgresServer } from '../server/server.ts'
-import { readBackArtifact, writeArtifact } from '../storage/artifact.ts'
+import { type ArtifactDigest, readBackArtifact, type WriteArtifact, writeArtifact } from '../storage/artifact.ts'
 import type { Storage } from '../storage/contract.ts'
 import { artifactKey, globalsKey, type SealedDigest, writePointEnd } from '../storage/vault-layout.ts'
 import type { Vault } from '../vault/vault.ts'
@@ -131,7 +132,7 @@ async function writeDatabase(
   const compression = dumpCompression(tools)
   const key = artifactKey(prefix, position, compression)
   let facts: ManifestDatabase | undefined
-  const digest = await writeArtifact(
+  const digest = await writeWhole(
     storage,
     key,
     { recipients: [vault.recipient], compression, signal, onPlainBytes: onBytes },
@@ -157,10 +158,28 @@ async function writeDatabase(
   return { facts, artifact }
 }
 
+/** As writeArtifact, and whatever happens only when the program that fills it is gone as well. */
+async function writeWhole(
+  storage: Storage,
+  key: string,
+  options: WriteArtifact,
+  fill: (sink: Writable) => Promise<void>,
+): Promise<ArtifactDigest> {
+  let filling: Promise<void> = Promise.resolve()
+  try {
+    return await writeArtifact(storage, key, options, (sink) => {
+      filling = fill(sink)
+      return filling
+    })
+  } finally {
+    await filling.catch(() => undefined)
+  }
+}
+
 async function writeGlobals(run: JobRun, source: PointSource): Promise<ManifestArtifact> {
   const { storage, vault, address, tools, prefix } = source
   const key = globalsKey(prefix)
-  const digest = await writeArtifact(
+  const digest = await writeWhole(
     storage,
     key,
     { recipients: [vault.recipient], compression: 'ZSTD', signal: run.signal },

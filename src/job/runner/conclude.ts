@@ -60,9 +60,11 @@ async function settleWhileHeld(run: Run, ending: Ending): Promise<void> {
 }
 
 async function settleOnce(run: Run, ending: Ending, report: ReportBatch): Promise<void> {
-  const { database, lease, hasLeftovers, log } = run
+  const { database, lease, handler, hasLeftovers, log } = run
   const change = { ...report.change, ...(hasLeftovers && { mayHaveLeftovers: true }) }
-  const settled = await database.transaction((tx) => settle(tx, heldBy(lease.holder), ending, { ...report, change }))
+  const settled = await database.transaction((tx) =>
+    settle(tx, heldBy(lease.holder), ending, { ...report, change }, handler.recordFailure),
+  )
   if (settled) log.info({ status: settled.status }, 'A run of a job was settled.')
   else log.warn('A run had lost its job, or settled it just before; nothing was written.')
 }

@@ -2,6 +2,7 @@ import { and, eq, inArray, type SQL } from 'drizzle-orm'
 import type { Database } from '../../database/connect.ts'
 import { jobSubTasks, jobs } from '../../database/tables/job.ts'
 import { announce, changeJobs, databaseNow, type JobChange, queueChannel } from '../change.ts'
+import type { Handler } from '../handler.ts'
 import { isEnded, type JobRow, mayFollow, type SubTaskStatus } from '../states.ts'
 import { nothingToReport, type ReportBatch, writeSubTasks } from './report.ts'
 import { type Ending, type Verdict, verdictOf } from './verdict.ts'
@@ -9,13 +10,15 @@ import { type Ending, type Verdict, verdictOf } from './verdict.ts'
 /**
  * Settles a run, or a job that waits, in the caller's transaction: the one place where a job gets its last status or
  * goes back into the queue. The condition is the fence: resolves with undefined, and has changed nothing, when no job
- * meets it. A `record` of the outcome runs once that is certain; when it throws, nothing of this may be committed.
+ * meets it. A `record` of the outcome runs once that is certain, and `recordFailure` when the job ends without success;
+ * when one throws, nothing of this may be committed.
  */
 export async function settle(
   tx: Database,
   condition: SQL | undefined,
   ending: Ending,
   report: ReportBatch = nothingToReport,
+  recordFailure?: Handler['recordFailure'],
 ): Promise<JobRow | undefined> {
   const [held] = await tx
     .select({ job: jobs, now: databaseNow.mapWith(jobs.runAt) })
@@ -36,6 +39,9 @@ export async function settle(
     [...report.events, eventOf(verdict, now)],
     now,
   )
+  if (settled && (settled.status === 'FAILED' || settled.status === 'CANCELLED')) {
+    await recordFailure?.(tx, settled, settled.error)
+  }
   if (job.lanes.length > 0 || !isEnded(verdict.status)) await announce(tx, queueChannel)
   return settled
 }
