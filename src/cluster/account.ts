@@ -62,7 +62,8 @@ export function launchAs({ user, capability }: Account, command: string, args: s
   if (!user) return { command, args, identity: {} }
   if (!capability) return { command, args, identity: { uid: user.uid, gid: user.gid } }
   const caps = `-all,+${capability}`
-  const become = [`--reuid=${user.uid}`, `--regid=${user.gid}`, '--clear-groups']
+  // Without the secure bit access(2), with which the programs look for each other, would not count the capability.
+  const become = [`--reuid=${user.uid}`, `--regid=${user.gid}`, '--clear-groups', '--securebits=+no_setuid_fixup']
   return {
     command: 'setpriv',
     args: [...become, `--inh-caps=${caps}`, `--ambient-caps=${caps}`, '--', command, ...args],
