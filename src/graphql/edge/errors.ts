@@ -2,9 +2,13 @@ import { PothosValidationError } from '@pothos/core'
 import { type ExecutionResult, GraphQLError } from 'graphql'
 import type { Logger } from 'pino'
 
-/** What an error looks like to a client; the HTTP edge reads `http` and leaves it out of the answer. */
-export function requestError(code: string, message: string, status = 400): GraphQLError {
-  return new GraphQLError(message, { extensions: { code, http: { status, spec: status === 400 } } })
+/**
+ * An error of the request itself. Its HTTP status is the one given, or, as for any document that cannot be executed,
+ * 400 (200 for clients that ask for the older `application/json`). Only the HTTP edge reads `http`.
+ */
+export function requestError(code: string, message: string, status?: number): GraphQLError {
+  const http = status === undefined ? { status: 400, spec: true } : { status }
+  return new GraphQLError(message, { extensions: { code, http } })
 }
 
 /** Where masked causes are written, and under which request id. */

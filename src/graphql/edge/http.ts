@@ -49,7 +49,7 @@ export function httpHandler({ schema, services, reader, streams, limits, log }: 
     maskedErrors: {
       maskError: (error) => {
         if (error instanceof SyntaxError)
-          return requestError('BAD_REQUEST', 'A parameter of the URL is not valid JSON.')
+          return requestError('BAD_REQUEST', 'A parameter of the URL is not valid JSON.', 400)
         return presentError(error, { log, requestId: requestIds.getStore() ?? 'unknown' })
       },
     },

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import {
   createSourceEventStream,
   type ExecutionArgs,
@@ -32,17 +33,23 @@ export async function performSubscription(
   return presented(results, masking)
 }
 
+/** After so many results in a row the process sees to its sockets: a source that never waits would keep it from them. */
+const resultsPerTurn = 16
+
 /** Shows each result, and a failure of the source as a last result with a masked error. */
 function presented(
   results: AsyncGenerator<ExecutionResult, void, void>,
   masking: Masking,
 ): AsyncIterableIterator<ExecutionResult> {
   let isOver = false
+  let count = 0
   return {
     [Symbol.asyncIterator]() {
       return this
     },
     async next() {
+      count += 1
+      if (count % resultsPerTurn === 0) await nextTurn()
       if (isOver) return { done: true, value: undefined }
       try {
         const { done, value } = await results.next()
