@@ -161,10 +161,9 @@ describe('A dump that cannot be whole', () => {
 
   test('fails when the counting session is ended, and stops pg_dump', async ({ source }) => {
     const database = await createDatabase(source, `${large}; create table slow (id int); insert into slow values (1)`)
-    const counting = Promise.withResolvers<void>()
     const tools = await installedTools()
     await using other = connect(source, 'postgres')
-    const sink = new Writable({ write: () => counting.resolve() })
+    const { sink } = stalledSink()
     const dump = failureOf(
       dumpDatabase(addressOf(source), {
         database,
@@ -172,7 +171,6 @@ describe('A dump that cannot be whole', () => {
         sink,
         signal: never,
         lockWaitMs: 5000,
-        onRows: counting.resolve,
       }),
     )
     await waitFor('a session with a snapshot', async () => {

@@ -1,5 +1,5 @@
 import { asEngineError } from './classify.ts'
-import type { DatabaseReport } from './inspect.ts'
+import type { DatabaseGrant, DatabaseReport } from './inspect.ts'
 import { quoteIdentifier, quoteLiteral } from './quote.ts'
 import type { Session } from './session.ts'
 
@@ -44,15 +44,25 @@ export async function applyProperties(
           `alter role ${quoteIdentifier(role)} in database ${database} ${assignment}`,
         ))
   }
-  if (!acl) await sql.unsafe(`grant connect, temporary on database ${database} to public`)
-  for (const { grantee, privilege, isGrantable } of acl ?? []) {
-    const to = grantee === null ? 'public' : quoteIdentifier(grantee)
-    await apply(
-      `${privilege} for ${to}`,
-      `grant ${privilege} on database ${database} to ${to}${isGrantable ? ' with grant option' : ''}`,
-    )
-  }
+  if (acl) notApplied.push(...(await applyGrants({ sql }, name, acl)))
+  else await sql.unsafe(`grant connect, temporary on database ${database} to public`)
   if (ownerName !== undefined) await sql.unsafe(`alter database ${database} owner to ${quoteIdentifier(ownerName)}`)
+  return notApplied
+}
+
+/** Grants what is listed on a database; what cannot be granted is answered as a sentence each. */
+export async function applyGrants(
+  { sql }: Pick<Session, 'sql'>,
+  name: string,
+  grants: readonly DatabaseGrant[],
+): Promise<string[]> {
+  const notApplied: string[] = []
+  for (const { grantee, privilege, isGrantable } of grants) {
+    const to = grantee === null ? 'public' : quoteIdentifier(grantee)
+    const option = isGrantable ? ' with grant option' : ''
+    const statement = `grant ${privilege} on database ${quoteIdentifier(name)} to ${to}${option}`
+    await sql.unsafe(statement).catch((error) => notApplied.push(sentence(`${privilege} for ${to}`, error)))
+  }
   return notApplied
 }
 

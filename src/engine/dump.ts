@@ -61,7 +61,7 @@ async function dumpWithin(session: Session, address: ServerAddress, request: Dum
   })
   const started = Promise.withResolvers<void>()
   const either = new AbortController()
-  const stopper = AbortSignal.any([request.signal, session.lost, either.signal])
+  const stopper = AbortSignal.any([either.signal, request.signal, session.lost])
   const dump = runDump(address, request, {
     snapshot,
     lockWaitMs: Math.max(1000, Math.ceil(until - performance.now())),

@@ -24,7 +24,7 @@ const questions = [
      format('GRANT SELECT ON SEQUENCE %I.%I TO %I', n.nspname, c.relname, current_user)
    from pg_class c join pg_namespace n on n.oid = c.relnamespace
    where c.relkind = 'S' and c.relpersistence <> 't' and ${inUserSchema}
-     and not has_sequence_privilege(c.oid, 'SELECT') and ${dumpedRelation('c')}`,
+     and not has_table_privilege(c.oid, 'SELECT') and ${dumpedRelation('c')}`,
   `select 'ROW_LEVEL_SECURITY', format('%I.%I', n.nspname, c.relname),
      'Row-level security of the table hides rows from the role.', format('ALTER ROLE %I BYPASSRLS', current_user)
    from pg_class c join pg_namespace n on n.oid = c.relnamespace

@@ -42,7 +42,7 @@ export async function runServerTool(address: ServerAddress, database: string, ru
   const keep = async (text: string) => secrets.adopt(await openSecretFile(text), (file) => file.close())
   const files = [await keep(`*:*:*:*:${escapePassword(address.password)}\n`)]
   if (trusted !== undefined) files.push(await keep(trusted))
-  return runTool(run, {
+  return await runTool(run, {
     descriptors: files.map((file) => file.fd),
     secrets: [address.password],
     environment: {

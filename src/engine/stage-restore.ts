@@ -3,7 +3,7 @@ import type { ServerAddress } from './address.ts'
 import { asEngineError } from './classify.ts'
 import { countRows, type RowFacts } from './count-rows.ts'
 import { createDatabaseLike } from './create-database.ts'
-import { applyProperties, type DatabaseProperties } from './database-properties.ts'
+import { applyGrants, applyProperties, type DatabaseProperties } from './database-properties.ts'
 import type { Toolset } from './find-tools.ts'
 import { isOnlyHarmlessError, toleratesHarmlessError } from './harmless-error.ts'
 import type { DatabaseReport } from './inspect.ts'
@@ -93,7 +93,15 @@ async function prepare({ address, adminDatabase }: Admin, request: RestoreReques
   if (ownership === 'KEEP') await refuseForeignOwner(session, source.ownerName, 'give the database to its owner')
   await dropTemporary(session, restoring)
   await createDatabaseLike(session, restoring, source)
-  if (ownership === 'KEEP') return source
+  if (ownership === 'KEEP') {
+    // Owners of its objects may need rights that the database gives to its owner and to them. The rest waits.
+    const grants = source.acl?.filter(({ grantee }) => grantee !== null) ?? []
+    await session.sql.unsafe(
+      `alter database ${quoteIdentifier(restoring)} owner to ${quoteIdentifier(source.ownerName)}`,
+    )
+    await applyGrants(session, restoring, grants)
+    return source
+  }
   if (target) return target
   const { comment, connectionLimit, settings } = source
   return { comment, connectionLimit, settings: settings.filter(({ role }) => role === null) }

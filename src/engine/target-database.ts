@@ -32,8 +32,9 @@ const catalogues: readonly (readonly [kind: string, catalogue: string, name: str
 const numberedByUsers = catalogues.findIndex(([, catalogue]) => catalogue === 'pg_largeobject_metadata')
 const query = catalogues
   .map(([kind, catalogue, name, condition = 'true'], rank) => {
-    const text = `(${name})::text collate "C"`
-    return `(select ${rank} as rank, '${kind} ' || quote_ident(${text}) as found from ${catalogue} o
+    // A name is quoted as SQL would have it; what is put together by an expression is shown as it is.
+    const shown = /^o\.\w+$/.test(name) ? `quote_ident(${name})` : name
+    return `(select ${rank} as rank, '${kind} ' || (${shown})::text collate "C" as found from ${catalogue} o
       where (o.oid >= 16384 or ${rank === numberedByUsers}) and ${condition} order by 2 limit 5)`
   })
   .join(' union all ')
