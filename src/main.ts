@@ -4,7 +4,7 @@ import { connectDatabase } from './database/connect.ts'
 import { DataDirectoryInUse, takeDataDirectory } from './database/data-directory.ts'
 import { startEmbeddedDatabase } from './database/embedded.ts'
 import { type Listener, startListener } from './database/listen.ts'
-import { migrate } from './database/migrate.ts'
+import { migrateDatabase } from './database/migrate.ts'
 import { startServer } from './graphql/edge/server.ts'
 import { summariseJobs } from './job/find.ts'
 import { startRunner } from './job/run.ts'
@@ -34,7 +34,7 @@ async function main(): Promise<void> {
 async function startService(settings: Settings, log: Logger, running: AsyncDisposableStack): Promise<void> {
   running.use(await takeDataDirectory(settings.dataDirectory))
   const url = await metadataUrl(settings, log, running)
-  await migrate(url)
+  await migrateDatabase(url)
   const { database } = running.use(connectDatabase(url, { maxConnections: 10 + settings.concurrency }))
   const now = () => new Date()
   await seedPolicies(database, { now: now() })

@@ -8,10 +8,10 @@ import { findJobs } from '../src/job/find.ts'
 import { freezeDump, programsTalkingTo } from './kit/dump-process.ts'
 import { findRecoveryPointsOf } from './kit/points.ts'
 import { actor, endOf, protect, runSql, startService } from './kit/protected-server.ts'
+import { startServiceProcess } from './kit/service-process.ts'
 import { sourceServer } from './kit/source-server.ts'
 import { test } from './kit/test.ts'
 import { waitFor } from './kit/wait-for.ts'
-import { startWorkerProcess } from './kit/worker-process.ts'
 
 const now = () => new Date()
 
@@ -28,7 +28,7 @@ async function largeServer(): Promise<Cluster> {
 /** Protects a server with a worker that is stopped again, so that the worker of the test is the only one. */
 async function protectedAlready(databaseUrl: string, folder: string, source: Cluster) {
   await using service = await startService({ databaseUrl, folder })
-  return protect(service, source, folder)
+  return await protect(service, source, folder)
 }
 
 async function prefixesOf(vaultPath: string, instanceId: string): Promise<string[]> {
@@ -45,7 +45,7 @@ async function expectOnePoint(database: Database, jobId: string, vaultPath: stri
   expect(await programsTalkingTo(port)).toEqual([])
 }
 
-describe('a worker that is lost in the middle of a backup', () => {
+describe('a worker that is lost in the middle of a backup', { timeout: 90_000 }, () => {
   test('by SIGKILL: another takes over within the lease and 5 s, and exactly one point and no orphan is there', async ({
     databaseUrl,
     database,
@@ -54,7 +54,7 @@ describe('a worker that is lost in the middle of a backup', () => {
     await using source = await largeServer()
     const { instance, vaultPath } = await protectedAlready(databaseUrl, folder, source)
     const keyFile = join(folder, 'secret.key')
-    await using doomed = await startWorkerProcess({ databaseUrl, folder, keyFile })
+    await using doomed = await startServiceProcess({ databaseUrl, folder, keyFile })
     const job = await backUpNow(database, { instanceId: instance.id, actor, now: now() })
     const dump = await freezeDump(source.port)
     await doomed.kill()
@@ -62,7 +62,7 @@ describe('a worker that is lost in the middle of a backup', () => {
     await waitFor('the dump to die with its worker', async () => (await programsTalkingTo(source.port)).length === 0)
     expect(dump.pid).toBeGreaterThan(0)
 
-    await using _heir = await startWorkerProcess({ databaseUrl, folder, keyFile })
+    await using _heir = await startServiceProcess({ databaseUrl, folder, keyFile })
     const taken = await waitFor(
       'the take-over',
       async () => {
@@ -83,11 +83,11 @@ describe('a worker that is lost in the middle of a backup', () => {
     await using source = await largeServer()
     const { instance, vaultPath } = await protectedAlready(databaseUrl, folder, source)
     const keyFile = join(folder, 'secret.key')
-    await using frozen = await startWorkerProcess({ databaseUrl, folder, keyFile })
+    await using frozen = await startServiceProcess({ databaseUrl, folder, keyFile })
     const job = await backUpNow(database, { instanceId: instance.id, actor, now: now() })
     const dump = await freezeDump(source.port)
     frozen.freeze()
-    await using heir = await startWorkerProcess({ databaseUrl, folder, keyFile })
+    await using heir = await startServiceProcess({ databaseUrl, folder, keyFile })
     const ended = await endOf(database, job.id)
     expect(ended).toMatchObject({ status: 'COMPLETED', attempt: 2 })
     frozen.wake()
@@ -109,7 +109,7 @@ describe('a worker that is lost in the middle of a backup', () => {
     await using source = await largeServer()
     const { instance, vaultPath } = await protectedAlready(databaseUrl, folder, source)
     const keyFile = join(folder, 'secret.key')
-    await using leaving = await startWorkerProcess({ databaseUrl, folder, keyFile })
+    await using leaving = await startServiceProcess({ databaseUrl, folder, keyFile })
     const job = await backUpNow(database, { instanceId: instance.id, actor, now: now() })
     const dump = await freezeDump(source.port)
     const stopped = leaving.stop()
@@ -119,7 +119,7 @@ describe('a worker that is lost in the middle of a backup', () => {
     expect(await stopped).toBe(0)
     expect(dump.pid).toBeGreaterThan(0)
     expect(await prefixesOf(vaultPath, instance.id)).toEqual([])
-    await using _heir = await startWorkerProcess({ databaseUrl, folder, keyFile })
+    await using _heir = await startServiceProcess({ databaseUrl, folder, keyFile })
     await expectOnePoint(database, job.id, vaultPath, instance.id, source.port)
   })
 })
