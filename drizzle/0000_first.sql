@@ -37,7 +37,7 @@ CREATE TABLE "backup_instances" (
 CREATE TABLE "job_events" (
 	"job_id" uuid NOT NULL,
 	"sequence" integer NOT NULL,
-	"transaction_id" "xid8" DEFAULT pg_current_xact_id() NOT NULL,
+	"transaction_id" "xid8" NOT NULL,
 	"id" bigint GENERATED ALWAYS AS IDENTITY (sequence name "job_events_id_seq" INCREMENT BY 1 MINVALUE 1 MAXVALUE 9223372036854775807 START WITH 1 CACHE 1),
 	"at" timestamp (3) with time zone NOT NULL,
 	"type" "job_event_type" NOT NULL,
@@ -97,7 +97,8 @@ CREATE TABLE "jobs" (
 	"warnings" jsonb DEFAULT '[]'::jsonb NOT NULL,
 	"error" jsonb,
 	"result" jsonb,
-	"event_sequence" integer DEFAULT 0 NOT NULL
+	"event_sequence" integer DEFAULT 0 NOT NULL,
+	"event_transaction_id" "xid8" DEFAULT pg_current_xact_id() NOT NULL
 );
 --> statement-breakpoint
 CREATE TABLE "backup_policies" (

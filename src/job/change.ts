@@ -24,7 +24,7 @@ export interface EventDraft {
   data?: JobEventData
 }
 
-export type JobChange = Omit<PgUpdateSetSource<typeof jobs>, 'id' | 'eventSequence'>
+export type JobChange = Omit<PgUpdateSetSource<typeof jobs>, 'id' | 'eventSequence' | 'eventTransactionId'>
 
 /** The database's clock, cut to the precision that is stored, so that it is never ahead of itself. */
 export const databaseNow: SQL<Date> = sql`date_trunc('milliseconds', clock_timestamp())`
@@ -47,7 +47,12 @@ export async function changeJobs(
 ): Promise<JobRow[]> {
   const changed = await tx
     .update(jobs)
-    .set({ ...change, eventSequence: sql`${jobs.eventSequence} + ${events.length}` })
+    .set({
+      ...change,
+      eventSequence: sql`${jobs.eventSequence} + ${events.length}`,
+      // Never before the job's last event, else the feed would turn two events round.
+      eventTransactionId: sql`greatest(${jobs.eventTransactionId}, pg_current_xact_id())`,
+    })
     .where(condition)
     .returning()
   await appendEvents(tx, changed, events, at)
@@ -65,6 +70,7 @@ export async function appendEvents(
     events.map(({ type, data = {} }, index) => ({
       jobId: job.id,
       sequence: job.eventSequence - events.length + 1 + index,
+      transactionId: job.eventTransactionId,
       at: at ?? databaseNow,
       type,
       status: job.status,

@@ -65,8 +65,8 @@ export async function findFeedEnd(database: Database): Promise<FeedCursor> {
 }
 
 /**
- * Reads the events of all jobs after a cursor in feed order: that of their transactions, cut off below the oldest one
- * still open, so that an event committed late is never skipped.
+ * Reads the events of all jobs after a cursor in feed order: that of their transactions, and for each job that of its
+ * own sequence; cut off below the oldest transaction still open, so that an event committed late is never skipped.
  */
 export async function readJobEvents(
   database: Database,

@@ -1,80 +1,44 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { waitFor } from './wait-for.ts'
+import type { WorkerMessage } from './job-worker.ts'
+import { within } from './wait-for.ts'
 
-/** A worker of Holdfast in a process of its own, as an operator runs it. */
+const program = fileURLToPath(new URL('job-worker.ts', import.meta.url))
+
 export interface WorkerProcess extends AsyncDisposable {
-  pid: number
-  /** Everything it has printed. */
-  printed: () => string
-  freeze: () => void
-  wake: () => void
-  /** Ends it so that it can do nothing more itself; resolves when it is gone. */
-  kill: () => Promise<void>
-  /** Asks it to stop, as an operator would; resolves with its exit code. */
-  stop: () => Promise<number | null>
+  workerId: string
+  /** Resolves with the first message of the kind, also when it has come already. */
+  told(kind: WorkerMessage['kind']): Promise<WorkerMessage>
+  signal(name: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): void
 }
 
-/** Starts a worker on a metadata database; resolves when it says that it runs. */
-export async function startWorkerProcess({
-  databaseUrl,
-  folder,
-  keyFile,
-  leaseSeconds = 2,
-}: {
-  databaseUrl: string
-  folder: string
-  keyFile: string
-  leaseSeconds?: number
-}): Promise<WorkerProcess> {
-  const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
-  const child = spawn(process.execPath, [main], {
-    env: {
-      PATH: process.env.PATH,
-      DATABASE_URL: databaseUrl,
-      HOLDFAST_ROLE: 'worker',
-      HOLDFAST_DATA_DIR: join(folder, `worker-${crypto.randomUUID()}`),
-      HOLDFAST_KEY_FILE: keyFile,
-      HOLDFAST_LEASE_SECONDS: String(leaseSeconds),
-      HOLDFAST_LOG_LEVEL: 'debug',
+/** A worker in a process of its own, which can be killed and frozen. */
+export async function startWorkerProcess(
+  url: string,
+  { leaseMs, mode = 'working' }: { leaseMs: number; mode?: 'working' | 'recording' },
+): Promise<WorkerProcess> {
+  const child: ChildProcess = fork(program, [url, String(leaseMs), mode])
+  const heard: WorkerMessage[] = []
+  child.on('message', (message: WorkerMessage) => heard.push(message))
+  const listen = async (kind: WorkerMessage['kind']) => {
+    for (;;) {
+      const message = heard.find((one) => one.kind === kind)
+      if (message) return message
+      await once(child, 'message')
+    }
+  }
+  const worker: WorkerProcess = {
+    workerId: `process-${child.pid}`,
+    told: (kind) => within(`the worker process says ${kind}`, listen(kind)),
+    signal: (name) => void child.kill(name),
+    async [Symbol.asyncDispose]() {
+      if (child.exitCode !== null || child.signalCode !== null) return
+      const exited = once(child, 'exit')
+      child.kill('SIGKILL')
+      await exited
     },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  let text = ''
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8').on('data', (chunk: string) => {
-      text += chunk
-    })
   }
-  await waitFor('a running worker', () => {
-    if (hasEnded(child)) throw new Error(`The worker ended: ${text}`)
-    return text.includes('the worker is running')
-  })
-  const pid = child.pid ?? 0
-  const kill = async () => {
-    if (hasEnded(child)) return
-    const exit = once(child, 'exit')
-    child.kill('SIGKILL')
-    await exit
-  }
-  return {
-    pid,
-    printed: () => text,
-    freeze: () => process.kill(pid, 'SIGSTOP'),
-    wake: () => process.kill(pid, 'SIGCONT'),
-    kill,
-    async stop() {
-      const exit = once(child, 'exit')
-      child.kill('SIGTERM')
-      await exit
-      return child.exitCode
-    },
-    [Symbol.asyncDispose]: kill,
-  }
-}
-
-function hasEnded(child: ChildProcess): boolean {
-  return child.exitCode !== null || child.signalCode !== null
+  await worker.told('ready')
+  return worker
 }

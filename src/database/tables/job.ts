@@ -132,6 +132,8 @@ export const jobs = pgTable(
     result: jsonb().$type<unknown>(),
     /** The sequence of the last event, taken under this row's lock. */
     eventSequence: integer().notNull().default(0),
+    /** The place of the last event in the feed, at the least. */
+    eventTransactionId: xid8().notNull().default(sql`pg_current_xact_id()`),
   },
   (table) => [
     uniqueIndex('one_pending_job_per_exclusive_key')
@@ -183,8 +185,11 @@ export const jobEvents = pgTable(
       .notNull()
       .references(() => jobs.id),
     sequence: integer().notNull(),
-    /** The writing transaction: the feed over all jobs is ordered by (transactionId, id) and cut below the oldest one open. */
-    transactionId: xid8().notNull().default(sql`pg_current_xact_id()`),
+    /**
+     * The writing transaction, or that of the job's event before when it is later: transactions may get at a job in another
+     * order than they began. The feed over all jobs is ordered by (transactionId, id) and cut below the oldest one open.
+     */
+    transactionId: xid8().notNull(),
     id: bigint({ mode: 'bigint' }).generatedAlwaysAsIdentity(),
     at: moment().notNull(),
     type: jobEventType().notNull(),
