@@ -3,7 +3,7 @@ import { expect } from 'vitest'
 import type { Database } from '../src/database/connect.ts'
 import { startListener } from '../src/database/listen.ts'
 import { test } from './kit/test.ts'
-import { waitFor, within } from './kit/wait-for.ts'
+import { waitFor } from './kit/wait-for.ts'
 
 const notify = (database: Database, payload: string) => database.execute(sql`select pg_notify('tests', ${payload})`)
 
@@ -47,15 +47,15 @@ test('while its connection is cut again and again no commit stays unseen', async
   await database.execute(sql`create table commits (number int)`)
   await using listener = await startListener(databaseUrl)
   let seen = 0
-  let { promise: looked, resolve: onLook } = Promise.withResolvers<void>()
+  let looks = Promise.resolve()
   const look = async () => {
     const [counted] = await database.execute<{ count: number }>(sql`select count(*)::int as count from commits`)
-    seen = Math.max(seen, counted?.count ?? 0)
-    onLook()
-    ;({ promise: looked, resolve: onLook } = Promise.withResolvers<void>())
+    seen = counted?.count ?? 0
   }
-  listener.subscribe('tests', () => void look())
-  await within('the first look', looked)
+  const stop = listener.subscribe('tests', () => {
+    looks = looks.then(look)
+  })
+  await waitFor('the listener to be there', async () => (await listenerProcesses(database)).length)
   for (let number = 1; number <= 15; number++) {
     const cutting = cutListeners(database)
     await database.transaction(async (tx) => {
@@ -70,6 +70,8 @@ test('while its connection is cut again and again no commit stays unseen', async
       return pids.length > 0 && pids.every((pid) => !cut.includes(pid))
     })
   }
+  stop()
+  await looks
 })
 
 test('a connection that falls silent without being closed is noticed and made anew', async ({
