@@ -57,12 +57,11 @@ describe('a worker that is lost in the middle of a backup', { timeout: 90_000 },
     await using doomed = await startServiceProcess({ databaseUrl, folder, keyFile })
     const job = await backUpNow(database, { instanceId: instance.id, actor, now: now() })
     const dump = await freezeDump(source.port)
+    await using _heir = await startServiceProcess({ databaseUrl, folder, keyFile })
     await doomed.kill()
     const killedAt = Date.now()
     await waitFor('the dump to die with its worker', async () => (await programsTalkingTo(source.port)).length === 0)
     expect(dump.pid).toBeGreaterThan(0)
-
-    await using _heir = await startServiceProcess({ databaseUrl, folder, keyFile })
     const taken = await waitFor(
       'the take-over',
       async () => {
