@@ -1,6 +1,7 @@
+import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { describe, expect } from 'vitest'
-import type { Cluster } from '../src/cluster/start.ts'
+import { type Cluster, startCluster } from '../src/cluster/start.ts'
 import { decodeArchive } from '../src/engine/decode-archive.ts'
 import { restoreDatabase } from '../src/engine/restore.ts'
 import { stageRestore } from '../src/engine/stage-restore.ts'
@@ -17,6 +18,7 @@ import {
   run,
   streamOf,
 } from './kit/engine.ts'
+import { installedMajor, programsOf } from './kit/postgres-programs.ts'
 import { test } from './kit/test.ts'
 import { within } from './kit/wait-for.ts'
 
@@ -180,5 +182,30 @@ describe('What a killed restore leaves', () => {
     })
     const left = (await databaseNames(source)).filter((name) => name.startsWith('holdfast'))
     expect(left).toEqual(['holdfast', 'holdfast_replaced_job1_1_1', 'holdfast_restoring_job2_1_0'])
+  })
+})
+
+describe('A restore whose server goes away', () => {
+  test('says that, and what it left is found when the server is back', async ({ source, folder }) => {
+    const archive = await archiveOf(source, await createDatabase(source, contents))
+    const binDir = await programsOf(await installedMajor())
+    const options = { binDir, dataDir: join(folder, 'data'), superuser: source.superuser, password: source.password }
+    const target = await startCluster(options)
+    const dying = Readable.from(
+      (async function* () {
+        yield archive.bytes.subarray(0, archive.bytes.length >> 1)
+        await target.stop('immediate')
+        yield archive.bytes.subarray(archive.bytes.length >> 1)
+      })(),
+      { objectMode: false },
+    )
+    const request = await requestFor(archive, 'gone', 'job9_1_0')
+    const failure = await failureOf(restoreDatabase(addressOf(target), { ...request, archive: dying }))
+    expect(['CONNECTION_LOST', 'SERVER_NOT_ACCEPTING', 'SERVER_UNREACHABLE']).toContain(failure.code)
+    expect(failure.details).toContain('holdfast_restoring_job9_1_0')
+    await using again = await startCluster(options)
+    const { dropped } = await dropLeftoverDatabases(addressOf(again), { tokenPrefix: 'job9_' })
+    expect(dropped).toEqual(['holdfast_restoring_job9_1_0'])
+    expect(await databaseNames(again)).toEqual(['postgres', 'template0', 'template1'])
   })
 })

@@ -19,6 +19,7 @@ import {
   run,
   streamOf,
 } from './kit/engine.ts'
+import { sourceServer } from './kit/source-server.ts'
 import { test } from './kit/test.ts'
 
 const nastyNames = [
@@ -125,6 +126,28 @@ describe('A dump and its restore', () => {
     expect(await databaseNames(source)).toContain(name)
   })
 
+  test('keep an encoding of its own and text that only it can hold', async ({ source }) => {
+    const database = `latin ${crypto.randomUUID()}`
+    await run(
+      source,
+      'postgres',
+      `create database "${database}" template template0 encoding 'LATIN1' lc_collate 'C' lc_ctype 'C'`,
+    )
+    await run(source, database, `create table "fünf" (t text); insert into "fünf" values ('größer')`)
+    const archive = await archiveOf(source, database)
+    await restoreDatabase(addressOf(source), {
+      archive: streamOf(archive.bytes),
+      source: archive.source,
+      targetName: `${database} again`,
+      token: 'latin',
+      tools: await installedTools(),
+      ownership: 'KEEP',
+      signal: never,
+    })
+    const [row] = await run(source, `${database} again`, `select t, getdatabaseencoding() as encoding from "fünf"`)
+    expect(row).toEqual({ t: 'größer', encoding: 'LATIN1' })
+  })
+
   test('give an owner, settings, comment, limit and grants back, or to nobody', async ({ source }) => {
     await run(source, 'postgres', `create role "the Owner"; create role reader; create role "O'Neil"`)
     const database = await createDatabase(source, `create table t (id int); alter table t owner to "the Owner"`)
@@ -217,6 +240,22 @@ describe('A dump and its restore', () => {
     const [row] = await run(source, target, `select current_setting('work_mem') as setting, count(*) from t`)
     expect(row).toEqual({ setting: '9MB', count: '0' })
     expect((await databaseNames(source)).filter((name) => name.startsWith('holdfast_'))).toEqual([])
+  })
+
+  test('replace even the empty database that questions are asked in', async ({ source }) => {
+    const archive = await archiveOf(source, await createDatabase(source, 'create table t (id int)'))
+    await using target = await sourceServer()
+    const { rows } = await restoreDatabase(addressOf(target), {
+      archive: streamOf(archive.bytes),
+      source: archive.source,
+      targetName: 'postgres',
+      token: 'maintenance',
+      tools: await installedTools(),
+      ownership: 'NONE',
+      signal: never,
+    })
+    expect(rows.tables).toEqual([{ schema: 'public', name: 't', rows: 0 }])
+    expect(await databaseNames(target)).toEqual(['postgres', 'template0', 'template1'])
   })
 
   test('refuse at the last moment what was filled meanwhile, or is in use', async ({ source }) => {

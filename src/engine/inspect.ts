@@ -128,6 +128,10 @@ async function inspectOne(
     report.unreadable.push(...objects.slice(0, unreadableCap - report.unreadable.length))
     report.unreadableCount += count
   }
+  if (database.name.includes('\uFFFD')) {
+    report.databases.push(database)
+    return note({ objects: [unnameable(database.name)], count: 1 })
+  }
   try {
     await using session = await openSession(address, database.name, { signal })
     report.databases.push({ ...database, ...(await inspectWithin(session)) })
@@ -140,6 +144,12 @@ async function inspectOne(
     report.databases.push(database)
     note({ objects: [unreachable(address, database.name, failure)], count: 1 })
   }
+}
+
+// PostgreSQL takes any bytes for a name; what is not UTF-8 cannot be told apart once it has been read as text.
+function unnameable(database: string): UnreadableObject {
+  const reason = "The database's name is not valid UTF-8."
+  return { database, kind: 'DATABASE', name: database, reason, cure: 'ALTER DATABASE … RENAME TO …' }
 }
 
 function unreachable(address: ServerAddress, database: string, failure: EngineError): UnreadableObject {

@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import type { Readable, Writable } from 'node:stream'
 import type { ProgramEnd } from './classify.ts'
 
@@ -48,13 +47,22 @@ export async function feed(
 async function write(sink: Writable, chunk: unknown, signal: AbortSignal): Promise<void> {
   if (sink.errored) throw sink.errored
   if (sink.destroyed || sink.writableEnded) throw new Error('The stream written to was closed.')
-  if (sink.write(chunk)) return
-  const closed = new AbortController()
-  const onClose = () => closed.abort(sink.errored ?? new Error('The stream written to was closed.'))
+  if (!sink.write(chunk)) await drained(sink, signal)
+}
+
+// Called for most pieces of a long stream: listeners are cheaper than signals made of signals, and leave nothing behind.
+function drained(sink: Writable, signal: AbortSignal): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  const onDrain = () => resolve()
+  const onClose = () => reject(sink.errored ?? new Error('The stream written to was closed.'))
+  const onAbort = () => reject(signal.reason)
+  sink.once('drain', onDrain)
   sink.once('close', onClose)
-  try {
-    await once(sink, 'drain', { signal: AbortSignal.any([signal, closed.signal]) })
-  } finally {
+  signal.addEventListener('abort', onAbort, { once: true })
+  if (signal.aborted) onAbort()
+  return promise.finally(() => {
+    sink.off('drain', onDrain)
     sink.off('close', onClose)
-  }
+    signal.removeEventListener('abort', onAbort)
+  })
 }

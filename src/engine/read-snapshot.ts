@@ -14,6 +14,7 @@ export interface Snapshot {
 }
 
 const tablesPerLock = 100
+const attempts = 5
 
 /**
  * Locks every table that will be read against being changed in shape, then takes and exports a snapshot; the session's
@@ -23,10 +24,12 @@ const tablesPerLock = 100
 export async function exportSnapshot(session: Session, lockWaitMs: number): Promise<Snapshot> {
   const { sql } = session
   const until = performance.now() + lockWaitMs
-  for (;;) {
+  for (let attempt = 1; ; attempt++) {
     const tables = await listTables(session)
     await sql.unsafe('begin transaction isolation level repeatable read, read only')
-    if (await lockTables(sql, tables, until)) break
+    const gone = await lockTables(sql, tables, until)
+    if (gone === undefined) break
+    if (attempt === attempts) throw gone
     await sql.unsafe('rollback')
   }
   const [row] = await sql<{ id: string; at: number }[]>`
@@ -35,8 +38,8 @@ export async function exportSnapshot(session: Session, lockWaitMs: number): Prom
   return { id: row.id, at: new Date(Math.floor(row.at)), tables: await listTables(session) }
 }
 
-/** False when a table went away since the list was made; a LOCK takes no snapshot, so the moment is still open. */
-async function lockTables(sql: postgres.Sql, tables: readonly CountedTable[], until: number): Promise<boolean> {
+/** Answers the error when a table went away since the list was made; a LOCK takes no snapshot, so the moment is still open. */
+async function lockTables(sql: postgres.Sql, tables: readonly CountedTable[], until: number): Promise<unknown> {
   try {
     for (let at = 0; at < tables.length; at += tablesPerLock) {
       const names = tables
@@ -46,9 +49,9 @@ async function lockTables(sql: postgres.Sql, tables: readonly CountedTable[], un
       await sql.unsafe(`set local statement_timeout = ${leftMs}; lock table ${names.join(', ')} in access share mode`)
     }
     await sql.unsafe('set local statement_timeout = 0')
-    return true
+    return undefined
   } catch (error) {
-    if (error instanceof Error && 'code' in error && (error.code === '42P01' || error.code === '3F000')) return false
+    if (error instanceof Error && 'code' in error && (error.code === '42P01' || error.code === '3F000')) return error
     throw error
   }
 }

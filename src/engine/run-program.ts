@@ -67,7 +67,7 @@ export async function runProgram(run: ProgramRun): Promise<ProgramEnd> {
   } catch (error) {
     run.sink?.destroy(error instanceof Error ? error : new Error('stopped', { cause: error }))
     if (error instanceof Ended) return error.end
-    throw error
+    throw run.signal.aborted ? run.signal.reason : error
   } finally {
     run.signal.removeEventListener('abort', onAbort)
     run.sink?.once('close', () => run.sink?.off('error', onSinkError))

@@ -4,6 +4,7 @@ import { asEngineError } from './classify.ts'
 import { countRows, type RowFacts } from './count-rows.ts'
 import { createDatabaseLike } from './create-database.ts'
 import { applyGrants, applyProperties, type DatabaseProperties } from './database-properties.ts'
+import { EngineError } from './engine-error.ts'
 import type { Toolset } from './find-tools.ts'
 import { isOnlyHarmlessError, toleratesHarmlessError } from './harmless-error.ts'
 import type { DatabaseReport } from './inspect.ts'
@@ -46,7 +47,7 @@ export interface StagedDatabase extends AsyncDisposable {
 
 /**
  * Restores an archive completely, under a temporary name: the target is looked at and not touched. When this throws,
- * nothing of it is left on the server. Throws an EngineError, the archive's own error, or the signal's reason.
+ * nothing of it is left on the server, unless that could not be reached any more. Throws an EngineError, the archive's own error, or the signal's reason.
  */
 export async function stageRestore(address: ServerAddress, request: RestoreRequest): Promise<StagedDatabase> {
   const { targetName, token, signal } = request
@@ -62,8 +63,7 @@ export async function stageRestore(address: ServerAddress, request: RestoreReque
       warnings.push(...(await applyProperties(session, restoring, properties)))
       return staged(admin, request, { rows, warnings })
     } catch (error) {
-      await dropAfterFailure(address, adminDatabase, restoring)
-      throw error
+      throw (await dropAfterFailure(address, adminDatabase, restoring)) ? error : withLeftover(error, restoring)
     }
   } catch (error) {
     request.archive.destroy()
@@ -72,6 +72,12 @@ export async function stageRestore(address: ServerAddress, request: RestoreReque
       ? error
       : asEngineError(error, `Restoring database ${quoteIdentifier(targetName)}`, 'RESTORE_FAILED')
   }
+}
+
+function withLeftover(error: unknown, name: string): unknown {
+  if (!(error instanceof EngineError)) return error
+  const details = [error.details, `The temporary database ${quoteIdentifier(name)} could not be removed.`]
+  return new EngineError(error.code, error.message, details.join('\n').trim(), { cause: error })
 }
 
 interface Admin {

@@ -1,6 +1,5 @@
 import type { ServerAddress } from './address.ts'
 import { asEngineError } from './classify.ts'
-import { EngineError } from './engine-error.ts'
 import { quoteIdentifier, quoteLiteral } from './quote.ts'
 import { openSession, type Session } from './session.ts'
 import { findContents } from './target-database.ts'
@@ -63,17 +62,16 @@ export async function dropLeftoverDatabases(
   }
 }
 
-/** After a failed or stopped restore: drops its database in a connection of its own, within 30 s or not at all. */
-export async function dropAfterFailure(address: ServerAddress, adminDatabase: string, name: string): Promise<void> {
-  const signal = AbortSignal.timeout(30_000)
+/**
+ * After a failed or stopped restore: drops its database in a connection of its own, within 30 s. Answers whether it is gone
+ * and never throws, as what failed before matters more; what is left then is found by dropLeftoverDatabases.
+ */
+export async function dropAfterFailure(address: ServerAddress, adminDatabase: string, name: string): Promise<boolean> {
   try {
-    await using session = await openSession(address, adminDatabase, { signal })
+    await using session = await openSession(address, adminDatabase, { signal: AbortSignal.timeout(30_000) })
     await dropTemporary(session, name)
-  } catch (error) {
-    throw new EngineError(
-      'RESTORE_FAILED',
-      `The temporary database ${quoteIdentifier(name)} could not be removed.`,
-      error instanceof Error ? error.message : String(error),
-    )
+    return true
+  } catch {
+    return false
   }
 }
