@@ -250,7 +250,7 @@ describe('Stopping', () => {
     await waitFor('both sources are held', () => stopping.observed.openSources === 2)
     const slow = post(stopping.url, '{ slow }')
     await stopping.observed.begun
-    const stopped = stopping.server[Symbol.asyncDispose]()
+    const stopped = Promise.resolve(stopping.server[Symbol.asyncDispose]())
     expect(await within('the close', closed)).toBe(1001)
     const text = await stream.text().catch((error: Error) => error.message)
     expect(text).not.toContain('complete')
@@ -265,7 +265,7 @@ describe('Stopping', () => {
     const stopping = await startEdge({ limits: { stopMs: 100 } })
     const slow = post(stopping.url, '{ slow }').catch(() => 'cut')
     await stopping.observed.begun
-    await within('the stop', stopping.server[Symbol.asyncDispose]())
+    await within('the stop', Promise.resolve(stopping.server[Symbol.asyncDispose]()))
     expect(await slow).toBe('cut')
     stopping.observed.release()
   })

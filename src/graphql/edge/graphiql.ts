@@ -4,7 +4,7 @@ import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import { renderGraphiQL } from '@graphql-yoga/render-graphiql'
 import { send } from './answer.ts'
-import { firstTab } from './first-tab.ts'
+import { firstTab, secondTab } from './first-tab.ts'
 
 const compress = promisify(gzip)
 
@@ -40,7 +40,7 @@ export async function sendGraphiql(request: IncomingMessage, response: ServerRes
 async function makePage(): Promise<Page> {
   const text = renderGraphiQL({
     title: 'Holdfast',
-    defaultQuery: firstTab,
+    defaultTabs: [{ query: firstTab }, { query: secondTab }],
     shouldPersistHeaders: false,
     defaultEditorToolsVisibility: true,
   })
@@ -50,8 +50,10 @@ async function makePage(): Promise<Page> {
 
 /** Only the page's own script runs, named by its digest; its styles and workers are made while it runs. */
 function policyOf(text: string): string {
-  const script = text.slice(text.lastIndexOf('<script>') + '<script>'.length, text.lastIndexOf('</script>'))
-  const digest = createHash('sha256').update(script).digest('base64')
+  const start = text.indexOf('<script>') + '<script>'.length
+  const script = text.slice(start, text.indexOf('</script>', start))
+  // A browser reads every kind of line end as a newline before it takes the digest.
+  const digest = createHash('sha256').update(script.replaceAll(/\r\n?/g, '\n')).digest('base64')
   return [
     "default-src 'none'",
     `script-src 'sha256-${digest}'`,

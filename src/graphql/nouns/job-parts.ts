@@ -93,6 +93,6 @@ export const JobNote = builder.objectRef<JobRow['notes'][number]>('JobNote').imp
   description: 'A fact about a job that is worth showing, such as which tools it chose and why.',
   fields: (t) => ({
     name: t.exposeString('name', { description: 'What the fact is about.' }),
-    value: t.exposeString('value', { description: 'The fact.' }),
+    value: t.exposeString('value', { description: 'The fact itself, as text.' }),
   }),
 })

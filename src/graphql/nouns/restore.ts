@@ -61,7 +61,7 @@ const RestoredFile = builder.objectRef<Report['files'][number]>('RestoredFile').
   description: 'One file that a restore wrote.',
   fields: (t) => ({
     name: t.exposeString('name', { description: 'Its name in the directory.' }),
-    sizeBytes: t.expose('sizeBytes', { type: 'ByteCount', description: 'Its size.' }),
+    sizeBytes: t.expose('sizeBytes', { type: 'ByteCount', description: 'Its size in bytes.' }),
   }),
 })
 
