@@ -1,5 +1,5 @@
 import type { Api } from './api.ts'
-import { megabytes } from './format.ts'
+import { size } from './format.ts'
 import type { Progress, Step } from './terminal.ts'
 
 export interface FinishedJob {
@@ -51,8 +51,8 @@ function shown({ progress, subTasks }: Job): Progress {
   const { fraction, bytesDone, bytesTotal, bytesPerSecond, expectedEndAt } = progress
   const left = expectedEndAt === null ? null : Math.max(0, Math.round((Date.parse(expectedEndAt) - Date.now()) / 1000))
   const parts = [
-    bytesTotal === null ? null : `${megabytes(bytesDone)} of ${megabytes(bytesTotal)}`,
-    bytesPerSecond === null ? null : `${megabytes(bytesPerSecond)}/s`,
+    bytesTotal === null ? null : `${size(bytesDone)} of ${size(bytesTotal)}`,
+    bytesPerSecond === null ? null : `${size(bytesPerSecond)}/s`,
     left === null ? null : `${left} s left`,
     subTasks.find(({ status }) => status === 'IN_PROGRESS')?.name ?? null,
   ]

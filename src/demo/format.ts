@@ -1,7 +1,7 @@
-/** Such as "283 MB"; decimal units, three digits. */
-export function megabytes(bytes: number): string {
-  const value = bytes / 1e6
-  return `${value < 10 ? value.toFixed(1) : Math.round(value).toLocaleString('en')} MB`
+/** Such as "283 MB" or "4.2 kB"; decimal units. */
+export function size(bytes: number): string {
+  const [value, unit] = bytes < 1e6 ? [bytes / 1e3, 'kB'] : [bytes / 1e6, 'MB']
+  return `${value < 10 ? value.toFixed(1) : count(value)} ${unit}`
 }
 
 /** Such as "1,234,567". */

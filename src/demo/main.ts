@@ -70,7 +70,7 @@ async function start(folder: Folder, options: DemoOptions, postgresDirectory: st
 /** Tells what can be looked at, and keeps everything running until it is ended. */
 async function serve({ holdfast, folder, sample }: { holdfast: Holdfast; folder: Folder; sample: Cluster }) {
   terminal.line(`GraphiQL, in a browser:  \`${holdfast.url}/graphql\``)
-  for (const { title, url } of readyMadeQueries(holdfast.url)) terminal.line(`  ${title.padEnd(22)} \`${url}\``)
+  for (const { title, url } of readyMadeQueries(holdfast.url)) terminal.line(`  ${title.padEnd(19)} \`${url}\``)
   terminal.line()
   terminal.line(`The vault:               ${folder.vault}`)
   terminal.line(`The restored files:      ${folder.restoredFiles}`)

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { counted, megabytes } from './format.ts'
+import { counted, size } from './format.ts'
 import type { Programs } from './processes/programs.ts'
 import type { Step } from './terminal.ts'
 
@@ -18,9 +18,9 @@ export async function showRestoredFiles(
 ): Promise<number> {
   const names = (await readdir(directory)).sort()
   for (const name of names) {
-    const { size } = await stat(join(directory, name))
+    const { size: bytes } = await stat(join(directory, name))
     const what = name.endsWith('.dump') ? `  ${await readArchive(join(directory, name), programs, signal)}` : ''
-    step.detail(`${name.padEnd(24)} ${megabytes(size).padStart(8)}${what}`)
+    step.detail(`${name.padEnd(24)} ${size(bytes).padStart(8)}${what}`)
   }
   const archives = names.filter((name) => name.endsWith('.dump'))
   if (archives.length === 0) throw new Error(`No archive was restored into ${directory}.`)

@@ -3,7 +3,7 @@ import type { Api } from './api.ts'
 import { compareServers } from './comparison/compare.ts'
 import type { Folder } from './folder.ts'
 import { followJob } from './follow-job.ts'
-import { count, counted, megabytes } from './format.ts'
+import { count, counted, size } from './format.ts'
 import type { Programs } from './processes/programs.ts'
 import { showRestoredFiles } from './restored-files.ts'
 import { backupRole } from './sample/fill.ts'
@@ -100,7 +100,7 @@ async function listRecoveryPoints({ api, terminal }: Stage, instance: string): P
     )
     for (const point of recoveryPoints.nodes) {
       step.detail(
-        `${point.pointInTime} · proof ${point.proof} · ${megabytes(point.sourceBytes)} kept in ${megabytes(point.storedBytes)}`,
+        `${point.pointInTime} · proof ${point.proof} · ${size(point.sourceBytes)} kept in ${size(point.storedBytes)}`,
       )
       for (const { name, tableCount, rowCount } of point.databases) {
         step.detail(`  ${name.padEnd(16)} ${counted(tableCount, 'table')}, ${counted(rowCount, 'row')}`)

@@ -5,7 +5,7 @@ import { type Cluster, startCluster } from '../../cluster/start.ts'
 import { takeOver } from '../../cluster/take-over.ts'
 import { withConnection } from '../connect.ts'
 import type { Folder } from '../folder.ts'
-import { megabytes } from '../format.ts'
+import { size } from '../format.ts'
 import { fillSampleServer } from '../sample/fill.ts'
 import type { Terminal } from '../terminal.ts'
 import type { Programs } from './programs.ts'
@@ -36,7 +36,7 @@ export async function startSampleServer(making: Making & { options: { megabytes:
       }
       const { databases, sizeBytes } = await sizeOf(server, signal)
       const origin = isReused ? 'kept from an earlier run' : 'made just now'
-      step.detail(`${databases} databases, ${megabytes(sizeBytes)} on disk, ${origin}`)
+      step.detail(`${databases} databases, ${size(sizeBytes)} on disk, ${origin}`)
       return server
     } catch (cause) {
       await server.stop('immediate')
