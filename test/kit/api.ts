@@ -42,8 +42,9 @@ export interface Api extends AsyncDisposable {
   ) => AsyncIterableIterator<Answer> & { end: () => Promise<void> }
 }
 
-export async function startApi(): Promise<Api> {
-  const fresh = await freshDatabase()
+/** Starts the API on a new database, or once more on that of another one, which must live longer. */
+export async function startApi(other?: Pick<Api, 'databaseUrl'>): Promise<Api> {
+  const fresh = other ? { url: other.databaseUrl, [Symbol.asyncDispose]: async () => {} } : await freshDatabase()
   const folder = await temporaryFolder()
   const statements: string[] = []
   const client = postgres(fresh.url, { onnotice: () => {}, debug: (_connection, query) => void statements.push(query) })
