@@ -161,6 +161,9 @@ export const failures = {
     'Restore from another recovery point.',
     'Check the disk that holds the vault, and take a new backup.',
   ]),
+  VAULT_OCCUPIED: user("The vault's directory holds other things and is no vault.", [
+    'Empty it, or create a vault in another directory.',
+  ]),
   WRONG_KEY: user("The vault's files are sealed for another key, or mark it as another vault.", [
     'Check that the directory is the one this vault was created with.',
   ]),

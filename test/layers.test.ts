@@ -38,7 +38,7 @@ describe('the import table', () => {
     ['src/instance/x.ts', '../engine/dump.ts', 'only <noun>.ts and find.ts'],
     ['src/vault/x.ts', '../job/handler.ts', 'only <noun>.ts and find.ts'],
     ['src/demo/x.ts', '../vault/create.ts', 'through its API'],
-  ])('keeps %s from importing %s', async ([path, specifier, reason], { folder }) => {
+  ] as const)('keeps %s from importing %s', async ([path, specifier, reason], { folder }) => {
     const text = await lint(folder, path, `import { something } from '${specifier}'\n\nexport const x = something\n`)
     expect(text).toContain('noRestrictedImports')
     expect(text).toContain(reason)
@@ -53,7 +53,7 @@ describe('the import table', () => {
     ['src/worker/x.ts', '../engine/dump.ts'],
     ['src/graphql/nouns/x.ts', '../../instance/back-up-now.ts'],
     ['src/database/x.ts', '../cluster/start.ts'],
-  ])('lets %s import %s', async ([path, specifier], { folder }) => {
+  ] as const)('lets %s import %s', async ([path, specifier], { folder }) => {
     const text = await lint(folder, path, `import { something } from '${specifier}'\n\nexport const x = something\n`)
     expect(text).not.toContain('noRestrictedImports')
     expect(text).toContain('Checked 1 file')

@@ -6,8 +6,6 @@ import { selfRestoreText } from './self-restore.ts'
 import { StorageError } from './storage-error.ts'
 import { newVaultHeader, proveIdentity, readVaultHeader, vaultHeaderKey } from './vault-header.ts'
 
-export { readSealedJson, type SealedDigest, writeSealedJson } from './sealed-json.ts'
-
 const selfRestoreKey = 'RESTORE.md'
 
 /** The folder of one backup attempt; a later attempt of the same job writes elsewhere. */

@@ -4,8 +4,10 @@ import { inspectServer } from '../engine/inspect.ts'
 import { recordConfiguration } from '../instance/record-configuration.ts'
 import type { Handler, JobRun, Outcome } from '../job/handler.ts'
 import { recordInspection } from '../server/record-inspection.ts'
+import { StorageError } from '../storage/storage-error.ts'
 import { initialiseVault } from '../storage/vault-layout.ts'
 import { handlerDefaults, type WorkerContext } from './context.ts'
+import { WorkFailed } from './failure.ts'
 import { addressOf, instanceOf, storageOf } from './subjects.ts'
 import { refuseUnreadable } from './unreadable.ts'
 
@@ -29,7 +31,9 @@ async function configure(context: WorkerContext, run: JobRun): Promise<Outcome> 
   const { instance, server, vault } = await instanceOf(context, run.job)
   await run.subTask('Check the vault', async () => {
     const storage = storageOf(vault)
-    await initialiseVault(storage, { vaultId: vault.id, recipient: vault.recipient, now: context.now() })
+    await initialiseVault(storage, { vaultId: vault.id, recipient: vault.recipient, now: context.now() }).catch(
+      occupied,
+    )
     await storage.probe()
   })
   const report = await run.subTask('Inspect the server', () =>
@@ -55,4 +59,9 @@ async function configure(context: WorkerContext, run: JobRun): Promise<Outcome> 
       })
     },
   }
+}
+
+function occupied(cause: unknown): never {
+  const isOccupied = cause instanceof StorageError && cause.code === 'STORAGE_OBJECT_EXISTS'
+  throw isOccupied ? new WorkFailed('VAULT_OCCUPIED', cause.message) : cause
 }

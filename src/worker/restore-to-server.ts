@@ -42,9 +42,7 @@ export async function restoreToServer(context: WorkerContext, run: JobRun, reque
   await using staged = new AsyncDisposableStack()
   const databases = await stageAll({ run, opened, address, tools, request, staged })
   await run.confirm()
-  await run.subTask('Give the databases their names', async () => {
-    for (const { database } of databases) await database.publish()
-  })
+  await run.subTask('Give the databases their names', () => publishAll(run, databases))
   const result: RestoreReport = {
     destination: server.name,
     databases: databases.map(({ mapping, database }) => ({
@@ -56,6 +54,23 @@ export async function restoreToServer(context: WorkerContext, run: JobRun, reque
     rolesCreated,
   }
   return { kind: 'completed', result }
+}
+
+/** When one cannot be published, those before it stay, whole, under their names: the job then says which. */
+async function publishAll(
+  run: JobRun,
+  databases: readonly { mapping: DatabaseMapping; database: StagedDatabase }[],
+): Promise<void> {
+  const published: string[] = []
+  try {
+    for (const { mapping, database } of databases) {
+      await database.publish()
+      published.push(JSON.stringify(mapping.targetName))
+    }
+  } catch (cause) {
+    if (published.length > 0) run.warn(`Complete and in place all the same: ${published.join(', ')}.`)
+    throw cause
+  }
 }
 
 /** Drops the temporary databases that lost attempts of a restore left on its target server. */
