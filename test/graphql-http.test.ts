@@ -113,8 +113,11 @@ describe('The size of a request', () => {
     chunked.destroy()
   })
 
-  test('is limited in time: a body that dribbles is cut', async () => {
+  test('is limited in time: a body that dribbles is cut, a stream of events is not', async () => {
     await using slow = await startEdge({ limits: { headersMs: 200, requestMs: 300 } })
+    const leaving = new AbortController()
+    const query = encodeURIComponent('subscription { silence }')
+    await fetch(`${slow.url}?query=${query}`, { headers: { accept: 'text/event-stream' }, signal: leaving.signal })
     const socket = connect(slow.server.port, '127.0.0.1')
     socket.write(
       'POST /graphql HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{',
@@ -122,6 +125,8 @@ describe('The size of a request', () => {
     let answer = ''
     for await (const chunk of socket) answer += String(chunk)
     expect(answer).toContain('408')
+    expect(slow.server.connections.eventStreams).toBe(1)
+    leaving.abort()
   })
 })
 

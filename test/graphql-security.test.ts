@@ -81,6 +81,12 @@ describe('With a token', () => {
     expect(body).toEqual({ data: { viewer: 'api-token' } })
   })
 
+  test.each(['[', 'a b', 'user@host', 'host:99999999'])('a Host that names none (%s) is turned away', async (host) => {
+    await using edge = await startEdge({ apiToken })
+    const { status } = await ask(edge.url, { host, authorization: `Bearer ${apiToken}` })
+    expect(status).toBe(400)
+  })
+
   test('every socket must show it, in its first message or with its upgrade', async () => {
     await using edge = await startEdge({ apiToken })
     const answer = async (connectionParams: Record<string, string>, headers: Record<string, string> = {}) => {

@@ -18,7 +18,8 @@ const loopback = new Set(['localhost', '127.0.0.1', '[::1]'])
  */
 export function placeRejection({ headers }: IncomingMessage, { host, apiToken }: Access): Rejection | undefined {
   const asked = hostName(headers.host)
-  if (apiToken === null && (asked === undefined || !(loopback.has(asked) || asked === bracketed(host)))) {
+  if (asked === undefined) return { status: 400, code: 'BAD_REQUEST', message: 'The Host header names no host.' }
+  if (apiToken === null && !loopback.has(asked) && asked !== bracketed(host)) {
     const message = 'This host name is not the one that is listened on; use localhost, or set an API token.'
     return { status: 421, code: 'HOST_NOT_ALLOWED', message }
   }
