@@ -24,8 +24,11 @@ export async function instancesField(
   return { page: page ?? none, count: async () => (await instanceCountOf(context, id, parent)) ?? 0 }
 }
 
-/** A version as PostgreSQL writes it, out of its server_version_num: 150006 is "15.6". */
+/** A version as PostgreSQL writes it, out of its server_version_num: 150006 is "15.6", 90624 is "9.6.24". */
 export function versionText(versionNumber: number): string {
+  if (versionNumber < 100_000) {
+    return `${Math.floor(versionNumber / 10_000)}.${Math.floor((versionNumber % 10_000) / 100)}.${versionNumber % 100}`
+  }
   return `${Math.floor(versionNumber / 10_000)}.${versionNumber % 10_000}`
 }
 

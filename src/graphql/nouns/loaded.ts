@@ -11,19 +11,24 @@ import {
 } from '../../recovery-point/find.ts'
 import { batched } from '../schema/batched.ts'
 
+/** How many rows a page has at most. */
+const sizeOf = ({ first, last }: { first?: number; last?: number }) => last ?? first ?? 0
+
 // What nouns show of other nouns: one statement each for any number of parents.
 
 export const instancesOf = batched(
   ({ database }, parentIds, { parent, page }: { parent: InstanceParent; page: PageRequest }) =>
     pageInstancesOf(database, parent, { parentIds, page }),
+  ({ page }) => sizeOf(page),
 )
 
 export const instanceCountOf = batched(({ database }, parentIds, parent: InstanceParent) =>
   countInstancesOf(database, parent, parentIds),
 )
 
-export const pointsOf = batched(({ database }, instanceIds, page: PageRequest) =>
-  pageRecoveryPointsOf(database, { instanceIds, page }),
+export const pointsOf = batched(
+  ({ database }, instanceIds, page: PageRequest) => pageRecoveryPointsOf(database, { instanceIds, page }),
+  sizeOf,
 )
 
 export const latestPointOf = batched(({ database }, instanceIds) => findLatestRecoveryPoints(database, instanceIds))
@@ -45,6 +50,7 @@ export const lastBackupOf = batched(({ database }, instanceIds) =>
 export const jobsOf = batched(
   ({ database, now }, instanceIds, { since, page }: { since: string | null; page: PageRequest }) =>
     pageJobsOfInstances(database, { instanceIds, since: startOf(since, now), page }),
+  ({ page }) => sizeOf(page),
 )
 
 export const jobCountOf = batched(({ database, now }, instanceIds, { since }: { since: string | null }) =>
@@ -53,8 +59,9 @@ export const jobCountOf = batched(({ database, now }, instanceIds, { since }: { 
 
 export const subTasksOf = batched(({ database }, jobIds) => findSubTasks(database, jobIds))
 
-export const eventsOf = batched(({ database }, jobIds, page: EventPageRequest) =>
-  pageEventsOfJobs(database, { jobIds, page }),
+export const eventsOf = batched(
+  ({ database }, jobIds, page: EventPageRequest) => pageEventsOfJobs(database, { jobIds, page }),
+  sizeOf,
 )
 
 function startOf(since: string | null, now: () => Date): Date | null {

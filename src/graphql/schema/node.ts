@@ -1,4 +1,5 @@
 import type { Database } from '../../database/connect.ts'
+import { checkRows } from './batched.ts'
 import { builder, nodeNames } from './builder.ts'
 
 /** What every noun's row has at least. */
@@ -21,6 +22,7 @@ export function node<NounRow extends Row>(
   return builder.loadableNodeRef<NounRow, string, string, string, NounRow>(name, {
     id: { resolve: (row) => row.id },
     load: async (ids: string[], context) => {
+      checkRows(ids.length)
       const found = await load(context.database, ids)
       return Array.isArray(found) ? found : [...found.values()]
     },
