@@ -25,8 +25,14 @@ export interface Holdfast extends AsyncDisposable {
 export async function startHoldfast(folder: string): Promise<Holdfast> {
   await mkdir(folder, { recursive: true })
   const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
-  const child = spawn(process.execPath, [main], {
-    env: { PATH: process.env.PATH, HOLDFAST_DATA_DIR: join(folder, 'data'), HOLDFAST_PORT: '0' },
+  // The flags of "npm start".
+  const child = spawn(process.execPath, ['--max-semi-space-size=4', main], {
+    env: {
+      PATH: process.env.PATH,
+      MALLOC_ARENA_MAX: '2',
+      HOLDFAST_DATA_DIR: join(folder, 'data'),
+      HOLDFAST_PORT: '0',
+    },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const url = await addressOf(child)

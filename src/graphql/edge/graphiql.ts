@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
-import { renderGraphiQL } from '@graphql-yoga/render-graphiql'
 import { send } from './answer.ts'
 import { firstTab, secondTab } from './first-tab.ts'
 
@@ -38,6 +37,8 @@ export async function sendGraphiql(request: IncomingMessage, response: ServerRes
 }
 
 async function makePage(): Promise<Page> {
+  // 9 MB of text: only for a service whose page is opened.
+  const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql')
   const text = renderGraphiQL({
     title: 'Holdfast',
     defaultTabs: [{ query: firstTab }, { query: secondTab }],
