@@ -6,7 +6,7 @@ import { requestCancel } from '../src/job/cancel.ts'
 import type { StopReason } from '../src/job/handler.ts'
 import { rescueLapsed } from '../src/job/lease/rescue.ts'
 import { startProxy } from './kit/proxy.ts'
-import { completed, ended, enqueue, handlerThat, jobOf, stopped, testRunner } from './kit/runner.ts'
+import { completed, ended, enqueue, handlerThat, jobOf, rememberingLog, stopped, testRunner } from './kit/runner.ts'
 import { test } from './kit/test.ts'
 import { waitFor, within } from './kit/wait-for.ts'
 import { startWorkerProcess } from './kit/worker-process.ts'
@@ -206,7 +206,7 @@ describe('a rescue', () => {
 })
 
 describe('a worker cut off from the metadata database', () => {
-  for (const how of ['cut', 'stall'] as const) {
+  for (const how of ['cut', 'hangUp', 'stall'] as const) {
     test(`by a ${how} longer than its lease stops its work, and another one takes over`, async ({
       databaseUrl,
       database,
@@ -236,7 +236,7 @@ describe('a worker cut off from the metadata database', () => {
       expect(await ended(worker, id)).toMatchObject({ status: 'COMPLETED', attempt: 2, result: 2 })
       await waitFor('it lets go', () => cutOff.runner.running === 0)
       const events = await eventsOf(database, id)
-      proxy.heal()
+      await proxy.heal()
       await worker.runner[Symbol.asyncDispose]()
       const next = await enqueue(database)
       await waitFor('it works on', async () => (await jobOf(database, next.id)).workerId === cutOff.workerId)
@@ -247,6 +247,7 @@ describe('a worker cut off from the metadata database', () => {
   test('for less than its lease goes on, and settles what was done meanwhile', async ({ databaseUrl, database }) => {
     await using proxy = await startProxy(databaseUrl)
     const { promise: released, resolve: release } = Promise.withResolvers<void>()
+    const log = rememberingLog()
     await using _worker = await testRunner(
       proxy.url,
       handlerThat(async (run) => {
@@ -256,15 +257,15 @@ describe('a worker cut off from the metadata database', () => {
         run.warn('while the database was away')
         return completed
       }),
-      { leaseMs: 6_000 },
+      { leaseMs: 10_000, log },
     )
     const { id } = await enqueue(database)
     await waitFor('its progress is seen', async () => (await jobOf(database, id)).bytesDone === 1)
     proxy.cut()
     release()
-    await waitFor('it tries in vain', () => proxy.refused > 5)
+    await waitFor('it tries in vain', () => log.said.filter((text) => text.includes('settled yet')).length > 2)
     expect((await jobOf(database, id)).status).toBe('IN_PROGRESS')
-    proxy.heal()
+    await proxy.heal()
     await waitFor('it is settled', async () => (await jobOf(database, id)).status === 'COMPLETED_WITH_WARNINGS')
     expect(await jobOf(database, id)).toMatchObject({ bytesDone: 2, attempt: 1 })
   })

@@ -1,6 +1,6 @@
 import type { PgDatabase } from 'drizzle-orm/pg-core'
 import { drizzle, type PostgresJsQueryResultHKT } from 'drizzle-orm/postgres-js'
-import postgres from 'postgres'
+import { openPool } from './pool.ts'
 
 /** The pool or a transaction in it: every operation takes this first. */
 export type Database = PgDatabase<PostgresJsQueryResultHKT, Record<string, never>>
@@ -17,15 +17,14 @@ export function connectDatabase(
   url: string,
   { maxConnections = 10 }: { maxConnections?: number } = {},
 ): DatabaseConnection {
-  const client = postgres(url, {
-    max: maxConnections,
-    connect_timeout: 10,
+  const options = {
     onnotice: () => {},
     // A process that is frozen inside a transaction would keep its locks from all others, and the feed of events waiting.
     connection: { application_name: 'holdfast', idle_in_transaction_session_timeout: 5_000 },
-  })
+  }
+  const pool = openPool(url, options, maxConnections)
   return {
-    database: drizzle({ client, casing: 'snake_case' }),
-    [Symbol.asyncDispose]: () => client.end({ timeout: 5 }),
+    database: drizzle({ client: pool.client, casing: 'snake_case' }),
+    [Symbol.asyncDispose]: () => pool[Symbol.asyncDispose](),
   }
 }

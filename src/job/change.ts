@@ -1,5 +1,5 @@
-import { and, eq, type SQL, sql } from 'drizzle-orm'
-import type { PgUpdateSetSource } from 'drizzle-orm/pg-core'
+import { and, eq, is, type SQL, sql } from 'drizzle-orm'
+import { PgTransaction, type PgUpdateSetSource } from 'drizzle-orm/pg-core'
 import type { Database } from '../database/connect.ts'
 import { type JobEventData, jobEvents, jobs } from '../database/tables/job.ts'
 import { isRunning, type JobEventType, type JobRow } from './states.ts'
@@ -45,6 +45,7 @@ export async function changeJobs(
   events: readonly EventDraft[],
   at?: Date,
 ): Promise<JobRow[]> {
+  requireTransaction(tx)
   const changed = await tx
     .update(jobs)
     .set({
@@ -57,6 +58,11 @@ export async function changeJobs(
     .returning()
   await appendEvents(tx, changed, events, at)
   return changed
+}
+
+/** Throws on the pool itself: an event that is committed apart from its job's row would be missed by the feed. */
+export function requireTransaction(tx: Database): void {
+  if (!is(tx, PgTransaction)) throw new Error('A job is changed inside a transaction only.')
 }
 
 /** Appends events that the jobs' rows have already counted, and announces the jobs once each. */

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { and, eq } from 'drizzle-orm'
 import type { Database } from '../database/connect.ts'
 import { jobs } from '../database/tables/job.ts'
-import { announce, appendEvents, databaseNow, queueChannel } from './change.ts'
+import { announce, appendEvents, databaseNow, queueChannel, requireTransaction } from './change.ts'
 import { isPending, type JobOperation, type JobRow, type JobTrigger } from './states.ts'
 
 /** What a job is about: for views, filters and limits. */
@@ -53,6 +53,7 @@ export async function enqueueJob(
   tx: Database,
   { id = randomUUID(), subject, actor, now, runAt, lanes = [], maxAttempts = 3, exclusiveKey, ...rest }: NewJob,
 ): Promise<JobRow> {
+  requireTransaction(tx)
   const row = {
     ...rest,
     ...subject,

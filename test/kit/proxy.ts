@@ -4,22 +4,21 @@ import { connect, createServer, type Socket } from 'node:net'
 export interface Proxy extends AsyncDisposable {
   /** The given address, by way of the proxy. */
   url: string
-  /** How many connections it has refused. */
-  readonly refused: number
-  /** Breaks all connections and refuses new ones. */
+  /** Breaks all connections, and nothing listens any more: as when a server is restarted. */
   cut(): void
+  /** Breaks all connections, and hangs up on new ones: as a proxy does that has lost its server. */
+  hangUp(): void
   /** Lets nothing through any more, and says nothing: as when a cable is pulled. */
   stall(): void
-  /** Lets new connections through again; stalled ones stay lost. */
-  heal(): void
+  /** Lets new connections through again; resolves when it does. */
+  heal(): Promise<void>
 }
 
 /** A way to a server that can be interrupted. */
 export async function startProxy(target: string): Promise<Proxy> {
   const { hostname, port } = new URL(target)
   const sockets = new Set<Socket>()
-  let refused = 0
-  let state: 'open' | 'cut' | 'stalled' = 'open'
+  let state: 'open' | 'hanging up' | 'stalled' = 'open'
   const keep = (socket: Socket) => {
     sockets.add(socket)
     socket.on('error', () => {})
@@ -31,10 +30,7 @@ export async function startProxy(target: string): Promise<Proxy> {
   }
   const server = createServer((client) => {
     keep(client)
-    if (state === 'cut') {
-      refused++
-      client.destroy()
-    }
+    if (state === 'hanging up') client.destroy()
     if (state !== 'open') return
     const upstream = connect(Number(port), hostname)
     keep(upstream)
@@ -44,31 +40,37 @@ export async function startProxy(target: string): Promise<Proxy> {
   const breakAll = () => {
     for (const socket of sockets) socket.destroy()
   }
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
+  const listen = async (place: number) => {
+    server.listen(place, '127.0.0.1')
+    await once(server, 'listening')
+    const address = server.address()
+    return typeof address === 'object' && address ? address.port : 0
+  }
   const url = new URL(target)
+  const place = await listen(0)
   url.hostname = '127.0.0.1'
-  url.port = typeof address === 'object' && address ? String(address.port) : ''
+  url.port = String(place)
   return {
     url: url.href,
-    get refused() {
-      return refused
-    },
     cut() {
-      state = 'cut'
+      server.close()
+      breakAll()
+    },
+    hangUp() {
+      state = 'hanging up'
       breakAll()
     },
     stall() {
       state = 'stalled'
     },
-    heal() {
+    async heal() {
       breakAll()
       state = 'open'
+      if (!server.listening) await listen(place)
     },
     async [Symbol.asyncDispose]() {
-      state = 'cut'
       breakAll()
+      if (!server.listening) return
       server.close()
       await once(server, 'close')
     },

@@ -1,4 +1,4 @@
-import { pino } from 'pino'
+import { type Logger, pino } from 'pino'
 import { connectDatabase, type Database } from '../../src/database/connect.ts'
 import { type Listener, startListener } from '../../src/database/listen.ts'
 import type { JobError } from '../../src/database/tables/job.ts'
@@ -41,6 +41,13 @@ export async function stopped({ signal }: Pick<JobRun, 'signal'>): Promise<RunSt
   throw new Error('The signal fired without a reason of the runner.')
 }
 
+/** A log that keeps what was said in it, one line of JSON each. */
+export function rememberingLog(): Logger & { said: string[] } {
+  const said: string[] = []
+  const log = pino({ level: 'debug' }, { write: (line) => void said.push(line) })
+  return Object.assign(log, { said })
+}
+
 export interface TestRunner extends AsyncDisposable {
   database: Database
   listener: Listener
@@ -52,7 +59,7 @@ export interface TestRunner extends AsyncDisposable {
 export async function testRunner(
   url: string,
   handler: Handler,
-  options: Partial<Omit<RunnerOptions, 'handlers' | 'log'>> = {},
+  options: Partial<Omit<RunnerOptions, 'handlers'>> = {},
 ): Promise<TestRunner> {
   const { database, ...connection } = connectDatabase(url)
   const listener = await startListener(url)
@@ -62,9 +69,9 @@ export async function testRunner(
     concurrency: 4,
     laneLimits: {},
     graceMs: 5_000,
+    log: pino({ level: 'silent' }),
     ...options,
     workerId,
-    log: pino({ level: process.env.HOLDFAST_TEST_LOG ?? 'silent' }),
   })
   return {
     database,
