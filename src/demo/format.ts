@@ -1,3 +1,5 @@
+import { relative, sep } from 'node:path'
+
 /** Such as "283 MB" or "4.2 kB"; decimal units. */
 export function size(bytes: number): string {
   const [value, unit] = bytes < 1e6 ? [bytes / 1e3, 'kB'] : [bytes / 1e6, 'MB']
@@ -12,4 +14,10 @@ export function count(number: number): string {
 /** Such as "1 view" and "3 views". */
 export function counted(number: number, one: string, many = `${one}s`): string {
   return `${count(number)} ${number === 1 ? one : many}`
+}
+
+/** The path as one would type it here: relative when it lies below the working directory. */
+export function shortPath(path: string): string {
+  const below = relative(process.cwd(), path)
+  return below === '' || below.startsWith('..') ? path : `.${sep}${below}`
 }

@@ -1,6 +1,7 @@
 import type { Cluster } from '../cluster/start.ts'
 import { connectApi } from './api.ts'
 import { claimFolder, type Folder } from './folder.ts'
+import { shortPath } from './format.ts'
 import { type DemoOptions, InvalidOption, readOptions, usage } from './options.ts'
 import { choosePort, type Holdfast, startHoldfast } from './processes/holdfast.ts'
 import { findPrograms } from './processes/programs.ts'
@@ -42,7 +43,7 @@ async function runDemo(options: DemoOptions): Promise<void> {
   const programs = await findPrograms(process.env)
   await using folder = await claimFolder(options.directory)
   terminal.line('Holdfast demo: protect a PostgreSQL server, back it up, restore it, compare.')
-  terminal.line(`Everything it makes lies in \`${folder.directory}\`.`)
+  terminal.line(`Everything it makes lies in \`${shortPath(folder.directory)}\`.`)
   terminal.line()
   await using sample = await startSampleServer({ folder, programs, options, terminal, signal })
   await using second = await startEmptyServer({ folder, programs, terminal, signal })
@@ -61,8 +62,8 @@ async function start(folder: Folder, options: DemoOptions, postgresDirectory: st
     const port = await choosePort(options.port, options)
     const holdfast = await startHoldfast(folder, { port, postgresDirectory, signal: ending.signal })
     void holdfast.exited.then((log) => ending.abort(new Error(`Holdfast ended by itself:\n${log}`)))
-    step.detail(`It answers at \`${holdfast.url}/graphql\`; its log is ${folder.holdfastLog}`)
-    if (port !== options.port) step.detail(`Port ${options.port} is taken by another program`)
+    step.detail(`It answers at \`${holdfast.url}/graphql\`; its log is ${shortPath(folder.holdfastLog)}`)
+    if (options.port !== 0 && port !== options.port) step.detail(`Port ${options.port} is taken by another program`)
     return holdfast
   })
 }
@@ -72,10 +73,10 @@ async function serve({ holdfast, folder, sample }: { holdfast: Holdfast; folder:
   terminal.line(`GraphiQL, in a browser:  \`${holdfast.url}/graphql\``)
   for (const { title, url } of readyMadeQueries(holdfast.url)) terminal.line(`  ${title.padEnd(19)} \`${url}\``)
   terminal.line()
-  terminal.line(`The vault:               ${folder.vault}`)
-  terminal.line(`The restored files:      ${folder.restoredFiles}`)
+  terminal.line(`The vault:               ${shortPath(folder.vault)}`)
+  terminal.line(`The restored files:      ${shortPath(folder.restoredFiles)}`)
   terminal.line(
-    `The sample server:       port ${sample.port}, user ${sample.superuser}, password in ${folder.sampleServer}/password`,
+    `The sample server:       port ${sample.port}, user ${sample.superuser}, password in ${shortPath(folder.sampleServer)}/password`,
   )
   terminal.line()
   terminal.line('Serving until Ctrl-C.')

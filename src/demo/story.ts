@@ -158,7 +158,7 @@ async function compare({ terminal, sample, second, signal }: Stage): Promise<str
     const others = kinds.map(([kind, number]) => counted(number, kind, plural(kind)))
     for (const line of wrapped(others, 84)) step.detail(line)
     return [
-      `${count(rows)} rows in ${tables} tables are the same on both servers, by count and by checksum of every row.`,
+      `${count(rows)} rows of ${tables} tables and materialized views are the same on both servers, by a checksum of each.`,
       `${count(kinds.reduce((sum, [, number]) => sum + number, 0))} other things are the same: roles, grants, large objects, sequences…`,
     ]
   })

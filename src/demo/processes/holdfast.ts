@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { open, readFile, writeFile } from 'node:fs/promises'
+import { open, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -43,9 +43,10 @@ export async function startHoldfast(
   await writeFile(folder.holdfastPid, `${child.pid}\n`)
   const url = `http://127.0.0.1:${port}`
   let isStopping = false
-  const stop = () => {
+  const stop = async () => {
     isStopping = true
-    return stopChild(child, ended)
+    await stopChild(child, ended)
+    await rm(folder.holdfastPid, { force: true })
   }
   try {
     await ready(url, child, signal)
