@@ -90,6 +90,7 @@ async function startApi(
     port: settings.port,
     apiToken: settings.apiToken,
     log,
+    limits: settings.limits,
     readiness: async () => {
       await database.execute('select 1')
     },

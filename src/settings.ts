@@ -26,7 +26,25 @@ export interface Settings {
   /** Folders searched for PostgreSQL's programs before the usual ones. */
   postgresDirectories: string[]
   logLevel: LogLevel
+  /** What one request, socket or process may ask of the API, by the limit's name. */
+  limits: Record<ApiLimit, number>
 }
+
+const apiLimits = [
+  ['tokens', 'HOLDFAST_LIMIT_TOKENS', 1000],
+  ['depth', 'HOLDFAST_LIMIT_DEPTH', 14],
+  ['aliases', 'HOLDFAST_LIMIT_ALIASES', 30],
+  ['directives', 'HOLDFAST_LIMIT_DIRECTIVES', 8],
+  ['operations', 'HOLDFAST_LIMIT_OPERATIONS', 10],
+  ['fragments', 'HOLDFAST_LIMIT_FRAGMENTS', 50],
+  ['fields', 'HOLDFAST_LIMIT_FIELDS', 1000],
+  ['bodyBytes', 'HOLDFAST_LIMIT_BODY_BYTES', 262_144],
+  ['socketMessageBytes', 'HOLDFAST_LIMIT_SOCKET_MESSAGE_BYTES', 65_536],
+  ['subscriptionsPerSocket', 'HOLDFAST_LIMIT_SUBSCRIPTIONS_PER_SOCKET', 100],
+  ['sockets', 'HOLDFAST_LIMIT_SOCKETS', 500],
+  ['eventStreams', 'HOLDFAST_LIMIT_EVENT_STREAMS', 500],
+] as const
+type ApiLimit = (typeof apiLimits)[number][0]
 
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const
 export type LogLevel = (typeof logLevels)[number]
@@ -74,6 +92,7 @@ export function readSettings(environment: Record<string, string | undefined> = p
     noProgressMs: whole('HOLDFAST_NO_PROGRESS_SECONDS', { fallback: 900, min: 5, max: 86_400 }) * 1000,
     postgresDirectories: directories(text('HOLDFAST_POSTGRES_DIRECTORIES')),
     logLevel: oneOf('HOLDFAST_LOG_LEVEL', logLevels, 'info'),
+    limits: limitsFrom((name, fallback) => whole(name, { fallback, min: 1, max: 1_000_000_000 })),
   }
   if (settings.role !== 'all' && settings.databaseUrl === null) {
     throw new InvalidSetting(
@@ -107,4 +126,10 @@ function directories(value: string | null): string[] {
   const relative = found.find((each) => !isAbsolute(each))
   if (relative) throw new InvalidSetting(`HOLDFAST_POSTGRES_DIRECTORIES must name absolute folders, not "${relative}".`)
   return found
+}
+
+function limitsFrom(read: (name: string, fallback: number) => number): Settings['limits'] {
+  const limits = apiLimits.map(([limit, name, fallback]) => [limit, read(name, fallback)])
+  // Every limit of the list above is in it.
+  return Object.fromEntries(limits) as Settings['limits']
 }

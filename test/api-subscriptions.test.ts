@@ -37,6 +37,16 @@ async function take(stream: AsyncIterator<Answer>, count: number): Promise<unkno
   return taken
 }
 
+/** Waits until no transaction of any test on the same server is older than the last event: "now" begins behind it. */
+async function feedIsPast(): Promise<void> {
+  await waitFor('older transactions to end', async () => {
+    const [row] = await api.database.execute<{ is_past: boolean }>(
+      'select pg_snapshot_xmin(pg_current_snapshot()) > max(transaction_id) as is_past from job_events',
+    )
+    return row?.is_past
+  })
+}
+
 const jobChanged =
   'subscription ($id: ID!) { jobChanged(id: $id) { status events(last: 1) { nodes { type message } } } }'
 const jobEvents = `subscription ($filter: JobEventFilter, $after: Cursor) { jobEvents(filter: $filter, after: $after) {
@@ -194,6 +204,7 @@ describe('jobEvents', () => {
     const instance = await addInstance(api)
     const subject = { instanceId: instance.id, vaultId: instance.vaultId }
     const before = await enqueue(api.database, { subject })
+    await feedIsPast()
     const stream = api.watch(jobEvents)
     const next = take(stream, 1)
     await waitFor('the stream to begin', () => api.openStreams() === 1)
@@ -212,6 +223,7 @@ describe('jobEvents', () => {
     const subject = { instanceId: instance.id, vaultId: instance.vaultId }
     const job = await enqueue(api.database, { subject, operation: 'VERIFY' })
     const other = await enqueue(api.database)
+    await feedIsPast()
     const stream = api.watch(jobEvents, { filter: filter(job) })
     const next = take(stream, 1)
     await waitFor('the stream to begin', () => api.openStreams() === 1)
