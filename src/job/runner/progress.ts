@@ -41,6 +41,7 @@ export function collectProgress(
   }
   const set = (task: SubTaskState, status: SubTaskStatus) => {
     task.status = status
+    task.endedMs = status === 'IN_PROGRESS' ? null : performance.now()
     changedTasks.add(task)
     onAdvance()
     tell({ type: 'SUB_TASK_CHANGED', data: { subTask: { name: task.name, status } } })
@@ -61,6 +62,8 @@ export function collectProgress(
         status: 'IN_PROGRESS',
         bytesDone: 0,
         bytesTotal: null,
+        startedMs: performance.now(),
+        endedMs: null,
       }
       tasks.push(task)
       set(task, 'IN_PROGRESS')

@@ -1,4 +1,4 @@
-import { sql } from 'drizzle-orm'
+import { type SQL, sql } from 'drizzle-orm'
 import type { Database } from '../../database/connect.ts'
 import { jobSubTasks } from '../../database/tables/job.ts'
 import { changeJobs, databaseNow, type EventDraft, type Holder, heldBy, type JobChange } from '../change.ts'
@@ -11,6 +11,9 @@ export interface SubTaskState {
   status: SubTaskStatus
   bytesDone: number
   bytesTotal: number | null
+  /** By this process's monotonic clock, ms: what is written is how long ago that is, by the database's clock. */
+  startedMs: number
+  endedMs: number | null
 }
 
 /** What a run has to say since it last wrote. */
@@ -48,12 +51,12 @@ export async function writeSubTasks(
   subTasks: readonly SubTaskState[],
 ): Promise<void> {
   if (subTasks.length === 0) return
-  const rows = subTasks.map((task) => ({
+  const rows = subTasks.map(({ startedMs, endedMs, ...task }) => ({
     ...task,
     jobId: id,
     attempt,
-    startedAt: databaseNow,
-    endedAt: task.status === 'IN_PROGRESS' ? null : databaseNow,
+    startedAt: momentOf(startedMs),
+    endedAt: endedMs === null ? null : momentOf(endedMs),
   }))
   await tx
     .insert(jobSubTasks)
@@ -67,4 +70,9 @@ export async function writeSubTasks(
         endedAt: sql`excluded.ended_at`,
       },
     })
+}
+
+function momentOf(monotonicMs: number): SQL<Date> {
+  const agoMs = Math.max(0, Math.round(performance.now() - monotonicMs))
+  return sql`${databaseNow} - ${agoMs} * interval '1 millisecond'`
 }
