@@ -5,17 +5,22 @@ import { promisify } from 'node:util'
 import postgres from 'postgres'
 import { describe, expect } from 'vitest'
 import type { Cluster } from '../src/cluster/start.ts'
-import type { Database } from '../src/database/connect.ts'
 import { backUpNow } from '../src/instance/back-up-now.ts'
 import { requestCancel } from '../src/job/cancel.ts'
-import { findJobs } from '../src/job/find.ts'
 import type { JobRow } from '../src/job/states.ts'
 import { freezeDump, programsTalkingTo } from './kit/dump-process.ts'
 import { findRecoveryPointsOf } from './kit/points.ts'
-import { actor, protect, runSql, type Service, startService } from './kit/protected-server.ts'
+import {
+  actor,
+  firstFailure,
+  protect,
+  runSql,
+  type Service,
+  startService,
+  tryAgainNow,
+} from './kit/protected-server.ts'
 import { sourceServer } from './kit/source-server.ts'
 import { test } from './kit/test.ts'
-import { waitFor } from './kit/wait-for.ts'
 
 const run = promisify(execFile)
 const now = () => new Date()
@@ -30,18 +35,6 @@ async function largeServer(): Promise<Cluster> {
     'create table orders as select i, repeat(md5(i::text), 30) as text from generate_series(1, 50000) i',
   )
   return source
-}
-
-/** Waits until an attempt has failed and the next one is put off; answers the job as it then is. */
-async function firstFailure(database: Database, jobId: string): Promise<JobRow> {
-  return waitFor(
-    'a first failed attempt',
-    async () => {
-      const job = (await findJobs(database, [jobId])).get(jobId)
-      return job?.error ? job : undefined
-    },
-    { withinMs: 25_000 },
-  )
 }
 
 /** Every file below the vault's points, committed or not. */
@@ -78,6 +71,7 @@ describe('a backup that cannot be completed leaves nothing and says why', () => 
     await expectNothingLeft(service, vaultPath, instance.id, source.port)
     reserved.release()
     await blocker.end({ timeout: 1 })
+    await tryAgainNow(service.database, job.id)
     expect(await service.ended(job.id)).toMatchObject({ status: 'COMPLETED', attempt: 2, error: null })
   })
 
@@ -89,13 +83,14 @@ describe('a backup that cannot be completed leaves nothing and says why', () => 
     await using service = await startService({ databaseUrl, folder })
     const { instance, vaultPath } = await protect(service, source, folder)
     const job = await start(service, instance.id)
-    const dump = await freezeDump(source.port)
+    const dump = await freezeDump(source.port, 'shop')
     await runSql(source, 'postgres', 'drop database shop with (force)')
     dump.resume()
     const failed = await firstFailure(service.database, job.id)
     expect(failed.error).toMatchObject({ isUserError: true, isRetryable: true })
     expect(['DATABASE_MISSING', 'CONNECTION_LOST']).toContain(failed.error?.code)
     await expectNothingLeft(service, vaultPath, instance.id, source.port)
+    await tryAgainNow(service.database, job.id)
     expect(await service.ended(job.id)).toMatchObject({ status: 'COMPLETED', attempt: 2 })
     const [point] = await findRecoveryPointsOf(service.database, instance.id)
     expect(point?.databases.map(({ name }) => name)).toEqual(['postgres'])
@@ -106,7 +101,7 @@ describe('a backup that cannot be completed leaves nothing and says why', () => 
     await using service = await startService({ databaseUrl, folder })
     const { instance, vaultPath } = await protect(service, source, folder)
     const job = await start(service, instance.id)
-    const dump = await freezeDump(source.port)
+    const dump = await freezeDump(source.port, 'shop')
     await source.stop('immediate')
     dump.resume()
     const failed = await firstFailure(service.database, job.id)
@@ -121,11 +116,12 @@ describe('a backup that cannot be completed leaves nothing and says why', () => 
     await using service = await startService({ databaseUrl, folder })
     const { instance, vaultPath } = await protect(service, source, folder)
     const job = await start(service, instance.id)
-    const dump = await freezeDump(source.port)
+    const dump = await freezeDump(source.port, 'shop')
     dump.kill()
     const failed = await firstFailure(service.database, job.id)
     expect(failed.error).toMatchObject({ code: 'TOOL_KILLED', isUserError: false, isRetryable: true })
     await expectNothingLeft(service, vaultPath, instance.id, source.port)
+    await tryAgainNow(service.database, job.id)
     expect(await service.ended(job.id)).toMatchObject({ status: 'COMPLETED', attempt: 2 })
   })
 
@@ -137,7 +133,7 @@ describe('a backup that cannot be completed leaves nothing and says why', () => 
     await using service = await startService({ databaseUrl, folder })
     const { instance, vaultPath } = await protect(service, source, folder)
     const job = await start(service, instance.id)
-    await freezeDump(source.port)
+    await freezeDump(source.port, 'shop')
     await requestCancel(service.database, { jobId: job.id, actor, now: now() })
     expect(await service.ended(job.id)).toMatchObject({ status: 'CANCELLED', error: null })
     await expectNothingLeft(service, vaultPath, instance.id, source.port)
@@ -150,7 +146,7 @@ describe('a backup that cannot be completed leaves nothing and says why', () => 
     await using service = await startService({ databaseUrl, folder }, { noProgressMs: 1500 })
     const { instance, vaultPath } = await protect(service, source, folder)
     const job = await start(service, instance.id)
-    await freezeDump(source.port)
+    await freezeDump(source.port, 'shop')
     const failed = await firstFailure(service.database, job.id)
     expect(failed.error).toMatchObject({ code: 'NO_PROGRESS', isRetryable: true })
     await expectNothingLeft(service, vaultPath, instance.id, source.port)
@@ -224,6 +220,7 @@ describe('a vault that cannot be written', () => {
     expect(failed.error).toMatchObject({ code: 'STORAGE_UNREACHABLE', isUserError: true })
     expect(await readdir(folder)).not.toContain('vault')
     await rename(`${vaultPath}.away`, vaultPath)
+    await tryAgainNow(service.database, job.id)
     expect(await service.ended(job.id)).toMatchObject({ status: 'COMPLETED', attempt: 2 })
   })
 })

@@ -41,7 +41,7 @@ test('no password, key or token is found in logs, arguments, the database, the v
   })
 
   const job = await backUpNow(database, { instanceId: instance.id, actor, now: now() })
-  const dump = await freezeDump(source.port)
+  const dump = await freezeDump(source.port, 'postgres')
   const { stdout: processes } = await run('ps', ['-eww', '-o', 'args'])
   const { stdout: environments } = await run('ps', ['eww', '-p', String(dump.pid)])
   dump.resume()

@@ -1,13 +1,15 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import postgres from 'postgres'
 import { describe, expect } from 'vitest'
 import type { Cluster } from '../src/cluster/start.ts'
 import type { Database } from '../src/database/connect.ts'
 import { backUpNow } from '../src/instance/back-up-now.ts'
 import { findJobs } from '../src/job/find.ts'
+import { restoreToServer } from '../src/restore/to-server.ts'
 import { freezeDump, programsTalkingTo } from './kit/dump-process.ts'
 import { findRecoveryPointsOf } from './kit/points.ts'
-import { actor, endOf, protect, runSql, startService } from './kit/protected-server.ts'
+import { actor, endOf, protect, register, runSql, startService } from './kit/protected-server.ts'
 import { startServiceProcess } from './kit/service-process.ts'
 import { sourceServer } from './kit/source-server.ts'
 import { test } from './kit/test.ts'
@@ -56,7 +58,7 @@ describe('a worker that is lost in the middle of a backup', { timeout: 90_000 },
     const keyFile = join(folder, 'secret.key')
     await using doomed = await startServiceProcess({ databaseUrl, folder, keyFile })
     const job = await backUpNow(database, { instanceId: instance.id, actor, now: now() })
-    const dump = await freezeDump(source.port)
+    const dump = await freezeDump(source.port, 'postgres')
     await using _heir = await startServiceProcess({ databaseUrl, folder, keyFile })
     await doomed.kill()
     const killedAt = Date.now()
@@ -84,7 +86,7 @@ describe('a worker that is lost in the middle of a backup', { timeout: 90_000 },
     const keyFile = join(folder, 'secret.key')
     await using frozen = await startServiceProcess({ databaseUrl, folder, keyFile })
     const job = await backUpNow(database, { instanceId: instance.id, actor, now: now() })
-    const dump = await freezeDump(source.port)
+    const dump = await freezeDump(source.port, 'postgres')
     frozen.freeze()
     await using heir = await startServiceProcess({ databaseUrl, folder, keyFile })
     const ended = await endOf(database, job.id)
@@ -110,7 +112,7 @@ describe('a worker that is lost in the middle of a backup', { timeout: 90_000 },
     const keyFile = join(folder, 'secret.key')
     await using leaving = await startServiceProcess({ databaseUrl, folder, keyFile })
     const job = await backUpNow(database, { instanceId: instance.id, actor, now: now() })
-    const dump = await freezeDump(source.port)
+    const dump = await freezeDump(source.port, 'postgres')
     const stopped = leaving.stop()
     await waitFor('the job to be handed back', async () => {
       return (await findJobs(database, [job.id])).get(job.id)?.status === 'QUEUED'
@@ -121,4 +123,47 @@ describe('a worker that is lost in the middle of a backup', { timeout: 90_000 },
     await using _heir = await startServiceProcess({ databaseUrl, folder, keyFile })
     await expectOnePoint(database, job.id, vaultPath, instance.id, source.port)
   })
+})
+
+describe('a worker that is lost in the middle of a restore', { timeout: 90_000 }, () => {
+  test('leaves nothing behind once another has taken over: the database alone, under its name', async ({
+    databaseUrl,
+    database,
+    folder,
+  }) => {
+    await using source = await largeServer()
+    await using target = await sourceServer()
+    await runSql(source, 'postgres', 'create database shop template postgres')
+    const { point, server } = await backedUpAlready(databaseUrl, folder, source, target)
+    const keyFile = join(folder, 'secret.key')
+    await using doomed = await startServiceProcess({ databaseUrl, folder, keyFile })
+    const job = await restoreToServer(database, {
+      recoveryPointId: point.id,
+      serverId: server.id,
+      databases: [{ name: 'shop', targetName: 'shop_restored' }],
+      ownership: 'KEEP',
+      actor,
+      now: now(),
+    })
+    await waitFor('a running pg_restore', async () => (await programsTalkingTo(target.port)).length > 0)
+    await doomed.kill()
+    await using _heir = await startServiceProcess({ databaseUrl, folder, keyFile })
+    expect(await endOf(database, job.id)).toMatchObject({ status: 'COMPLETED', attempt: 2, error: null })
+    const sql = postgres(target.url('postgres'), { max: 1 })
+    const rows = await sql<
+      { name: string }[]
+    >`select datname as name from pg_database where not datistemplate order by 1`
+    await sql.end()
+    expect(rows.map(({ name }) => name)).toEqual(['postgres', 'shop_restored'])
+  })
+
+  async function backedUpAlready(databaseUrl: string, folder: string, source: Cluster, target: Cluster) {
+    await using service = await startService({ databaseUrl, folder })
+    const { instance } = await protect(service, source, folder)
+    const job = await backUpNow(service.database, { instanceId: instance.id, actor, now: now() })
+    expect(await service.ended(job.id)).toMatchObject({ status: 'COMPLETED' })
+    const [point] = await findRecoveryPointsOf(service.database, instance.id)
+    if (!point) throw new Error('no recovery point')
+    return { point, server: await register(service, target) }
+  }
 })

@@ -1,9 +1,11 @@
 import { join } from 'node:path'
+import { eq } from 'drizzle-orm'
 import { pino } from 'pino'
 import postgres from 'postgres'
 import type { Cluster } from '../../src/cluster/start.ts'
 import { connectDatabase, type Database } from '../../src/database/connect.ts'
 import { startListener } from '../../src/database/listen.ts'
+import { jobs } from '../../src/database/tables/job.ts'
 import { configureProtection } from '../../src/instance/configure-protection.ts'
 import type { BackupInstance } from '../../src/instance/instance.ts'
 import { findJobs } from '../../src/job/find.ts'
@@ -87,6 +89,24 @@ export async function endOf(database: Database, jobId: string, { withinMs = 25_0
     },
     { withinMs },
   )
+}
+
+/** Waits until an attempt has failed and the next one is put off; answers the job as it then is. */
+export async function firstFailure(database: Database, jobId: string): Promise<JobRow> {
+  return waitFor(
+    'a first failed attempt',
+    async () => {
+      const job = (await findJobs(database, [jobId])).get(jobId)
+      return job?.error ? job : undefined
+    },
+    { withinMs: 25_000 },
+  )
+}
+
+/** Moves a job that waits for its next attempt to now. */
+export async function tryAgainNow(database: Database, jobId: string): Promise<void> {
+  await database.update(jobs).set({ runAt: new Date() }).where(eq(jobs.id, jobId))
+  await database.execute("select pg_notify('holdfast_job_queue', '')")
 }
 
 /** Registers a cluster of a test, as its superuser unless another role is given. */
