@@ -38,8 +38,8 @@ export async function freezeDump(
   })
   return {
     pid,
-    resume: () => process.kill(pid, 'SIGCONT'),
-    kill: () => process.kill(pid, 'SIGKILL'),
+    resume: () => void wasSignalled(pid, 'SIGCONT'),
+    kill: () => void wasSignalled(pid, 'SIGKILL'),
   }
 }
 
