@@ -14,6 +14,7 @@ import { InvalidSetting, readSettings, type Settings } from './settings.ts'
 import { handlersOf } from './worker/handlers.ts'
 
 const oldestNode = 24
+const repeatMs = 500
 
 /** Starts what the role asks for, waits to be told to stop, and stops it in the opposite order. */
 async function main(): Promise<void> {
@@ -100,17 +101,18 @@ async function startApi(
   return server
 }
 
-/** Resolves at the first signal to stop; the second ends the process at once. */
+/** Resolves at the first signal to stop; a second one ends the process at once. */
 function untilToldToStop(log: Logger): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>()
-  let signals = 0
+  let firstMs: number | undefined
   const onSignal = (signal: NodeJS.Signals) => {
-    signals += 1
-    if (signals > 1) {
-      log.warn({ signal }, 'stopping at once')
-      process.exit(1)
-    }
+    firstMs ??= performance.now()
     resolve()
+    // npm passes on the Ctrl-C that the terminal has sent to all of its group already: that is still the first one.
+    const sinceFirstMs = performance.now() - firstMs
+    if (sinceFirstMs < repeatMs) return
+    log.warn({ signal }, 'stopping at once')
+    process.exit(1)
   }
   process.on('SIGINT', onSignal)
   process.on('SIGTERM', onSignal)
