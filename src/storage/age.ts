@@ -28,11 +28,8 @@ export function seal(recipients: readonly string[]): Transform {
       // A full chunk is held until a byte follows it, because the last one is sealed as the last.
       while (bytes.length - position > chunkBytes - heldBytes) {
         const end = position + chunkBytes - heldBytes
-        if (heldBytes === 0) this.push(sealChunk(bytes.subarray(position, end), false))
-        else {
-          bytes.copy(held, heldBytes, position, end)
-          this.push(sealChunk(held, false))
-        }
+        if (heldBytes > 0) bytes.copy(held, heldBytes, position, end)
+        for (const part of sealChunk(heldBytes > 0 ? held : bytes.subarray(position, end), false)) this.push(part)
         heldBytes = 0
         position = end
       }
@@ -40,7 +37,8 @@ export function seal(recipients: readonly string[]): Transform {
       done()
     },
     flush(done) {
-      done(null, sealChunk(held.subarray(0, heldBytes), true))
+      for (const part of sealChunk(held.subarray(0, heldBytes), true)) this.push(part)
+      done()
     },
   })
 }
@@ -95,11 +93,15 @@ export function unseal(identity: string, subject = 'The sealed stream'): Transfo
   })
 }
 
-function chunkSealer(key: Buffer): (plain: Buffer, isLast: boolean) => Buffer {
+/** Answers a sealed chunk in its parts: put together, each would be copied once more. */
+function chunkSealer(key: Buffer): (plain: Buffer, isLast: boolean) => Buffer[] {
   const nextNonce = nonces()
   return (plain, isLast) => {
     const cipher = createCipheriv('chacha20-poly1305', key, nextNonce(isLast), { authTagLength: tagBytes })
-    return Buffer.concat([cipher.update(plain), cipher.final(), cipher.getAuthTag()])
+    const sealed = cipher.update(plain)
+    // A stream cipher holds nothing back: this only ends it.
+    cipher.final()
+    return [sealed, cipher.getAuthTag()]
   }
 }
 
