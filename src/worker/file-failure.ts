@@ -7,6 +7,15 @@ const codes = new Map([
   ['EACCES', 'STORAGE_PERMISSION_DENIED'],
   ['EPERM', 'STORAGE_PERMISSION_DENIED'],
   ['ENOENT', 'STORAGE_UNREACHABLE'],
+  ['ENOTDIR', 'STORAGE_UNREACHABLE'],
+  ['ESTALE', 'STORAGE_UNREACHABLE'],
+  ['ENODEV', 'STORAGE_UNREACHABLE'],
+  ['ENAMETOOLONG', 'STORAGE_FAILED'],
+  ['ELOOP', 'STORAGE_FAILED'],
+  ['EIO', 'STORAGE_FAILED'],
+  // A mount point cannot be replaced by the finished directory.
+  ['EBUSY', 'STORAGE_FAILED'],
+  ['EXDEV', 'STORAGE_FAILED'],
   ['ENOTEMPTY', 'TARGET_NOT_EMPTY'],
   ['EEXIST', 'TARGET_NOT_EMPTY'],
 ] as const)

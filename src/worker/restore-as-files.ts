@@ -22,8 +22,8 @@ type FilesRequest = Extract<RestoreRequest, { kind: 'FILES' }>
 export async function restoreAsFiles(context: WorkerContext, run: JobRun, request: FilesRequest): Promise<Outcome> {
   const { point, vault } = await pointOf(context, run.job)
   const { directory } = request
-  const beside = besideOf(directory, run.job.id)
-  await rm(beside, { recursive: true, force: true })
+  await removeUnfinishedFiles(run, request)
+  const beside = besideOf(directory, run.job)
   await refuseOccupied(directory)
   const opened = await openPoint(context, { point, vault, signal: run.signal })
   try {
@@ -36,18 +36,25 @@ export async function restoreAsFiles(context: WorkerContext, run: JobRun, reques
     await syncDirectory(dirname(directory))
     return { kind: 'completed', result: reportOf(request, opened.manifest, files) }
   } catch (cause) {
-    await rm(beside, { recursive: true, force: true })
+    await rm(beside, { recursive: true, force: true }).catch((failure: Error) =>
+      run.warn(`What was written to ${beside} could not be removed: ${failure.message}`),
+    )
     throw storageFailure(cause, directory)
   }
 }
 
-/** Removes what a lost attempt of a restore as files left beside its directory. */
+/** Removes what earlier attempts of a restore as files left beside its directory. */
 export async function removeUnfinishedFiles({ job }: JobRun, { directory }: FilesRequest): Promise<void> {
-  await rm(besideOf(directory, job.id), { recursive: true, force: true })
+  for (let attempt = 1; attempt < job.attempt; attempt++) {
+    await rm(besideOf(directory, { id: job.id, attempt }), { recursive: true, force: true }).catch((cause) => {
+      throw storageFailure(cause, directory)
+    })
+  }
 }
 
-function besideOf(directory: string, jobId: string): string {
-  return join(dirname(directory), `.${basename(directory)}.restoring-${jobId}`)
+/** Each attempt has its own: one that lost its job and wakes up late removes nothing of the attempt that took over. */
+function besideOf(directory: string, { id, attempt }: { id: string; attempt: number }): string {
+  return join(dirname(directory), `.${basename(directory)}.restoring-${id}.${attempt}`)
 }
 
 async function refuseOccupied(directory: string): Promise<void> {

@@ -82,6 +82,7 @@ export async function removeUnfinishedDatabases(
   const server = await serverOf(context.database, serverId)
   const { kept } = await dropLeftoverDatabases(addressOf(server, context.secrets), {
     tokenPrefix: tokenOf(run, ''),
+    signal: run.signal,
   })
   for (const name of kept)
     run.warn(`Database "${name}" was set aside by an earlier attempt and is not empty: look at it.`)

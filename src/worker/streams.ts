@@ -1,7 +1,7 @@
 import { type Readable, Transform, type TransformCallback, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 
-/** The same stream, with the number of bytes that have passed told on the way; an error of the source is its error. */
+/** The same stream, with the number of bytes that have passed told on the way; an error of the source is its error, also before it is read. */
 export function counted(source: Readable, onBytes: (total: number) => void): Readable {
   let total = 0
   const counter = new Transform({
@@ -11,9 +11,9 @@ export function counted(source: Readable, onBytes: (total: number) => void): Rea
       done(null, chunk)
     },
   })
-  source.once('error', (cause) => counter.destroy(cause))
-  counter.once('close', () => source.destroy())
-  return source.pipe(counter)
+  // Whoever reads the counter learns of a failure from it; until someone does, it must not end the process.
+  pipeline(source, counter).catch(() => undefined)
+  return counter
 }
 
 /** Reads a stream to its end and forgets the bytes; throws what the stream throws. */
