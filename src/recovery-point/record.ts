@@ -12,6 +12,8 @@ export interface RecordRecoveryPoint {
   retention: RetentionDecision
   pointInTime: Date
   createdAt: Date
+  /** When it had been read back. */
+  provenAt: Date
   manifestSha256: string
   serverVersionNumber: number
   toolMajor: number
@@ -36,7 +38,6 @@ export async function recordRecoveryPoint(
       tag: retention.tag,
       expiresAt: retention.expiresAt,
       proof: 'READ_BACK',
-      provenAt: point.createdAt,
     })
     .returning()
   if (!recorded) throw new Error('A recovery point that was inserted did not come back.')

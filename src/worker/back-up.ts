@@ -47,6 +47,7 @@ async function backUp(context: WorkerContext, run: JobRun): Promise<Outcome> {
     await run.subTask('Read back and compare', (task) =>
       readBackPoint({ storage, written, signal, onBytes: (bytesDone) => task.progress({ bytesDone }) }),
     )
+    const provenAt = context.now()
     await run.confirm()
     return {
       kind: 'completed',
@@ -59,6 +60,7 @@ async function backUp(context: WorkerContext, run: JobRun): Promise<Outcome> {
           prefix,
           retention,
           createdAt,
+          provenAt,
           manifestSha256,
           serverVersionNumber: report.versionNumber,
           toolMajor: tools.major,
@@ -68,7 +70,9 @@ async function backUp(context: WorkerContext, run: JobRun): Promise<Outcome> {
       },
     }
   } catch (cause) {
-    await storage.removeAll(prefix)
+    await storage
+      .removeAll(prefix)
+      .catch((failure: Error) => run.warn(`What was written below ${prefix} could not be removed: ${failure.message}`))
     throw cause
   }
 }

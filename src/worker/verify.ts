@@ -47,8 +47,8 @@ async function verifyArtifacts(context: WorkerContext, run: JobRun, point: OpenP
   run.progress({ bytesDone: 0, bytesTotal })
   for (const artifact of manifest.artifacts) {
     const name = artifact.database === null ? 'roles and tablespaces' : JSON.stringify(artifact.database)
-    await run.subTask(`Read and decode ${name}`, (task) =>
-      damageIn(damage, () =>
+    await damageIn(damage, () =>
+      run.subTask(`Read and decode ${name}`, (task) =>
         decode({
           point,
           artifact,

@@ -139,6 +139,7 @@ async function writeDatabase(
     { recipients: [vault.recipient], compression, signal, onPlainBytes: onBytes },
     async (sink) => {
       const dumped = await dumpDatabase(address, { database: database.name, tools, sink, signal, lockWaitMs })
+      for (const warning of dumped.warnings) run.warn(`${JSON.stringify(database.name)}: ${warning}`)
       facts = {
         report: database,
         snapshotAt: dumped.snapshotAt.toISOString(),
