@@ -31,7 +31,7 @@ export interface ConfigureProtection {
   vaultId: string
   /** Null: the built-in policy. */
   policyId: string | null
-  /** Null: the server's name, followed by the vault's when that is taken. */
+  /** Null: made of the server's name and the vault's. */
   name: string | null
   actor: string
   now: Date

@@ -4,7 +4,6 @@ import type { Database } from '../database/connect.ts'
 import { backupPolicies } from '../database/tables/policy.ts'
 import { checkName, InvalidInput, NameTaken } from '../refusal.ts'
 import { addDuration, parseDuration } from '../retention/duration.ts'
-
 import type { BackupPolicy } from './policy.ts'
 
 export interface CreatePolicy {
@@ -50,7 +49,8 @@ function checkRetention(text: string, now: Date): void {
   const end = addDuration(now, duration)
   const shortest = addDuration(now, { ...none, days: 7 })
   const longest = addDuration(now, { ...none, years: 10 })
-  if (end < shortest || end > longest) {
+  // Put so that a moment too far away to be a Date is out of range too.
+  if (!(end >= shortest && end <= longest)) {
     throw new InvalidInput(
       'defaultRetention',
       `${text} is out of range: recovery points are kept 7 days to 10 years.`,

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto'
+import { randomUUID, X509Certificate } from 'node:crypto'
 import { recordAudit } from '../audit/record.ts'
 import type { Database } from '../database/connect.ts'
 import { postgresServers } from '../database/tables/server.ts'
@@ -91,16 +91,28 @@ function checkPort(port: number): void {
 
 function checkIdentifier(field: string, value: string): void {
   const bytes = Buffer.byteLength(value)
-  if (bytes < 1 || bytes > 63 || /[\0\r\n]/.test(value)) {
-    throw new InvalidInput(field, `This must be a PostgreSQL name of 1 to 63 bytes; it has ${bytes}.`)
+  if (bytes < 1 || bytes > 63 || /[\0\r\n]/.test(value) || !value.isWellFormed()) {
+    throw new InvalidInput(
+      field,
+      `This must be a PostgreSQL name of 1 to 63 bytes without line breaks; it has ${bytes} bytes.`,
+    )
   }
 }
 
 function checkCertificate(pem: string | null): void {
   if (pem === null) return
-  if (pem.length > 200_000 || !pem.includes('-----BEGIN CERTIFICATE-----')) {
+  if (pem.length > 200_000 || !isCertificate(pem)) {
     throw new InvalidInput('caCertificate', 'This is not a certificate in PEM form.', [
       'Paste the file that starts with "-----BEGIN CERTIFICATE-----".',
     ])
+  }
+}
+
+function isCertificate(pem: string): boolean {
+  try {
+    new X509Certificate(pem)
+    return pem.includes('-----BEGIN CERTIFICATE-----')
+  } catch {
+    return false
   }
 }
