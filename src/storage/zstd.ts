@@ -16,7 +16,7 @@ export interface CompressOptions {
  * Compresses to independent zstd frames, several at once off the event loop; together they are one valid zstd stream.
  * Every frame carries its plain size and a checksum. Memory stays within about three times frameBytes × inFlight.
  */
-export function compress({ level = 1, frameBytes = 4 * 1024 * 1024, inFlight = 3 }: CompressOptions = {}): Transform {
+export function compress({ level = 1, frameBytes = 2 * 1024 * 1024, inFlight = 3 }: CompressOptions = {}): Transform {
   const idle: Buffer[] = []
   const running: Promise<Buffer>[] = []
   let frame: Buffer = Buffer.alloc(0)
@@ -122,8 +122,8 @@ export function decompress(subject = 'The compressed stream'): Duplex {
 function compressFrame(plain: Buffer, level: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const options = {
-      // One output buffer of this size is one trip to the thread pool; most frames need one or two.
-      chunkSize: Math.max(64, Math.ceil(plain.length / 2)),
+      // Room for whatever comes out: zstd then works in one pass, without copying what goes in.
+      chunkSize: plain.length + Math.ceil(plain.length / 256) + 1024,
       pledgedSrcSize: plain.length,
       params: { [constants.ZSTD_c_compressionLevel]: level, [constants.ZSTD_c_checksumFlag]: 1 },
     }
