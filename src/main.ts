@@ -11,6 +11,7 @@ import { startRunner } from './job/run.ts'
 import { seedPolicies } from './policy/seed.ts'
 import { openSecretBox } from './secret/secret-box.ts'
 import { InvalidSetting, readSettings, type Settings } from './settings.ts'
+import { checkKeyFile, WrongKeyFile } from './vault/check-key.ts'
 import { handlersOf } from './worker/handlers.ts'
 
 const oldestNode = 24
@@ -41,6 +42,7 @@ async function startService(settings: Settings, log: Logger, running: AsyncDispo
   await seedPolicies(database, { now: now() })
   const listener = running.use(await startListener(url, { log }))
   const secrets = await openSecretBox(settings.keyFile)
+  await checkKeyFile(database, { secrets, keyFile: settings.keyFile })
   const shared = { database, listener, secrets, now, log }
   if (settings.role !== 'api') running.use(await startWorker(settings, shared))
   if (settings.role !== 'worker') running.use(await startApi(settings, shared))
@@ -122,8 +124,8 @@ function untilToldToStop(log: Logger): Promise<void> {
 main().then(
   () => process.exit(0),
   (cause: unknown) => {
-    const isExpected = cause instanceof InvalidSetting || cause instanceof DataDirectoryInUse
-    process.stderr.write(`${isExpected ? cause.message : describe(cause)}\n`)
+    const isExpected = [InvalidSetting, DataDirectoryInUse, WrongKeyFile].some((kind) => cause instanceof kind)
+    process.stderr.write(`${isExpected && cause instanceof Error ? cause.message : describe(cause)}\n`)
     process.exit(1)
   },
 )

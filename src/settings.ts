@@ -115,8 +115,10 @@ function databaseUrl(value: string | null): string | null {
 }
 
 function apiToken(value: string | null): string | null {
-  if (value !== null && value.length < 16) {
-    throw new InvalidSetting('HOLDFAST_API_TOKEN must have at least 16 characters; its value is not shown here.')
+  if (value !== null && !/^[\x21-\x7e]{16,}$/.test(value)) {
+    throw new InvalidSetting(
+      'HOLDFAST_API_TOKEN must have at least 16 characters, ASCII without spaces; its value is not shown here.',
+    )
   }
   return value
 }

@@ -19,6 +19,8 @@ export function compareRows(expected: RowFacts, actual: RowFacts): RowDifference
   const differences: RowDifference[] = []
   for (const subject of new Set([...wanted.keys(), ...found.keys()])) {
     const difference = { subject, expected: wanted.get(subject) ?? null, actual: found.get(subject) ?? null }
+    // A standby does not show its unlogged tables' rows: they are not in the backup, and come back empty.
+    if (difference.expected === null && difference.actual === 0) continue
     if (difference.expected !== difference.actual) differences.push({ ...difference, message: sentence(difference) })
   }
   if (expected.largeObjectCount !== actual.largeObjectCount) {

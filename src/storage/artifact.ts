@@ -83,6 +83,8 @@ export interface OpenArtifact {
   compression: Compression
   digest: ArtifactDigest
   signal?: AbortSignal | undefined
+  /** Gets the stored bytes compared so far, before a plain one comes out. */
+  onCheckedBytes?: ((total: number) => void) | undefined
 }
 
 /**
@@ -92,9 +94,9 @@ export interface OpenArtifact {
 export async function openArtifact(
   storage: Storage,
   key: string,
-  { identity, compression, digest, signal }: OpenArtifact,
+  { identity, compression, digest, signal, onCheckedBytes }: OpenArtifact,
 ): Promise<Readable> {
-  await readBackArtifact(storage, key, digest, { signal })
+  await readBackArtifact(storage, key, digest, { signal, onBytes: onCheckedBytes })
   const source = await storage.read(key)
   const stages = [unseal(identity, key), ...(compression === 'ZSTD' ? [decompress(key)] : [])]
   const { stream } = meter(undefined, ({ bytes, sha256 }) =>

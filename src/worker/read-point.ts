@@ -4,18 +4,27 @@ import { openArtifact } from '../storage/artifact.ts'
 import type { Storage } from '../storage/contract.ts'
 import { readSealedJson } from '../storage/sealed-json.ts'
 import { StorageError } from '../storage/storage-error.ts'
-import { checkVault, manifestKey } from '../storage/vault-layout.ts'
+import { checkPointHeader, checkVault, manifestKey } from '../storage/vault-layout.ts'
 import type { Vault } from '../vault/vault.ts'
 import type { WorkerContext } from './context.ts'
 import { type Manifest, type ManifestArtifact, manifestFormat } from './manifest.ts'
+import { counted } from './streams.ts'
 import { storageOf } from './subjects.ts'
 
 /** A recovery point opened for reading: its vault is the right one and its manifest is the one that was recorded. */
 export interface OpenPoint {
   storage: Storage
   manifest: Manifest
-  /** The artifact's plain bytes, after its stored bytes have been checked; the end is checked again as it is read. */
-  open: (artifact: ManifestArtifact, signal: AbortSignal) => Promise<Readable>
+  /**
+   * The artifact's plain bytes, after its stored bytes have been checked; the end is checked again as it is read.
+   * `onBytes` gets how much of `readBytesOf` has been done.
+   */
+  open: (artifact: ManifestArtifact, signal: AbortSignal, onBytes: (total: number) => void) => Promise<Readable>
+}
+
+/** How many bytes reading an artifact takes: all that is stored, to be checked, then all that it opens to. */
+export function readBytesOf({ digest }: ManifestArtifact): number {
+  return digest.storedBytes + digest.plainBytes
 }
 
 /** Opens a point; throws ARTIFACT_DAMAGED, STORAGE_OBJECT_MISSING or WRONG_KEY, naming the file, when it is not what was recorded. */
@@ -29,11 +38,15 @@ export async function openPoint(
   const key = manifestKey(point.prefix)
   const value = await readSealedJson(storage, key, { identity, storedSha256: point.manifestSha256, signal })
   const manifest = manifestFrom(value, key, point)
+  await checkPointHeader(storage, point.prefix, { storedSha256: point.manifestSha256 })
   return {
     storage,
     manifest,
-    open: ({ file, compression, digest }, abort) =>
-      openArtifact(storage, `${point.prefix}${file}`, { identity, compression, digest, signal: abort }),
+    open: async ({ file, compression, digest }, abort, onBytes) => {
+      const how = { identity, compression, digest, signal: abort, onCheckedBytes: onBytes }
+      const plain = await openArtifact(storage, `${point.prefix}${file}`, how)
+      return counted(plain, (bytes) => onBytes(digest.storedBytes + bytes))
+    },
   }
 }
 

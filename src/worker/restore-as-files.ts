@@ -8,9 +8,8 @@ import type { WorkerContext } from './context.ts'
 import { WorkFailed } from './failure.ts'
 import { storageFailure } from './file-failure.ts'
 import { artifactOf, type Manifest, type ManifestArtifact } from './manifest.ts'
-import { type OpenPoint, openPoint } from './read-point.ts'
+import { type OpenPoint, openPoint, readBytesOf } from './read-point.ts'
 import { restoreText } from './restore-text.ts'
-import { counted } from './streams.ts'
 import { pointOf } from './subjects.ts'
 
 type FilesRequest = Extract<RestoreRequest, { kind: 'FILES' }>
@@ -82,20 +81,20 @@ async function writeFiles(
   const chosen = manifest.artifacts.filter(
     ({ kind, database }) => kind === 'GLOBALS' || databases.includes(database ?? ''),
   )
-  const bytesTotal = chosen.reduce((sum, { digest }) => sum + digest.plainBytes, 0)
+  const bytesTotal = chosen.reduce((sum, artifact) => sum + readBytesOf(artifact), 0)
   let before = 0
   run.progress({ bytesDone: 0, bytesTotal })
   const written: { artifact: ManifestArtifact; name: string }[] = []
   for (const [index, artifact] of chosen.entries()) {
     const name = fileNameOf(artifact, index + 1)
     await run.subTask(`Write ${name}`, async (task) => {
-      const plain = counted(await opened.open(artifact, run.signal), (bytesDone) => {
-        task.progress({ bytesDone, bytesTotal: artifact.digest.plainBytes })
+      const plain = await opened.open(artifact, run.signal, (bytesDone) => {
+        task.progress({ bytesDone, bytesTotal: readBytesOf(artifact) })
         run.progress({ bytesDone: before + bytesDone })
       })
       await pipeline(plain, createWriteStream(join(folder, name), { flags: 'wx', mode: 0o600, flush: true }))
     })
-    before += artifact.digest.plainBytes
+    before += readBytesOf(artifact)
     written.push({ artifact, name })
   }
   const manifestFile = JSON.stringify({ ...manifest, artifacts: written.map(fileFacts) }, null, 2)

@@ -11,8 +11,7 @@ import type { DatabaseMapping, RestoreReport, RestoreRequest } from '../restore/
 import type { WorkerContext } from './context.ts'
 import { WorkFailed } from './failure.ts'
 import { artifactOf, type Manifest } from './manifest.ts'
-import { type OpenPoint, openPoint } from './read-point.ts'
-import { counted } from './streams.ts'
+import { type OpenPoint, openPoint, readBytesOf } from './read-point.ts'
 import { addressOf, pointOf, serverOf } from './subjects.ts'
 
 type ServerRequest = Extract<RestoreRequest, { kind: 'SERVER' }>
@@ -100,7 +99,7 @@ interface Stage {
 
 async function stageAll(stage: Stage): Promise<{ mapping: DatabaseMapping; database: StagedDatabase }[]> {
   const { run, opened, request, staged } = stage
-  const sizes = request.databases.map(({ name }) => artifactOf(opened.manifest, name)?.digest.plainBytes ?? 0)
+  const sizes = request.databases.map(({ name }) => sizeOf(opened.manifest, name))
   run.progress({ bytesDone: 0, bytesTotal: sizes.reduce((sum, size) => sum + size, 0) })
   const databases: { mapping: DatabaseMapping; database: StagedDatabase }[] = []
   let before = 0
@@ -119,6 +118,11 @@ async function stageAll(stage: Stage): Promise<{ mapping: DatabaseMapping; datab
   return databases
 }
 
+function sizeOf(manifest: Manifest, name: string): number {
+  const artifact = artifactOf(manifest, name)
+  return artifact ? readBytesOf(artifact) : 0
+}
+
 async function stageOne(
   { run, opened, address, tools, request }: Stage,
   { name, targetName }: DatabaseMapping,
@@ -130,7 +134,7 @@ async function stageOne(
   const source = manifest.databases.find(({ report }) => report.name === name)?.report
   if (!artifact || !source)
     throw new WorkFailed('GONE', `The recovery point holds no database ${JSON.stringify(name)}.`)
-  const archive = counted(await opened.open(artifact, run.signal), onBytes)
+  const archive = await opened.open(artifact, run.signal, onBytes)
   return stageRestore(address, {
     archive,
     source,

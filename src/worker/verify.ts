@@ -7,8 +7,8 @@ import { recordDamage, recordProof } from '../recovery-point/record-proof.ts'
 import { handlerDefaults, type WorkerContext } from './context.ts'
 import { damageIn } from './damage.ts'
 import type { ManifestArtifact } from './manifest.ts'
-import { type OpenPoint, openPoint } from './read-point.ts'
-import { counted, drain } from './streams.ts'
+import { type OpenPoint, openPoint, readBytesOf } from './read-point.ts'
+import { drain } from './streams.ts'
 import { pointOf } from './subjects.ts'
 
 /** Verifies recovery points: every byte is read, compared with its digest and decoded. */
@@ -42,7 +42,7 @@ async function verifyArtifacts(context: WorkerContext, run: JobRun, point: OpenP
     targetVersionNumber: manifest.server.versionNumber,
   })
   run.note('PostgreSQL tools', reason)
-  const bytesTotal = manifest.artifacts.reduce((sum, { digest }) => sum + digest.plainBytes, 0)
+  const bytesTotal = manifest.artifacts.reduce((sum, artifact) => sum + readBytesOf(artifact), 0)
   let before = 0
   run.progress({ bytesDone: 0, bytesTotal })
   for (const artifact of manifest.artifacts) {
@@ -55,13 +55,13 @@ async function verifyArtifacts(context: WorkerContext, run: JobRun, point: OpenP
           tools,
           signal: run.signal,
           onBytes: (bytesDone) => {
-            task.progress({ bytesDone, bytesTotal: artifact.digest.plainBytes })
+            task.progress({ bytesDone, bytesTotal: readBytesOf(artifact) })
             run.progress({ bytesDone: before + bytesDone })
           },
         }),
       ),
     )
-    before += artifact.digest.plainBytes
+    before += readBytesOf(artifact)
   }
 }
 
@@ -78,7 +78,7 @@ async function decode({
   signal: AbortSignal
   onBytes: (total: number) => void
 }): Promise<void> {
-  const archive = counted(await point.open(artifact, signal), onBytes)
+  const archive = await point.open(artifact, signal, onBytes)
   if (artifact.kind === 'DATABASE') await decodeArchive(tools, archive, { signal })
   else await drain(archive)
 }

@@ -13,7 +13,7 @@ import type { PostgresServer } from '../server/server.ts'
 import { type ArtifactDigest, readBackArtifact, type WriteArtifact, writeArtifact } from '../storage/artifact.ts'
 import type { Storage } from '../storage/contract.ts'
 import type { SealedDigest } from '../storage/sealed-json.ts'
-import { artifactKey, globalsKey, writePointEnd } from '../storage/vault-layout.ts'
+import { artifactKey, checkPointHeader, globalsKey, writePointEnd } from '../storage/vault-layout.ts'
 import type { Vault } from '../vault/vault.ts'
 import type { WorkerContext } from './context.ts'
 import { type Manifest, type ManifestArtifact, type ManifestDatabase, manifestFormat } from './manifest.ts'
@@ -120,7 +120,9 @@ export async function readBackPoint({
     before += digest.storedBytes
   }
   const manifest = written.manifest()
-  if (manifest) await readBackArtifact(storage, manifest.key, manifest, { signal })
+  if (!manifest) return
+  await readBackArtifact(storage, manifest.key, manifest, { signal })
+  await checkPointHeader(storage, written.prefix, manifest)
 }
 
 async function writeDatabase(

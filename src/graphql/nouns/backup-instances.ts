@@ -25,7 +25,7 @@ function filterOf(given: typeof BackupInstanceFilter.$inferInput | null | undefi
     ...(vault && { vaultId: vault.id }),
     ...(server && { serverId: server.id }),
     ...(policy && { policyId: policy.id }),
-    ...(nameContains != null && { nameContains }),
+    ...(nameContains != null && { nameContains: nameContains.replaceAll('\0', '') }),
   }
 }
 

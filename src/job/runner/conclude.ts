@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { isOutage } from '../../database/outage.ts'
+import { jobs } from '../../database/tables/job.ts'
 import { heldBy } from '../change.ts'
 import { RunStopped } from '../handler.ts'
 import { isHeld } from '../lease/renew.ts'
@@ -23,6 +24,8 @@ export async function conclude(run: Run, ending: Ending): Promise<void> {
     await settleWhileHeld(run, ending)
   } catch (cause) {
     run.log.error({ err: cause }, 'The outcome of a job could not be recorded.')
+    // Its commit may have gone through although the answer was lost: what it recorded is then never removed.
+    if (!(await stillHolds(run))) return
     run.hasLeftovers ||= ending.kind === 'completed'
     const failure = failureEnding(run.handler, cause)
     if (run.hasLeftovers && endsWithoutResult(run, failure)) await cleanUpBeforeEnd(run)
@@ -57,6 +60,11 @@ async function settleWhileHeld(run: Run, ending: Ending): Promise<void> {
     }
     await orLost(run, delay(pauseMs))
   }
+}
+
+async function stillHolds({ database, lease }: Run): Promise<boolean> {
+  const rows = await database.select({ id: jobs.id }).from(jobs).where(heldBy(lease.holder))
+  return rows.length > 0
 }
 
 async function settleOnce(run: Run, ending: Ending, report: ReportBatch): Promise<void> {
