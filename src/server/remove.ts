@@ -12,7 +12,7 @@ export class ServerInUse extends Refusal {
 
   constructor(name: string, instanceNames: string[]) {
     super(`Server "${name}" is protected by ${instanceNames.map((each) => `"${each}"`).join(', ')}.`, [
-      'Delete those backup instances first.',
+      'Backup instances cannot be deleted yet: to protect another address, register it as a server of its own.',
     ])
     this.instanceNames = instanceNames
   }

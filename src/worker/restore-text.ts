@@ -45,6 +45,9 @@ Then each database. It is created under its own name and must not exist yet, but
 ${databases.map(commandOf).join('\n')}
 \`\`\`
 
+Into a server older than PostgreSQL 17, a pg_restore of 17 or newer meets one setting that it does not know (transaction_timeout):
+leave out \`--exit-on-error\` then, and see that this is its only error.
+
 Set passwords for the roles that sign in; backups hold none.
 `
 }
