@@ -7,6 +7,7 @@ import { withConnection } from '../src/demo/connect.ts'
 import { claimFolder } from '../src/demo/folder.ts'
 import { choosePort, startHoldfast } from '../src/demo/processes/holdfast.ts'
 import { readSettings } from '../src/settings.ts'
+import { selfRestoreText } from '../src/storage/self-restore.ts'
 import { installedMajor, programsOf } from './kit/postgres-programs.ts'
 import { sourceServer } from './kit/source-server.ts'
 import { test } from './kit/test.ts'
@@ -49,6 +50,13 @@ describe('the README', { timeout: 120_000 }, () => {
     expect(await ends(api, toServer.job)).toMatchObject({ status: 'COMPLETED', error: null })
     const counted = await asSuperuser(source, 'orders_restored', 'select count(*)::int from orders')
     expect(counted).toMatchObject([{ count: 1000 }])
+  })
+
+  test('shows the steps that lie in every vault, word for word', () => {
+    const steps = selfRestoreText({ vaultId: 'any', recipient: 'any' })
+    const parts = steps.slice(steps.indexOf("You need the vault's recovery key")).split(/^## /m)
+    expect(parts).toHaveLength(8)
+    for (const part of parts) expect(readme).toContain(part.trim())
   })
 
   test('lists every setting with its default', async () => {
