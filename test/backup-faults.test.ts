@@ -143,7 +143,7 @@ describe('a backup that cannot be completed leaves nothing and says why', () => 
 
   test('when nothing moves for longer than the limit', async ({ databaseUrl, folder }) => {
     await using source = await largeServer()
-    await using service = await startService({ databaseUrl, folder }, { noProgressMs: 1500 })
+    await using service = await startService({ databaseUrl, folder }, { noProgressMs: 4000 })
     const { instance, vaultPath } = await protect(service, source, folder)
     const job = await start(service, instance.id)
     await freezeDump(source.port, 'shop')
