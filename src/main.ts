@@ -5,6 +5,7 @@ import { DataDirectoryInUse, takeDataDirectory } from './database/data-directory
 import { startEmbeddedDatabase } from './database/embedded.ts'
 import { type Listener, startListener } from './database/listen.ts'
 import { migrateDatabase } from './database/migrate.ts'
+import { databaseTime } from './database/time.ts'
 import { startServer } from './graphql/edge/server.ts'
 import { summariseJobs } from './job/find.ts'
 import { startRunner } from './job/run.ts'
@@ -68,8 +69,19 @@ async function startWorker(
   { database, listener, secrets, now, log }: Shared,
 ): Promise<AsyncDisposable> {
   const workerId = `${hostname()}-${process.pid}-${crypto.randomUUID().slice(0, 8)}`
-  const { postgresDirectories, lockWaitMs, jobCeilingMs, noProgressMs, concurrency, leaseMs } = settings
-  const context = { database, secrets, postgresDirectories, lockWaitMs, jobCeilingMs, noProgressMs, now, log }
+  const { postgresDirectories, lockWaitMs, jobCeilingMs, noProgressMs, removalGraceMs, concurrency, leaseMs } = settings
+  const context = {
+    database,
+    secrets,
+    postgresDirectories,
+    lockWaitMs,
+    jobCeilingMs,
+    noProgressMs,
+    now,
+    dueNow: () => databaseTime(database),
+    removalGraceMs,
+    log,
+  }
   const runner = await startRunner(database, listener, {
     handlers: handlersOf(context),
     workerId,

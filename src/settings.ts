@@ -23,6 +23,8 @@ export interface Settings {
   jobCeilingMs: number
   /** One that moves no byte and no row for so long is stopped. */
   noProgressMs: number
+  /** How long a recovery point that was chosen for removal is left before its bytes go. */
+  removalGraceMs: number
   /** Folders searched for PostgreSQL's programs before the usual ones. */
   postgresDirectories: string[]
   logLevel: LogLevel
@@ -90,6 +92,7 @@ export function readSettings(environment: Record<string, string | undefined> = p
     lockWaitMs: whole('HOLDFAST_LOCK_WAIT_SECONDS', { fallback: 60, min: 1, max: 86_400 }) * 1000,
     jobCeilingMs: whole('HOLDFAST_JOB_CEILING_MINUTES', { fallback: 24 * 60, min: 1, max: 14 * 24 * 60 }) * 60_000,
     noProgressMs: whole('HOLDFAST_NO_PROGRESS_SECONDS', { fallback: 900, min: 5, max: 86_400 }) * 1000,
+    removalGraceMs: whole('HOLDFAST_REMOVAL_GRACE_MINUTES', { fallback: 60, min: 0, max: 525_600 }) * 60_000,
     postgresDirectories: directories(text('HOLDFAST_POSTGRES_DIRECTORIES')),
     logLevel: oneOf('HOLDFAST_LOG_LEVEL', logLevels, 'info'),
     limits: limitsFrom((name, fallback) => whole(name, { fallback, min: 1, max: 1_000_000_000 })),

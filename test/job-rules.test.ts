@@ -34,6 +34,7 @@ const job: JobRow = {
   cancelRequestedAt: null,
   createdAt: new Date(0),
   createdBy: 'tester',
+  scheduledFor: null,
   startedAt: new Date(0),
   attemptStartedAt: new Date(0),
   endedAt: null,

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Database } from '../database/connect.ts'
-import { auditRecords } from '../database/tables/audit.ts'
+import { type AuditFacts, auditRecords } from '../database/tables/audit.ts'
 
 export interface AuditEntry {
   actor: string
@@ -8,8 +8,11 @@ export interface AuditEntry {
   action: string
   subject: { kind: string; id: string; name: string }
   reason?: string | null
-  /** Facts of the change; never a secret. */
-  detail?: Record<string, string | number | boolean | null>
+  /** What was changed, as it was and as it is; never a secret. */
+  before?: AuditFacts
+  after?: AuditFacts
+  /** Other facts of the change; never a secret. */
+  detail?: AuditFacts
   now: Date
 }
 
@@ -24,6 +27,8 @@ export async function recordAudit(tx: Database, entry: AuditEntry): Promise<void
     subjectId: entry.subject.id,
     subjectName: entry.subject.name,
     reason: entry.reason ?? null,
+    before: entry.before ?? null,
+    after: entry.after ?? null,
     detail: entry.detail ?? {},
   })
 }

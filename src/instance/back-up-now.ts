@@ -34,7 +34,7 @@ export async function backUpNow(database: Database, { instanceId, actor, now }: 
     const [instance] = await tx
       .select()
       .from(backupInstances)
-      .where(and(eq(backupInstances.id, instanceId), inArray(backupInstances.state, [...startsFrom.BACK_UP_NOW])))
+      .where(and(eq(backupInstances.id, instanceId), inArray(backupInstances.state, startsFrom('BACK_UP_NOW'))))
       .for('update')
     if (!instance) throw await whyNotAllowed(tx, instanceId, 'BACK_UP_NOW')
     const [policy] = await findPolicies(tx, [instance.policyId])

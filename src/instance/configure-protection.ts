@@ -54,6 +54,7 @@ export async function configureProtection(
       serverId,
       vaultId,
       policyId: policy.id,
+      policyVersion: policy.version,
       state: 'CONFIGURING_PROTECTION' as const,
       stateSince: now,
       createdAt: now,

@@ -27,7 +27,7 @@ export async function retryConfigureProtection(
       .where(
         and(
           eq(backupInstances.id, instanceId),
-          inArray(backupInstances.state, [...startsFrom.RETRY_CONFIGURE_PROTECTION]),
+          inArray(backupInstances.state, startsFrom('RETRY_CONFIGURE_PROTECTION')),
         ),
       )
       .returning()

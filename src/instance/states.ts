@@ -1,22 +1,58 @@
 import { Refusal } from '../refusal.ts'
 import type { BackupInstance, ProtectionState } from './instance.ts'
 
-/** The operations of a backup instance, and the states each may start from: the whole state machine. */
-export const startsFrom = {
-  RETRY_CONFIGURE_PROTECTION: ['CONFIGURING_PROTECTION_FAILED'],
-  BACK_UP_NOW: ['PROTECTION_CONFIGURED'],
-} as const satisfies Record<string, readonly ProtectionState[]>
+const live = [
+  'CONFIGURING_PROTECTION',
+  'CONFIGURING_PROTECTION_FAILED',
+  'PROTECTION_CONFIGURED',
+  'PROTECTION_STOPPED',
+  'BACKUP_SCHEDULES_SUSPENDED',
+] as const satisfies ProtectionState[]
+const settled = ['PROTECTION_CONFIGURED', 'PROTECTION_STOPPED', 'BACKUP_SCHEDULES_SUSPENDED'] as const
 
-export type InstanceOperation = keyof typeof startsFrom
+/**
+ * The whole state machine: what each operation on a backup instance may start from, and the state it leads to
+ * ('same' leaves it). Configuration itself moves CONFIGURING_PROTECTION on, and a purge ends the instance.
+ */
+export const transitions = {
+  RETRY_CONFIGURE_PROTECTION: { from: ['CONFIGURING_PROTECTION_FAILED'], to: 'CONFIGURING_PROTECTION' },
+  CHANGE_POLICY: { from: settled, to: 'same' },
+  BACK_UP_NOW: { from: ['PROTECTION_CONFIGURED'], to: 'same' },
+  STOP_PROTECTION_RETAIN_FOREVER: {
+    from: ['PROTECTION_CONFIGURED', 'BACKUP_SCHEDULES_SUSPENDED'],
+    to: 'PROTECTION_STOPPED',
+  },
+  STOP_PROTECTION_RETAIN_AS_PER_POLICY: {
+    from: ['PROTECTION_CONFIGURED', 'PROTECTION_STOPPED'],
+    to: 'BACKUP_SCHEDULES_SUSPENDED',
+  },
+  RESUME_PROTECTION: { from: ['PROTECTION_STOPPED', 'BACKUP_SCHEDULES_SUSPENDED'], to: 'PROTECTION_CONFIGURED' },
+  DELETE_BACKUP_INSTANCE: { from: live, to: 'SOFT_DELETED' },
+  UNDELETE_BACKUP_INSTANCE: { from: ['SOFT_DELETED'], to: 'PROTECTION_STOPPED' },
+  RESTORE: { from: live, to: 'same' },
+  VERIFY_RECOVERY_POINT: { from: live, to: 'same' },
+  HOLD_RECOVERY_POINT: { from: live, to: 'same' },
+  RELEASE_RECOVERY_POINT: { from: live, to: 'same' },
+  APPROVE_EXPIRY: { from: ['PROTECTION_CONFIGURED', 'BACKUP_SCHEDULES_SUSPENDED'], to: 'same' },
+} as const satisfies Record<string, { from: readonly ProtectionState[]; to: ProtectionState | 'same' }>
 
-export const instanceOperations: readonly InstanceOperation[] = ['RETRY_CONFIGURE_PROTECTION', 'BACK_UP_NOW']
+export type InstanceOperation = keyof typeof transitions
+
+/** In the order of the table. */
+// The keys of a constant are its own.
+export const instanceOperations = Object.keys(transitions) as InstanceOperation[]
+
+/** States in which recovery points are removed when their time is over. */
+export const statesThatExpire = ['PROTECTION_CONFIGURED', 'BACKUP_SCHEDULES_SUSPENDED'] as const
+
+/** The states an operation may start from. */
+export function startsFrom(operation: InstanceOperation): ProtectionState[] {
+  return [...transitions[operation].from]
+}
 
 /** The operations that a state allows. */
 export function allowedOperations(state: ProtectionState): InstanceOperation[] {
-  return instanceOperations.filter((operation) => {
-    const states: readonly ProtectionState[] = startsFrom[operation]
-    return states.includes(state)
-  })
+  return instanceOperations.filter((operation) => startsFrom(operation).includes(state))
 }
 
 /** The backup instance's present state does not allow the operation. */
@@ -26,12 +62,9 @@ export class OperationNotAllowed extends Refusal {
 
   constructor(operation: InstanceOperation, instance: BackupInstance) {
     const allowed = allowedOperations(instance.state)
-    super(
-      `Backup instance "${instance.name}" is in state ${instance.state}, which does not allow ${operation}.`,
-      allowed.length > 0
-        ? [`Allowed now: ${allowed.join(', ')}.`]
-        : ['Wait until the running configuration job has ended, then look at the state again.'],
-    )
+    super(`Backup instance "${instance.name}" is in state ${instance.state}, which does not allow ${operation}.`, [
+      `Allowed now: ${allowed.join(', ')}.`,
+    ])
     this.currentState = instance.state
     this.allowedOperations = allowed
   }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { recordAudit } from '../audit/record.ts'
 import type { Database } from '../database/connect.ts'
-import { backupPolicies } from '../database/tables/policy.ts'
+import { backupPolicies, policyVersions } from '../database/tables/policy.ts'
 import { checkName, InvalidInput, NameTaken } from '../refusal.ts'
 import { addDuration, parseDuration } from '../retention/duration.ts'
 import type { BackupPolicy } from './policy.ts'
@@ -24,10 +24,24 @@ export async function createPolicy(
   return database.transaction(async (tx) => {
     const [created] = await tx
       .insert(backupPolicies)
-      .values({ id: randomUUID(), name, defaultRetention, createdAt: now })
+      .values({ id: randomUUID(), name, createdAt: now })
       .onConflictDoNothing({ target: backupPolicies.name })
       .returning()
     if (!created) throw new NameTaken('policy', name)
+    const [rules] = await tx
+      .insert(policyVersions)
+      .values({
+        policyId: created.id,
+        version: 1,
+        timeZone: 'UTC',
+        schedule: null,
+        defaultRetention,
+        retentionRules: [],
+        createdAt: now,
+        createdBy: actor,
+      })
+      .returning()
+    if (!rules) throw new Error('A version that was inserted did not come back.')
     await recordAudit(tx, {
       actor,
       action: 'createPolicy',
@@ -35,7 +49,7 @@ export async function createPolicy(
       detail: { defaultRetention },
       now,
     })
-    return created
+    return { ...created, rules }
   })
 }
 

@@ -1,24 +1,18 @@
-import { asc, eq, inArray } from 'drizzle-orm'
+import { and, asc, desc, eq, inArray, type SQL } from 'drizzle-orm'
 import type { Database } from '../database/connect.ts'
 import { keyset, type Page, type PageRequest, pageOf } from '../database/page.ts'
-import { backupPolicies } from '../database/tables/policy.ts'
-import type { BackupPolicy } from './policy.ts'
+import { backupPolicies, policyVersions } from '../database/tables/policy.ts'
+import type { BackupPolicy, PolicyVersion } from './policy.ts'
 
 /** The policies with these ids, in any order; ids of none are left out. */
 export async function findPolicies(database: Database, ids: readonly string[]): Promise<BackupPolicy[]> {
   if (ids.length === 0) return []
-  return database
-    .select()
-    .from(backupPolicies)
-    .where(inArray(backupPolicies.id, [...ids]))
+  return read(database, inArray(backupPolicies.id, [...ids]))
 }
 
 /** The policy that Holdfast itself made at its first start; undefined before that. */
 export async function findBuiltInPolicy(database: Database): Promise<BackupPolicy | undefined> {
-  const [builtIn] = await database
-    .select()
-    .from(backupPolicies)
-    .where(eq(backupPolicies.isBuiltIn, true))
+  const [builtIn] = await read(database, eq(backupPolicies.isBuiltIn, true))
     .orderBy(asc(backupPolicies.createdAt), asc(backupPolicies.id))
     .limit(1)
   return builtIn
@@ -27,10 +21,7 @@ export async function findBuiltInPolicy(database: Database): Promise<BackupPolic
 /** One page of all policies, newest first. */
 export async function pagePolicies(database: Database, { page }: { page: PageRequest }): Promise<Page<BackupPolicy>> {
   const { where, orderBy, limit } = keyset({ at: backupPolicies.createdAt, id: backupPolicies.id }, page)
-  const rows = await database
-    .select()
-    .from(backupPolicies)
-    .where(where)
+  const rows = await read(database, where)
     .orderBy(...orderBy)
     .limit(limit)
   return pageOf(rows, page)
@@ -39,4 +30,37 @@ export async function pagePolicies(database: Database, { page }: { page: PageReq
 /** How many policies there are. */
 export async function countPolicies(database: Database): Promise<number> {
   return database.$count(backupPolicies)
+}
+
+/** All versions of each of many policies, newest first, by policy id. */
+export async function findPolicyVersions(
+  database: Database,
+  policyIds: readonly string[],
+): Promise<Map<string, PolicyVersion[]>> {
+  if (policyIds.length === 0) return new Map()
+  const rows = await database
+    .select()
+    .from(policyVersions)
+    .where(inArray(policyVersions.policyId, [...policyIds]))
+    .orderBy(desc(policyVersions.version))
+  return Map.groupBy(rows, (version) => version.policyId)
+}
+
+function read(database: Database, where: SQL | undefined) {
+  return database
+    .select({
+      id: backupPolicies.id,
+      name: backupPolicies.name,
+      version: backupPolicies.version,
+      isBuiltIn: backupPolicies.isBuiltIn,
+      createdAt: backupPolicies.createdAt,
+      rules: policyVersions,
+    })
+    .from(backupPolicies)
+    .innerJoin(
+      policyVersions,
+      and(eq(policyVersions.policyId, backupPolicies.id), eq(policyVersions.version, backupPolicies.version)),
+    )
+    .where(where)
+    .$dynamic()
 }

@@ -1,4 +1,10 @@
-import type { backupPolicies } from '../database/tables/policy.ts'
+import type { backupPolicies, policyVersions } from '../database/tables/policy.ts'
 
-/** When backups start and how long their recovery points are kept. */
-export type BackupPolicy = typeof backupPolicies.$inferSelect
+/** The rules of a policy as they were from one revision to the next: when backups start, how long points are kept. */
+export type PolicyVersion = typeof policyVersions.$inferSelect
+
+/** A named policy with the rules of its present version, which all of its instances follow. */
+export type BackupPolicy = typeof backupPolicies.$inferSelect & { rules: PolicyVersion }
+
+export type Schedule = NonNullable<PolicyVersion['schedule']>
+export type Weekday = Extract<Schedule, { kind: 'WEEKLY' }>['weekdays'][number]

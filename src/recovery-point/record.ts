@@ -9,7 +9,11 @@ export interface RecordRecoveryPoint {
   vaultId: string
   jobId: string
   prefix: string
-  retention: RetentionDecision
+  retention: Pick<RetentionDecision, 'tag' | 'expiresAt'>
+  /** Whether the tag was named by whoever asked for the backup. */
+  isTagRequested: boolean
+  policyName: string
+  policyVersion: number
   pointInTime: Date
   createdAt: Date
   /** When it had been read back. */

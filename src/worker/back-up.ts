@@ -2,9 +2,11 @@ import { randomUUID } from 'node:crypto'
 import { chooseDumpTools } from '../engine/choose-tools.ts'
 import { findTools } from '../engine/find-tools.ts'
 import { inspectServer } from '../engine/inspect.ts'
+import { lockInstance, recordBackup } from '../instance/record-backup.ts'
 import type { Handler, JobRun, Outcome } from '../job/handler.ts'
 import { recordRecoveryPoint } from '../recovery-point/record.ts'
 import { decideRetention } from '../retention/decide-retention.ts'
+import { type RetentionTag, tagsByPriority } from '../retention/rules.ts'
 import { recordInspection } from '../server/record-inspection.ts'
 import { checkVault, pointPrefix } from '../storage/vault-layout.ts'
 import { handlerDefaults, type WorkerContext } from './context.ts'
@@ -41,7 +43,8 @@ async function backUp(context: WorkerContext, run: JobRun): Promise<Outcome> {
   try {
     const written = await writePoint(context, run, { storage, vault, address, report, tools, prefix })
     const createdAt = context.now()
-    const retention = decideRetention(policy, createdAt)
+    const requested = requestedTag(run.job)
+    const retention = decideRetention(policy.rules, { createdAt, lastTagged: instance.lastTaggedAt, requested })
     const point = { id: randomUUID(), instance, vault, server, policy, retention, createdAt }
     const manifestSha256 = await written.commit(point)
     await run.subTask('Read back and compare', (task) =>
@@ -52,13 +55,19 @@ async function backUp(context: WorkerContext, run: JobRun): Promise<Outcome> {
     return {
       kind: 'completed',
       record: async (tx) => {
-        await recordRecoveryPoint(tx, {
+        // The manifest tells what was planned; what holds is decided here, by the policy that the instance follows now.
+        const locked = await lockInstance(tx, instance.id)
+        const { rules } = locked.policy
+        const recorded = await recordRecoveryPoint(tx, {
           id: point.id,
           instanceId: instance.id,
           vaultId: vault.id,
           jobId: job.id,
           prefix,
-          retention,
+          retention: decideRetention(rules, { createdAt, lastTagged: locked.instance.lastTaggedAt, requested }),
+          isTagRequested: requested !== 'SCHEDULE' && requested !== 'DEFAULT',
+          policyName: locked.policy.name,
+          policyVersion: rules.version,
           createdAt,
           provenAt,
           manifestSha256,
@@ -66,6 +75,7 @@ async function backUp(context: WorkerContext, run: JobRun): Promise<Outcome> {
           toolMajor: tools.major,
           ...totalsOf(written),
         })
+        await recordBackup(tx, { ...locked, point: recorded, now: context.now() })
         await recordInspection(tx, { serverId: server.id, versionNumber: report.versionNumber, now: createdAt })
       },
     }
@@ -75,6 +85,14 @@ async function backUp(context: WorkerContext, run: JobRun): Promise<Outcome> {
       .catch((failure: Error) => run.warn(`What was written below ${prefix} could not be removed: ${failure.message}`))
     throw cause
   }
+}
+
+/** A scheduled backup gets its tag by the rules; one on demand the tag that was asked for, else the default one. */
+function requestedTag(job: JobRun['job']): RetentionTag | 'SCHEDULE' {
+  if (job.trigger === 'SCHEDULE') return 'SCHEDULE'
+  const input: unknown = job.input
+  const tag = typeof input === 'object' && input !== null && 'retentionTag' in input ? input.retentionTag : undefined
+  return tagsByPriority.find((each) => each === tag) ?? 'DEFAULT'
 }
 
 function totalsOf({ pointInTime, databases, storedBytes }: WrittenPoint) {

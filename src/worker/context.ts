@@ -14,6 +14,10 @@ export interface WorkerContext {
   jobCeilingMs: number
   noProgressMs: number
   now: () => Date
+  /** The moment that decides what is due: the database's clock, so that all workers agree. */
+  dueNow: () => Promise<Date>
+  /** How long a point that was chosen for removal is left before its bytes go, ms. */
+  removalGraceMs: number
   log: Logger
 }
 

@@ -6,6 +6,7 @@ import type { Cluster } from '../../src/cluster/start.ts'
 import { connectDatabase, type Database } from '../../src/database/connect.ts'
 import { startListener } from '../../src/database/listen.ts'
 import { jobs } from '../../src/database/tables/job.ts'
+import { databaseTime } from '../../src/database/time.ts'
 import { configureProtection } from '../../src/instance/configure-protection.ts'
 import type { BackupInstance } from '../../src/instance/instance.ts'
 import { findJobs } from '../../src/job/find.ts'
@@ -54,6 +55,8 @@ export async function startService(
     jobCeilingMs: limits.jobCeilingMs ?? 300_000,
     noProgressMs: limits.noProgressMs ?? 60_000,
     now: () => new Date(),
+    dueNow: () => databaseTime(database),
+    removalGraceMs: 0,
     log,
   }
   const runner = await startRunner(database, listener, {

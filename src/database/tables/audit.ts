@@ -1,5 +1,7 @@
 import { index, jsonb, pgTable, text, timestamp, uuid } from 'drizzle-orm/pg-core'
 
+export type AuditFacts = Record<string, string | number | boolean | null>
+
 /** Append-only: a trigger in the migrations refuses updates, deletes and truncation. */
 export const auditRecords = pgTable(
   'audit_records',
@@ -14,10 +16,15 @@ export const auditRecords = pgTable(
     subjectName: text().notNull(),
     reason: text(),
     /** Facts of the change; never a secret. */
-    detail: jsonb().$type<Record<string, string | number | boolean | null>>().notNull(),
+    /** What was changed, as it was and as it is; null where nothing was there before, or is there after. */
+    before: jsonb().$type<AuditFacts>(),
+    after: jsonb().$type<AuditFacts>(),
+    detail: jsonb().$type<AuditFacts>().notNull(),
   },
   (table) => [
     index('audit_records_by_time').on(table.at, table.id),
-    index('audit_records_by_subject').on(table.subjectId, table.at),
+    index('audit_records_by_subject').on(table.subjectId, table.at, table.id),
+    index('audit_records_by_actor').on(table.actor, table.at, table.id),
+    index('audit_records_by_action').on(table.action, table.at, table.id),
   ],
 )

@@ -116,6 +116,8 @@ export const jobs = pgTable(
     cancelRequestedAt: moment(),
     createdAt: moment().notNull(),
     createdBy: text().notNull(),
+    /** The start by the schedule that it answers to; null for every other job. */
+    scheduledFor: moment(),
     /** When the first attempt started. */
     startedAt: moment(),
     attemptStartedAt: moment(),
@@ -143,6 +145,12 @@ export const jobs = pgTable(
     index('jobs_leased').on(table.leaseUntil).where(sql`status in ('IN_PROGRESS', 'CANCELLING')`),
     index('jobs_by_creation').on(table.createdAt, table.id),
     index('jobs_by_instance').on(table.instanceId, table.createdAt, table.id),
+    index('jobs_pending_by_instance')
+      .on(table.instanceId)
+      .where(sql`status in ('QUEUED', 'IN_PROGRESS', 'CANCELLING')`),
+    index('jobs_pending_by_recovery_point')
+      .on(table.recoveryPointId)
+      .where(sql`status in ('QUEUED', 'IN_PROGRESS', 'CANCELLING')`),
     index('jobs_by_vault').on(table.vaultId, table.createdAt, table.id),
   ],
 )

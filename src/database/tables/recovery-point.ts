@@ -1,11 +1,12 @@
-import { bigint, index, integer, jsonb, pgEnum, pgTable, text, timestamp, uuid } from 'drizzle-orm/pg-core'
+import { sql } from 'drizzle-orm'
+import { bigint, boolean, index, integer, jsonb, pgEnum, pgTable, text, timestamp, uuid } from 'drizzle-orm/pg-core'
 import { backupInstances } from './backup-instance.ts'
 import { jobs } from './job.ts'
 import { vaults } from './vault.ts'
 
 export const retentionTag = pgEnum('retention_tag', ['DEFAULT', 'DAILY', 'WEEKLY', 'MONTHLY', 'YEARLY'])
 export const proofLevel = pgEnum('proof_level', ['WRITTEN', 'READ_BACK', 'DECODED', 'RESTORED'])
-export const recoveryPointState = pgEnum('recovery_point_state', ['AVAILABLE', 'SUSPECT'])
+export const recoveryPointState = pgEnum('recovery_point_state', ['AVAILABLE', 'SUSPECT', 'REMOVING'])
 
 /** One database inside a recovery point, as the catalogue remembers it; the manifest in the vault holds all of it. */
 export interface ContainedDatabase {
@@ -39,6 +40,11 @@ export const recoveryPoints = pgTable(
     /** Why the point is SUSPECT: one sentence a damaged artifact, naming it. */
     damage: jsonb().$type<string[]>().notNull().default([]),
     tag: retentionTag().notNull(),
+    /** The policy that decided tag and end, as it was named and numbered then. */
+    policyName: text().notNull(),
+    policyVersion: integer().notNull(),
+    /** Whether the tag was named by whoever asked for the backup. */
+    isTagRequested: boolean().notNull().default(false),
     /** The moment whose data it holds: that of the first dump's snapshot. */
     pointInTime: timestamp({ precision: 3, withTimezone: true }).notNull(),
     createdAt: timestamp({ precision: 3, withTimezone: true }).notNull(),
@@ -52,10 +58,24 @@ export const recoveryPoints = pgTable(
     sourceBytes: bigint({ mode: 'number' }).notNull(),
     storedBytes: bigint({ mode: 'number' }).notNull(),
     databases: jsonb().$type<ContainedDatabase[]>().notNull(),
+    /** On hold: not removed before the hold ends or is released, whatever its expiry. */
+    heldAt: timestamp({ precision: 3, withTimezone: true }),
+    heldBy: text(),
+    holdReason: text(),
+    /** Null: until it is released. */
+    holdUntil: timestamp({ precision: 3, withTimezone: true }),
+    /** Chosen for removal (state REMOVING): swept after the grace, and until then the choice can be taken back. */
+    markedAt: timestamp({ precision: 3, withTimezone: true }),
+    markReason: text(),
+    /** From then on bytes are being removed: there is no way back. */
+    sweepStartedAt: timestamp({ precision: 3, withTimezone: true }),
   },
   (table) => [
     index('recovery_points_by_instance').on(table.instanceId, table.createdAt, table.id),
     index('recovery_points_by_creation').on(table.createdAt, table.id),
     index('recovery_points_by_vault').on(table.vaultId),
+    index('recovery_points_by_expiry').on(table.instanceId, table.expiresAt, table.id).where(sql`marked_at is null`),
+    index('recovery_points_marked').on(table.instanceId, table.markedAt).where(sql`marked_at is not null`),
+    index('recovery_points_by_proof').on(table.instanceId, table.proof, table.createdAt),
   ],
 )

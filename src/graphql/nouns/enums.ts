@@ -35,7 +35,19 @@ export const InstanceOperation = enumeration<Operation>(
   'Something that can be done to a backup instance, named after the mutation that does it.',
   {
     RETRY_CONFIGURE_PROTECTION: 'The server and the vault can be checked again, by retryConfigureProtection.',
+    CHANGE_POLICY: 'Another policy can be followed for new recovery points, by changePolicy.',
     BACK_UP_NOW: 'A backup on demand can be started, by backUpNow.',
+    STOP_PROTECTION_RETAIN_FOREVER: 'Backups can be stopped and all data kept, by stopProtection.',
+    STOP_PROTECTION_RETAIN_AS_PER_POLICY:
+      'Backups can be stopped while recovery points go on expiring, by stopProtection.',
+    RESUME_PROTECTION: 'Backups can start again, by resumeProtection.',
+    DELETE_BACKUP_INSTANCE: 'It can be deleted with its data, by deleteBackupInstance or stopProtection.',
+    UNDELETE_BACKUP_INSTANCE: 'It can be had back with its data, by undeleteBackupInstance.',
+    RESTORE: 'Its recovery points can be restored from, by restoreAsFiles and restoreToServer.',
+    VERIFY_RECOVERY_POINT: 'Its recovery points can be verified, by verifyRecoveryPoint.',
+    HOLD_RECOVERY_POINT: 'Its recovery points can be put on hold, by holdRecoveryPoint.',
+    RELEASE_RECOVERY_POINT: 'Holds on its recovery points can be ended, by releaseRecoveryPoint.',
+    APPROVE_EXPIRY: 'An expiry run that stopped because it would remove too much can be let go on, by approveExpiry.',
   },
 )
 
@@ -68,6 +80,7 @@ export const RecoveryPointState = enumeration<RecoveryPoint['state']>(
   {
     AVAILABLE: 'Nothing is known against it.',
     SUSPECT: 'Damage was found: it is kept, but not restored from until a verification finds it whole again.',
+    REMOVING: 'Its time is over: it is about to be removed, and not restored from.',
   },
 )
 

@@ -12,9 +12,10 @@ BackupPolicy.implement({
   description: 'The rules that backup instances follow: how long their recovery points are kept.',
   fields: (t) => ({
     name: t.exposeString('name', { description: 'The name that was given to the policy; no other policy has it.' }),
-    defaultRetention: t.expose('defaultRetention', {
+    defaultRetention: t.field({
       type: 'Duration',
       description: 'How long a recovery point is kept that falls under no other rule.',
+      resolve: ({ rules }) => rules.defaultRetention,
     }),
     isBuiltIn: t.exposeBoolean('isBuiltIn', {
       description: 'Whether Holdfast made it itself; it is the one used where an instance names none.',
