@@ -59,3 +59,21 @@ export function checkName(field: string, name: string): void {
     ])
   }
 }
+
+/**
+ * Refuses a comment or reason over 2,000 characters, or one that holds control characters other than line breaks and tabs
+ * or half characters; null says nothing. `field` is the input field it came in.
+ */
+export function checkComment(field: string, text: string | null): void {
+  if (text === null) return
+  if (text.length > 2_000) {
+    throw new InvalidInput(field, `This text has at most 2000 characters; ${text.length} were given.`, [
+      'Say it more briefly.',
+    ])
+  }
+  if (!text.isWellFormed() || /[^\P{Cc}\n\t]/u.test(text)) {
+    throw new InvalidInput(field, 'This text holds no control characters other than line breaks and tabs.', [
+      'Remove them: they often come from copying out of a terminal.',
+    ])
+  }
+}

