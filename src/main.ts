@@ -13,6 +13,8 @@ import { seedPolicies } from './policy/seed.ts'
 import { openSecretBox } from './secret/secret-box.ts'
 import { InvalidSetting, readSettings, type Settings } from './settings.ts'
 import { checkKeyFile, WrongKeyFile } from './vault/check-key.ts'
+import { allChores } from './worker/chores.ts'
+import { startClock } from './worker/clock.ts'
 import { handlersOf } from './worker/handlers.ts'
 
 const oldestNode = 24
@@ -45,7 +47,7 @@ async function startService(settings: Settings, log: Logger, running: AsyncDispo
   const secrets = await openSecretBox(settings.keyFile)
   await checkKeyFile(database, { secrets, keyFile: settings.keyFile })
   const shared = { database, listener, secrets, now, log }
-  if (settings.role !== 'api') running.use(await startWorker(settings, shared))
+  if (settings.role !== 'api') running.use(startWorker(settings, shared))
   if (settings.role !== 'worker') running.use(await startApi(settings, shared))
 }
 
@@ -64,10 +66,7 @@ interface Shared {
   log: Logger
 }
 
-async function startWorker(
-  settings: Settings,
-  { database, listener, secrets, now, log }: Shared,
-): Promise<AsyncDisposable> {
+function startWorker(settings: Settings, { database, listener, secrets, now, log }: Shared): AsyncDisposable {
   const workerId = `${hostname()}-${process.pid}-${crypto.randomUUID().slice(0, 8)}`
   const { postgresDirectories, lockWaitMs, jobCeilingMs, noProgressMs, removalGraceMs, concurrency, leaseMs } = settings
   const context = {
@@ -82,7 +81,8 @@ async function startWorker(
     removalGraceMs,
     log,
   }
-  const runner = await startRunner(database, listener, {
+  const worker = new AsyncDisposableStack()
+  const runner = startRunner(database, listener, {
     handlers: handlersOf(context),
     workerId,
     concurrency,
@@ -91,8 +91,10 @@ async function startWorker(
     pollMs: 2000,
     log,
   })
+  worker.use(runner)
+  worker.use(startClock(context, { chores: allChores() }))
   log.info({ workerId, concurrency }, 'the worker is running')
-  return runner
+  return worker
 }
 
 async function startApi(

@@ -18,6 +18,8 @@ import { registerServer } from '../../src/server/register.ts'
 import type { PostgresServer } from '../../src/server/server.ts'
 import { createVault } from '../../src/vault/create.ts'
 import type { Vault } from '../../src/vault/vault.ts'
+import { allChores } from '../../src/worker/chores.ts'
+import { startClock } from '../../src/worker/clock.ts'
 import type { WorkerContext } from '../../src/worker/context.ts'
 import { handlersOf } from '../../src/worker/handlers.ts'
 import { waitFor } from './wait-for.ts'
@@ -35,10 +37,18 @@ export interface Service extends AsyncDisposable {
   ended: (jobId: string, options?: { withinMs?: number }) => Promise<JobRow>
 }
 
+export interface ServiceOptions extends Partial<Pick<WorkerContext, 'lockWaitMs' | 'jobCeilingMs' | 'noProgressMs'>> {
+  leaseMs?: number
+  /** Whether the clock runs, which starts what is due; it does not unless asked for. */
+  clock?: boolean
+  /** What the service takes for the present, also to decide what is due; real time when left out. */
+  now?: () => Date
+}
+
 /** Starts a service on a migrated database, with its key file in a folder. */
 export async function startService(
   { databaseUrl, folder }: { databaseUrl: string; folder: string },
-  limits: Partial<Pick<WorkerContext, 'lockWaitMs' | 'jobCeilingMs' | 'noProgressMs'>> & { leaseMs?: number } = {},
+  limits: ServiceOptions = {},
 ): Promise<Service> {
   const connection = connectDatabase(databaseUrl)
   const { database } = connection
@@ -54,8 +64,8 @@ export async function startService(
     lockWaitMs: limits.lockWaitMs ?? 10_000,
     jobCeilingMs: limits.jobCeilingMs ?? 300_000,
     noProgressMs: limits.noProgressMs ?? 60_000,
-    now: () => new Date(),
-    dueNow: () => databaseTime(database),
+    now: limits.now ?? (() => new Date()),
+    dueNow: async () => limits.now?.() ?? (await databaseTime(database)),
     removalGraceMs: 0,
     log,
   }
@@ -68,6 +78,7 @@ export async function startService(
     pollMs: 1000,
     log,
   })
+  const clock = limits.clock ? startClock(context, { chores: allChores(), pollMs: 50 }) : undefined
   return {
     database,
     secrets,
@@ -75,6 +86,7 @@ export async function startService(
     logged: () => lines.join(''),
     ended: (jobId, options) => endOf(database, jobId, options),
     async [Symbol.asyncDispose]() {
+      await clock?.[Symbol.asyncDispose]()
       await runner[Symbol.asyncDispose]()
       await listener[Symbol.asyncDispose]()
       await connection[Symbol.asyncDispose]()
