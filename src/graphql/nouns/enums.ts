@@ -1,4 +1,4 @@
-import type { ProtectionState as State } from '../../instance/instance.ts'
+import type { BackupInstance, ProtectionState as State } from '../../instance/instance.ts'
 import type { InstanceOperation as Operation } from '../../instance/states.ts'
 import type { RecoveryPoint } from '../../recovery-point/recovery-point.ts'
 import type { PostgresServer } from '../../server/server.ts'
@@ -48,6 +48,27 @@ export const InstanceOperation = enumeration<Operation>(
     HOLD_RECOVERY_POINT: 'Its recovery points can be put on hold, by holdRecoveryPoint.',
     RELEASE_RECOVERY_POINT: 'Holds on its recovery points can be ended, by releaseRecoveryPoint.',
     APPROVE_EXPIRY: 'An expiry run that stopped because it would remove too much can be let go on, by approveExpiry.',
+  },
+)
+
+export const HealthStatus = enumeration<BackupInstance['health']>(
+  'HealthStatus',
+  'How the last backups of a backup instance went, apart from the state that it is in.',
+  {
+    HEALTHY: 'The last backup succeeded, or none has been made yet.',
+    DEGRADED: 'The last backup failed for a reason that you can cure: rights, password, network, space.',
+    UNHEALTHY: 'The last backup failed for a reason that lies with Holdfast.',
+  },
+)
+
+export const Immutability = enumeration<Vault['immutability']>(
+  'Immutability',
+  'Whether the ways to remove recovery points of a vault before their time are shut.',
+  {
+    DISABLED: 'Backup instances can be deleted with their data, and retention can be shortened.',
+    UNLOCKED:
+      'Nothing that removes recovery points before their time is allowed; the rule itself can still be taken back.',
+    LOCKED: 'As UNLOCKED, and the rule can never be taken back: what protects data can only be made stronger.',
   },
 )
 
