@@ -2,9 +2,12 @@ import { and, count, desc, eq, gte, inArray, lt, type SQL, sql } from 'drizzle-o
 import type { Database } from '../database/connect.ts'
 import { keyset, type Page, type PageRequest, pageOf } from '../database/page.ts'
 import { backupInstances } from '../database/tables/backup-instance.ts'
+import { jobs } from '../database/tables/job.ts'
 import { recoveryPoints } from '../database/tables/recovery-point.ts'
 import { wanted, wantedId } from '../database/wanted.ts'
 import type { BackupInstance } from '../instance/instance.ts'
+import { isPending } from '../job/states.ts'
+import type { GuardedPoints } from '../retention/decide-expiry.ts'
 import type { ProofLevel, RecoveryPoint } from './recovery-point.ts'
 
 /** Which points; what is left out does not matter, an empty list matches none. */
@@ -150,6 +153,48 @@ export async function findHoldings(
     .where(inArray(column, [...parentIds]))
     .groupBy(column)
   return new Map(rows.map(({ id, ...holdings }) => [id, holdings]))
+}
+
+/** Which of these points a restore or verification reads, or will as soon as it is its turn. */
+export async function findPointsBeingRead(tx: Database, ids: readonly string[]): Promise<Set<string>> {
+  if (ids.length === 0) return new Set()
+  const rows = await tx
+    .select({ id: jobs.recoveryPointId })
+    .from(jobs)
+    .where(and(inArray(jobs.recoveryPointId, [...ids]), inArray(jobs.operation, ['RESTORE', 'VERIFY']), isPending))
+  return new Set(rows.flatMap(({ id }) => (id === null ? [] : [id])))
+}
+
+/**
+ * The points of each of many instances that no expiry may take, by instance id. With `marked`, points that are marked but
+ * not being swept count as what they were before: what would be guarded if every mark were taken back.
+ */
+export async function findGuardedPoints(
+  tx: Database,
+  instanceIds: readonly string[],
+  { marked = false }: { marked?: boolean } = {},
+): Promise<Map<string, GuardedPoints>> {
+  if (instanceIds.length === 0) return new Map()
+  const isMarked = sql`state = 'REMOVING' and sweep_started_at is null`
+  const available = marked ? sql`(state = 'AVAILABLE' or (${isMarked} and damage = '[]'))` : sql`state = 'AVAILABLE'`
+  const suspect = marked ? sql`(state = 'SUSPECT' or (${isMarked} and damage <> '[]'))` : sql`state = 'SUSPECT'`
+  const newest = (which: SQL, order: SQL = sql`created_at desc, id desc`) =>
+    sql`(select id from recovery_points where instance_id = ${wantedId} and ${which} order by ${order} limit 1)`
+  const rows = await tx.execute<{
+    instance: string
+    available: string | null
+    suspect: string | null
+    best: string | null
+  }>(
+    sql`select ${wantedId} as instance, ${newest(available)} as available, ${newest(suspect)} as suspect,
+      ${newest(available, sql`proof desc, created_at desc, id desc`)} as best from ${wanted(instanceIds)}`,
+  )
+  return new Map(
+    rows.map(({ instance, available: newestAvailable, suspect: newestSuspect, best }) => [
+      instance,
+      { newestRestorable: newestAvailable ?? newestSuspect, bestProven: best },
+    ]),
+  )
 }
 
 function pointsMatching(filter: RecoveryPointFilter): SQL | undefined {

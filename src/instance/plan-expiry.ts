@@ -1,0 +1,103 @@
+import { and, asc, count, eq, isNull, lte, sql } from 'drizzle-orm'
+import type { Database } from '../database/connect.ts'
+import { recoveryPoints } from '../database/tables/recovery-point.ts'
+import { vaults } from '../database/tables/vault.ts'
+import { findGuardedPoints, findPointsBeingRead } from '../recovery-point/find.ts'
+import { isOnHold } from '../recovery-point/recovery-point.ts'
+import {
+  decideExpiry,
+  type ExpiryCandidate,
+  type ExpiryDecision,
+  type ExpiryFacts,
+  type GuardedPoints,
+} from '../retention/decide-expiry.ts'
+import type { BackupInstance } from './instance.ts'
+import { statesThatExpire } from './states.ts'
+
+const pageSize = 1_000
+
+export interface PlanExpiry {
+  /** As it is now: its state decides whether anything expires. */
+  instance: Pick<BackupInstance, 'id' | 'vaultId' | 'state' | 'expiryApprovedThrough'>
+  now: Date
+}
+
+/**
+ * What an expiry run would do at a moment, without doing it: of the points that are past their end, which it would mark,
+ * which stay and why, and how many would wait for approval. Reads the points that are due alone, and of them only what
+ * decides.
+ */
+export async function planExpiry(tx: Database, { instance, now }: PlanExpiry): Promise<ExpiryDecision> {
+  const standstill = standstillOf(instance)
+  const candidates = standstill ? [] : await findCandidates(tx, instance.id, now)
+  if (candidates.length === 0) return { marked: [], kept: [], blockedCount: 0 }
+  return decideExpiry(candidates, {
+    now,
+    standstill,
+    guarded: await guardedOf(tx, instance.id),
+    approvedThrough: instance.expiryApprovedThrough,
+    ...(await budgetOf(tx, instance)),
+  })
+}
+
+/** Why nothing of an instance expires; null while points expire. */
+export function standstillOf({ state }: Pick<BackupInstance, 'state'>): ExpiryFacts['standstill'] {
+  if (statesThatExpire.some((each) => each === state)) return null
+  return state === 'SOFT_DELETED' ? 'SOFT_DELETED' : 'PROTECTION_STOPPED'
+}
+
+/** The points of an instance that no expiry may take now. */
+export async function guardedOf(tx: Database, instanceId: string): Promise<GuardedPoints> {
+  const found = await findGuardedPoints(tx, [instanceId])
+  return found.get(instanceId) ?? { newestRestorable: null, bestProven: null }
+}
+
+async function findCandidates(tx: Database, instanceId: string, now: Date): Promise<ExpiryCandidate[]> {
+  const candidates: ExpiryCandidate[] = []
+  for (;;) {
+    const last = candidates.at(-1)
+    const page = await tx
+      .select({
+        id: recoveryPoints.id,
+        expiresAt: recoveryPoints.expiresAt,
+        heldAt: recoveryPoints.heldAt,
+        holdUntil: recoveryPoints.holdUntil,
+      })
+      .from(recoveryPoints)
+      .where(
+        and(
+          eq(recoveryPoints.instanceId, instanceId),
+          isNull(recoveryPoints.markedAt),
+          lte(recoveryPoints.expiresAt, now),
+          last &&
+            sql`(${recoveryPoints.expiresAt}, ${recoveryPoints.id}) > (${last.expiresAt.toISOString()}::timestamptz, ${last.id}::uuid)`,
+        ),
+      )
+      .orderBy(asc(recoveryPoints.expiresAt), asc(recoveryPoints.id))
+      .limit(pageSize)
+    const read = await findPointsBeingRead(
+      tx,
+      page.map(({ id }) => id),
+    )
+    for (const { id, expiresAt, ...hold } of page) {
+      candidates.push({ id, expiresAt, isHeld: isOnHold(hold, now), isBeingRead: read.has(id) })
+    }
+    if (page.length < pageSize) return candidates
+  }
+}
+
+async function budgetOf(
+  tx: Database,
+  { id, vaultId }: Pick<BackupInstance, 'id' | 'vaultId'>,
+): Promise<Pick<ExpiryFacts, 'unmarkedCount' | 'shareLimitPercent'>> {
+  const [vault] = await tx
+    .select({ shareLimitPercent: vaults.expiryShareLimitPercent })
+    .from(vaults)
+    .where(eq(vaults.id, vaultId))
+  if (!vault) throw new Error('A backup instance has no vault.')
+  const [unmarked] = await tx
+    .select({ count: count() })
+    .from(recoveryPoints)
+    .where(and(eq(recoveryPoints.instanceId, id), isNull(recoveryPoints.markedAt)))
+  return { unmarkedCount: unmarked?.count ?? 0, ...vault }
+}

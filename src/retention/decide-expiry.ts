@@ -1,0 +1,139 @@
+/** Why a recovery point that is not chosen for removal stays. */
+export const reasonsToKeep = [
+  'WITHIN_RETENTION',
+  'NEWEST_RESTORABLE',
+  'BEST_PROVEN',
+  'ON_HOLD',
+  'BEING_READ',
+  'PROTECTION_STOPPED',
+  'SOFT_DELETED',
+  'AWAITING_APPROVAL',
+] as const
+export type KeptBecause = (typeof reasonsToKeep)[number]
+
+/** A recovery point that is not marked, as far as expiry looks at it. */
+export interface ExpiryCandidate {
+  id: string
+  expiresAt: Date
+  /** On hold at the moment of the decision. */
+  isHeld: boolean
+  /** A restore or verification of it is queued or running. */
+  isBeingRead: boolean
+}
+
+/** The points of an instance that no expiry may take. */
+export interface GuardedPoints {
+  /** The newest AVAILABLE point; without one, the newest SUSPECT point. Null when there is neither. */
+  newestRestorable: string | null
+  /** The newest among the AVAILABLE points with the highest proof. */
+  bestProven: string | null
+}
+
+/** What is known of an instance at the moment of the decision. */
+export interface ExpiryFacts {
+  now: Date
+  /** Why nothing of the instance expires; null while points expire. */
+  standstill: 'PROTECTION_STOPPED' | 'SOFT_DELETED' | null
+  guarded: GuardedPoints
+  /** All points that are not marked, expired or not. */
+  unmarkedCount: number
+  /** The greatest share of them that may go at once without being asked for. */
+  shareLimitPercent: number
+  /** Points that expired up to then may go however many they are. */
+  approvedThrough: Date | null
+}
+
+export interface ExpiryDecision {
+  /** Ids of the points to mark, in the order given. */
+  marked: string[]
+  /** The others, each with every reason that it stays for. */
+  kept: { id: string; because: KeptBecause[] }[]
+  /** How many wait for approval, because too great a share would go at once; 0 when the run may do all it wants. */
+  blockedCount: number
+}
+
+/** Which points go and which stay, and why, at one moment: the whole decision of an expiry run. */
+export function decideExpiry(candidates: readonly ExpiryCandidate[], facts: ExpiryFacts): ExpiryDecision {
+  const weighed = candidates.map((point) => ({ point, because: whyItStays(point, facts) }))
+  const asking = weighed.filter(({ point, because }) => because.length === 0 && !isApproved(point, facts)).length
+  const isBlocked = isOverBudget(asking, facts)
+  const decided = weighed.map(({ point, because }) => ({
+    id: point.id,
+    because: isBlocked && because.length === 0 && !isApproved(point, facts) ? awaiting : because,
+  }))
+  return {
+    marked: decided.flatMap(({ id, because }) => (because.length === 0 ? [id] : [])),
+    kept: decided.filter(({ because }) => because.length > 0),
+    blockedCount: isBlocked ? asking : 0,
+  }
+}
+
+const awaiting: KeptBecause[] = ['AWAITING_APPROVAL']
+
+/** Every reason, the budget apart, that a point stays for; none when an expiry run may take it. */
+export function whyItStays(
+  { id, expiresAt, isHeld, isBeingRead }: ExpiryCandidate,
+  { now, standstill, guarded }: Pick<ExpiryFacts, 'now' | 'standstill' | 'guarded'>,
+): KeptBecause[] {
+  const claims: Record<KeptBecause, boolean> = {
+    WITHIN_RETENTION: expiresAt.getTime() > now.getTime(),
+    NEWEST_RESTORABLE: id === guarded.newestRestorable,
+    BEST_PROVEN: id === guarded.bestProven,
+    ON_HOLD: isHeld,
+    BEING_READ: isBeingRead,
+    PROTECTION_STOPPED: standstill === 'PROTECTION_STOPPED',
+    SOFT_DELETED: standstill === 'SOFT_DELETED',
+    AWAITING_APPROVAL: false,
+  }
+  return reasonsToKeep.filter((reason) => claims[reason])
+}
+
+/** Whether so many points without approval are more than a run may take: more than one, and more than the share. */
+export function isOverBudget(
+  count: number,
+  { unmarkedCount, shareLimitPercent }: Pick<ExpiryFacts, 'unmarkedCount' | 'shareLimitPercent'>,
+): boolean {
+  return count > 1 && count * 100 > unmarkedCount * shareLimitPercent
+}
+
+/** Whether a point had expired already when somebody approved what was waiting then. */
+export function isApproved(
+  { expiresAt }: Pick<ExpiryCandidate, 'expiresAt'>,
+  { approvedThrough }: Pick<ExpiryFacts, 'approvedThrough'>,
+): boolean {
+  return approvedThrough !== null && expiresAt.getTime() <= approvedThrough.getTime()
+}
+
+/** A recovery point as the guard looks at it. */
+export interface GuardCandidate {
+  id: string
+  state: 'AVAILABLE' | 'SUSPECT' | 'REMOVING'
+  proof: (typeof proofLevels)[number]
+  createdAt: Date
+}
+
+const proofLevels = ['WRITTEN', 'READ_BACK', 'DECODED', 'RESTORED'] as const
+
+/** Which of an instance's points no expiry may take, from all of them. */
+export function guardedAmong(points: readonly GuardCandidate[]): GuardedPoints {
+  const available = points.filter(({ state }) => state === 'AVAILABLE')
+  const suspect = points.filter(({ state }) => state === 'SUSPECT')
+  const highest = Math.max(...available.map(({ proof }) => proofLevels.indexOf(proof)))
+  return {
+    newestRestorable: newestOf(available) ?? newestOf(suspect),
+    bestProven: newestOf(available.filter(({ proof }) => proofLevels.indexOf(proof) === highest)),
+  }
+}
+
+function newestOf(points: readonly GuardCandidate[]): string | null {
+  const newest = points.reduce<GuardCandidate | null>(
+    (best, each) => (best && !isNewer(each, best) ? best : each),
+    null,
+  )
+  return newest?.id ?? null
+}
+
+function isNewer(one: GuardCandidate, other: GuardCandidate): boolean {
+  const difference = one.createdAt.getTime() - other.createdAt.getTime()
+  return difference > 0 || (difference === 0 && one.id > other.id)
+}
