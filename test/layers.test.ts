@@ -48,6 +48,7 @@ describe('the import table', () => {
   it.for([
     ['src/instance/x.ts', '../vault/find.ts'],
     ['src/instance/x.ts', '../vault/vault.ts'],
+    ['src/instance/x.ts', '../policy/shortening.ts'],
     ['src/instance/x.ts', '../audit/record.ts'],
     ['src/instance/x.ts', '../job/enqueue.ts'],
     ['src/worker/x.ts', '../engine/dump.ts'],

@@ -6,5 +6,8 @@ export type PolicyVersion = typeof policyVersions.$inferSelect
 /** A named policy with the rules of its present version, which all of its instances follow. */
 export type BackupPolicy = typeof backupPolicies.$inferSelect & { rules: PolicyVersion }
 
+/** What a version says, apart from when it was made. */
+export type PolicyRules = Pick<PolicyVersion, 'timeZone' | 'schedule' | 'defaultRetention' | 'retentionRules'>
+
 export type Schedule = NonNullable<PolicyVersion['schedule']>
 export type Weekday = Extract<Schedule, { kind: 'WEEKLY' }>['weekdays'][number]

@@ -7,6 +7,7 @@ import { RecoveryPointSuspect, RestoreAlreadyRunning } from '../../restore/refus
 import { ServerInUse } from '../../server/remove.ts'
 import { LocationTaken } from '../../vault/create.ts'
 import { RecoveryKeyAlreadyExported } from '../../vault/export-recovery-key.ts'
+import { ForbiddenByImmutability } from '../../vault/vault.ts'
 import { refusalType } from '../schema/refusals.ts'
 import { BackupInstance, Job, Vault } from './declared.ts'
 import { InstanceOperation, ProtectionState } from './enums.ts'
@@ -71,3 +72,12 @@ refusalType(JobAlreadyEnded, 'The job has ended; there is nothing left to cancel
 refusalType(JobNotCancellable, 'The job must come to its own end, because something waits for its answer.', (t) => ({
   job: t.field({ type: Job, description: 'The job as it is now.', resolve: (refusal) => refusal.jobId }),
 }))
+
+refusalType(
+  ForbiddenByImmutability,
+  'The vault is immutable, which forbids every way to remove recovery points early.',
+  (t) => ({
+    vault: t.field({ type: Vault, description: 'The immutable vault.', resolve: (refusal) => refusal.vaultId }),
+    rule: t.exposeString('rule', { description: 'What exactly is forbidden, as a sentence.' }),
+  }),
+)

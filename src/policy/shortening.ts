@@ -1,0 +1,70 @@
+import { addDuration, parseDuration } from '../retention/duration.ts'
+import { tagsByPriority } from '../retention/rules.ts'
+import { describeSchedule } from './describe-schedule.ts'
+import type { PolicyRules, Schedule } from './policy.ts'
+
+/**
+ * What becomes shorter for new recovery points when one set of rules takes the place of another, a sentence each; empty
+ * when nothing does. Shorter is: a tag that is kept for less time, a rule that is gone and whose points the default keeps
+ * for less time, backups that start less often on average or by no schedule any more.
+ */
+export function shortenings(before: PolicyRules, after: PolicyRules): string[] {
+  return [...shorterRetention(before, after), ...rarerStarts(before, after)]
+}
+
+/** Whether there are moments from which one ISO 8601 duration ends sooner than another. */
+export function isShorter(duration: string, than: string): boolean {
+  const [one, other] = [parsed(duration), parsed(than)]
+  return monthEnds.some((start) => addDuration(start, one) < addDuration(start, other))
+}
+
+function shorterRetention(before: PolicyRules, after: PolicyRules): string[] {
+  return tagsByPriority.flatMap((tag) => {
+    const kept = durationOf(before, tag)
+    if (kept === undefined) return []
+    const keeps = durationOf(after, tag)
+    if (!isShorter(keeps ?? after.defaultRetention, kept)) return []
+    return keeps === undefined
+      ? [`The rule ${tag} (${kept}) is gone: its recovery points would be kept ${after.defaultRetention} by default.`]
+      : [`Recovery points with the tag ${tag} would be kept ${keeps} instead of ${kept}.`]
+  })
+}
+
+function rarerStarts(before: PolicyRules, after: PolicyRules): string[] {
+  if (!before.schedule) return []
+  if (!after.schedule) return ['Backups would no longer start by a schedule.']
+  // Rates are fractions: a thousandth of a start a day is no difference that a schedule can make.
+  if (startsPerDay(after.schedule) > startsPerDay(before.schedule) - 0.001) return []
+  return [`Backups would start less often: "${describeSchedule(after)}" instead of "${describeSchedule(before)}".`]
+}
+
+/** How many backups a schedule starts a day, on average. */
+function startsPerDay(schedule: Schedule): number {
+  switch (schedule.kind) {
+    case 'HOURLY':
+      return 24 / schedule.everyHours
+    case 'DAILY':
+      return schedule.times.length
+    case 'WEEKLY':
+      return (schedule.weekdays.length * schedule.times.length) / 7
+    case 'MONTHLY':
+      return ((schedule.daysOfMonth.length + (schedule.onLastDay ? 1 : 0)) * schedule.times.length * 12) / 365.2425
+  }
+}
+
+function durationOf(rules: PolicyRules, tag: (typeof tagsByPriority)[number]): string | undefined {
+  if (tag === 'DEFAULT') return rules.defaultRetention
+  return rules.retentionRules.find((rule) => rule.tag === tag)?.duration
+}
+
+function parsed(text: string) {
+  const duration = parseDuration(text)
+  if (!duration) throw new Error(`Not a duration: ${text}`)
+  return duration
+}
+
+/** The first and the last day of each month of five years, leap years among them: where months differ from days. */
+const monthEnds = Array.from({ length: 60 }, (_, month) => [
+  new Date(Date.UTC(2023, month, 1)),
+  new Date(Date.UTC(2023, month + 1, 0)),
+]).flat()
