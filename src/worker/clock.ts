@@ -1,4 +1,4 @@
-import { createAlarm } from '../job/alarm.ts'
+import { createAlarm } from '../database/alarm.ts'
 import type { WorkerContext } from './context.ts'
 
 /** Something that is looked after again and again: cheap when nothing is due, and safe to do on many workers at once. */
