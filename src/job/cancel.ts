@@ -1,9 +1,9 @@
-import { eq } from 'drizzle-orm'
+import { and, asc, eq, inArray } from 'drizzle-orm'
 import type { Database } from '../database/connect.ts'
 import { jobs } from '../database/tables/job.ts'
 import { announce, cancelChannel, changeJobs, databaseNow, queueChannel } from './change.ts'
 import { settle } from './settle/settle.ts'
-import { isEnded, type JobRow, type JobStatus } from './states.ts'
+import { isEnded, type JobOperation, type JobRow, type JobStatus, type JobTrigger } from './states.ts'
 
 export interface CancelRequest {
   jobId: string
@@ -61,4 +61,39 @@ export async function requestCancel(database: Database, { jobId, actor, now }: C
     if (!result) throw new JobMissing(jobId)
     return result
   })
+}
+
+export interface CancelQueued {
+  instanceId: string
+  operations: readonly JobOperation[]
+  /** Only jobs that came about so; whatever it was when left out. */
+  trigger?: JobTrigger
+  actor: string
+  now: Date
+}
+
+/**
+ * Cancels the jobs of an instance that wait for a worker, in the caller's transaction, which may hold the instance: one that
+ * is being started or settled at this moment is passed over, as one that runs. Resolves with those that were cancelled.
+ */
+export async function cancelQueued(
+  tx: Database,
+  { instanceId, operations, trigger, actor, now }: CancelQueued,
+): Promise<JobRow[]> {
+  const waiting = await tx
+    .select({ id: jobs.id })
+    .from(jobs)
+    .where(
+      and(
+        eq(jobs.instanceId, instanceId),
+        eq(jobs.status, 'QUEUED'),
+        inArray(jobs.operation, [...operations]),
+        trigger && eq(jobs.trigger, trigger),
+      ),
+    )
+    .orderBy(asc(jobs.createdAt), asc(jobs.id))
+    .for('update', { skipLocked: true })
+  const cancelled: JobRow[] = []
+  for (const { id } of waiting) cancelled.push(await requestCancel(tx, { jobId: id, actor, now }))
+  return cancelled
 }

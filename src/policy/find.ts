@@ -10,6 +10,17 @@ export async function findPolicies(database: Database, ids: readonly string[]): 
   return read(database, inArray(backupPolicies.id, [...ids]))
 }
 
+/**
+ * The policy as it is now, which then neither is revised nor deleted before the transaction ends: for whoever makes an
+ * instance follow it. Lock it before the instance. Undefined when there is none.
+ */
+export async function lockPolicy(tx: Database, policyId: string): Promise<BackupPolicy | undefined> {
+  await tx.select({ id: backupPolicies.id }).from(backupPolicies).where(eq(backupPolicies.id, policyId)).for('share')
+  // A statement of its own: a revision that was waited for is seen only by the next one.
+  const [policy] = await findPolicies(tx, [policyId])
+  return policy
+}
+
 /** The policy that Holdfast itself made at its first start; undefined before that. */
 export async function findBuiltInPolicy(database: Database): Promise<BackupPolicy | undefined> {
   const [builtIn] = await read(database, eq(backupPolicies.isBuiltIn, true))

@@ -1,0 +1,91 @@
+import { asc, eq, sql } from 'drizzle-orm'
+import type { Database } from '../database/connect.ts'
+import { recoveryPoints } from '../database/tables/recovery-point.ts'
+import type { BackupInstance } from './instance.ts'
+import { guardedOf, planExpiry } from './plan-expiry.ts'
+
+/** Some recovery points of one instance; of each only its id is held, however many they are. */
+export interface PointSet {
+  instanceId: string
+  ids: readonly string[]
+  storedBytes: number
+}
+
+/** What becomes of an instance's recovery points by an operation; those that it makes no difference to are in no set. */
+export interface RetentionEffects {
+  /** Points that go. */
+  removed: PointSet
+  /** When their removal begins; null when none goes. */
+  removedAt: Date | null
+  /** Points that from now on are not removed, whatever their expiry, for as long as the instance stays in its new state. */
+  keptForever: PointSet
+  /** Points that had no end before and are removed from now on when their own time is over. */
+  startsExpiring: PointSet
+}
+
+type Fate = 'removed' | 'keptForever' | 'startsExpiring' | 'none'
+
+/**
+ * What an operation that has just been done, in the same transaction, means for the instance's points: a dry run and the
+ * real run say the same, because both ask here.
+ */
+export async function effectsOf(
+  tx: Database,
+  { before, after, now }: { before: BackupInstance; after: BackupInstance; now: Date },
+): Promise<RetentionEffects> {
+  const fateOf = await fates(tx, { before, after, now })
+  const sets: Record<Fate, { ids: string[]; storedBytes: number }> = {
+    removed: { ids: [], storedBytes: 0 },
+    keptForever: { ids: [], storedBytes: 0 },
+    startsExpiring: { ids: [], storedBytes: 0 },
+    none: { ids: [], storedBytes: 0 },
+  }
+  for (const { id, isGoing, storedBytes } of await pointsOf(tx, after.id)) {
+    const set = sets[isGoing ? 'removed' : fateOf(id)]
+    set.ids.push(id)
+    set.storedBytes += storedBytes
+  }
+  const setOf = (fate: Fate): PointSet => ({ instanceId: after.id, ...sets[fate] })
+  return {
+    removed: setOf('removed'),
+    removedAt: sets.removed.ids.length === 0 ? null : (after.scheduledPurgeAt ?? now),
+    keptForever: setOf('keptForever'),
+    startsExpiring: setOf('startsExpiring'),
+  }
+}
+
+/** The effects of an operation that leaves every existing point alone. */
+export function noEffects({ id }: BackupInstance): RetentionEffects {
+  const none: PointSet = { instanceId: id, ids: [], storedBytes: 0 }
+  return { removed: none, removedAt: null, keptForever: none, startsExpiring: none }
+}
+
+/** What becomes of each point that is not on its way out already, by the states before and after. */
+async function fates(
+  tx: Database,
+  { before, after, now }: { before: BackupInstance; after: BackupInstance; now: Date },
+): Promise<(id: string) => Fate> {
+  if (after.state === 'SOFT_DELETED') return () => 'removed'
+  if (after.state === 'PROTECTION_STOPPED') return () => 'keptForever'
+  const marked = new Set((await planExpiry(tx, { instance: after, now })).marked)
+  const { newestRestorable, bestProven } = await guardedOf(tx, after.id)
+  const rest = before.state === 'PROTECTION_STOPPED' ? 'startsExpiring' : 'none'
+  // Without new backups the guarded points stay guarded; with them, they are free again once newer ones are there.
+  const guarded = after.state === 'BACKUP_SCHEDULES_SUSPENDED' ? 'keptForever' : 'startsExpiring'
+  return (id) => {
+    if (marked.has(id)) return 'removed'
+    return id === newestRestorable || id === bestProven ? guarded : rest
+  }
+}
+
+async function pointsOf(tx: Database, instanceId: string) {
+  return tx
+    .select({
+      id: recoveryPoints.id,
+      storedBytes: recoveryPoints.storedBytes,
+      isGoing: sql<boolean>`${recoveryPoints.state} = 'REMOVING'`,
+    })
+    .from(recoveryPoints)
+    .where(eq(recoveryPoints.instanceId, instanceId))
+    .orderBy(asc(recoveryPoints.createdAt), asc(recoveryPoints.id))
+}
