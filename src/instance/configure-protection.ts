@@ -10,7 +10,7 @@ import type { BackupPolicy } from '../policy/policy.ts'
 import { checkName, NameTaken, NotFound, Refusal } from '../refusal.ts'
 import { findServers } from '../server/find.ts'
 import type { PostgresServer } from '../server/server.ts'
-import { findVaults } from '../vault/find.ts'
+import { lockVault } from '../vault/find.ts'
 import type { Vault } from '../vault/vault.ts'
 import type { BackupInstance } from './instance.ts'
 
@@ -103,7 +103,7 @@ async function findParts(
 ): Promise<{ server: PostgresServer; vault: Vault; policy: BackupPolicy }> {
   const [server] = await findServers(tx, [serverId])
   if (!server) throw new NotFound('server')
-  const [vault] = await findVaults(tx, [vaultId])
+  const vault = await lockVault(tx, vaultId)
   if (!vault) throw new NotFound('vault')
   const policy = policyId === null ? await findBuiltInPolicy(tx) : (await findPolicies(tx, [policyId]))[0]
   if (!policy) throw new NotFound('policy')

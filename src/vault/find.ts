@@ -1,4 +1,4 @@
-import { inArray } from 'drizzle-orm'
+import { eq, inArray } from 'drizzle-orm'
 import type { Database } from '../database/connect.ts'
 import { keyset, type Page, type PageRequest, pageOf } from '../database/page.ts'
 import { vaults } from '../database/tables/vault.ts'
@@ -11,6 +11,15 @@ export async function findVaults(database: Database, ids: readonly string[]): Pr
     .select()
     .from(vaults)
     .where(inArray(vaults.id, [...ids]))
+}
+
+/**
+ * The vault, which stays as it is and where it is until the transaction ends: neither deleted nor its rules changed.
+ * Undefined when there is none.
+ */
+export async function lockVault(tx: Database, vaultId: string): Promise<Vault | undefined> {
+  const [vault] = await tx.select().from(vaults).where(eq(vaults.id, vaultId)).for('share')
+  return vault
 }
 
 /** One page of all vaults, newest first. */
