@@ -85,7 +85,20 @@ export async function appendEvents(
     })),
   )
   if (rows.length === 0) return
-  await Promise.all([tx.insert(jobEvents).values(rows), ...changed.map(({ id }) => announce(tx, jobsChannel, id))])
+  const ids = changed.map(({ id }) => id)
+  await Promise.all([tx.insert(jobEvents).values(rows), announceEach(tx, jobsChannel, ids)])
+}
+
+/** Sends a hint for each payload when the transaction commits. */
+async function announceEach(tx: Database, channel: string, payloads: readonly string[]): Promise<void> {
+  const [first, ...others] = payloads
+  if (first === undefined) return
+  if (others.length === 0) return announce(tx, channel, first)
+  const each = sql.join(
+    payloads.map((payload) => sql`${payload}`),
+    sql`, `,
+  )
+  await tx.execute(sql`select pg_notify(${channel}, payload) from unnest(array[${each}]::text[]) payload`)
 }
 
 /** Sends a hint when the transaction commits; equal hints of one transaction are sent once. */

@@ -1,6 +1,7 @@
 import type { Chore } from './clock.ts'
+import { startDueBackupsChore } from './start-due-backups.ts'
 
 /** What the clock looks after, one line a chore. Each call makes them anew: a chore may remember what it has seen. */
 export function allChores(): Chore[] {
-  return []
+  return [startDueBackupsChore]
 }
