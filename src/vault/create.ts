@@ -1,25 +1,34 @@
 import { randomUUID } from 'node:crypto'
+import { sql } from 'drizzle-orm'
 import { recordAudit } from '../audit/record.ts'
 import type { Database } from '../database/connect.ts'
 import { type VaultLocation, vaults } from '../database/tables/vault.ts'
-import { checkName, NameTaken, Refusal } from '../refusal.ts'
+import { checkName, InvalidInput, NameTaken, Refusal } from '../refusal.ts'
 import { generateIdentity } from '../secret/age-identity.ts'
 import type { SecretBox } from '../secret/secret-box.ts'
+import { checkSecurity } from './security.ts'
 import { checkDirectory, type Vault } from './vault.ts'
 
-/** Another vault keeps its recovery points in that place already. */
+/** Another vault keeps its recovery points in that place already, in one around it or in one within it. */
 export class LocationTaken extends Refusal {
   readonly vaultId: string
 
-  constructor(path: string, vaultId: string) {
-    super(`Another vault keeps its recovery points in ${path}.`, ['Use that vault, or choose another directory.'])
-    this.vaultId = vaultId
+  constructor(path: string, existing: Vault) {
+    super(
+      `Vault "${existing.name}" keeps its recovery points in ${existing.location.path}, so that ${path} is not free.`,
+      ['Use that vault, or choose a directory that lies neither in another vault nor around one.'],
+    )
+    this.vaultId = existing.id
   }
 }
 
 export interface CreateVault {
   name: string
   location: VaultLocation
+  /** How long deleted backup instances can be had back; 14 days when left out, 0 for not at all. */
+  softDeleteDays?: number | undefined
+  /** DISABLED when left out; a vault is locked later, when all is seen to work. */
+  immutability?: Vault['immutability'] | undefined
   secrets: SecretBox
   actor: string
   now: Date
@@ -31,12 +40,24 @@ export interface CreateVault {
  */
 export async function createVault(
   database: Database,
-  { name, location, secrets, actor, now }: CreateVault,
+  { name, location, softDeleteDays = 14, immutability = 'DISABLED', secrets, actor, now }: CreateVault,
 ): Promise<Vault> {
   checkName('name', name)
+  checkSecurity({ softDeleteDays, immutability })
+  if (immutability === 'LOCKED') {
+    throw new InvalidInput('immutability', 'A vault cannot be created LOCKED.', [
+      'Create it UNLOCKED, see that all works under it, and lock it by updateVaultSecurity.',
+    ])
+  }
   const path = checkDirectory('directory', location.path)
   const { identity, recipient } = generateIdentity()
   return database.transaction(async (tx) => {
+    // Places of two vaults can lie in each other without being equal: one vault is created after the other.
+    await tx.execute(sql`lock table ${vaults} in share row exclusive mode`)
+    const existing = await tx.select().from(vaults)
+    const near = existing.find((vault) => overlap(vault.location.path, path))
+    if (existing.some((vault) => vault.name === name)) throw new NameTaken('vault', name)
+    if (near) throw new LocationTaken(path, near)
     const [created] = await tx
       .insert(vaults)
       .values({
@@ -47,15 +68,17 @@ export async function createVault(
         locationKey: `directory:${path}`,
         recipient,
         sealedIdentity: secrets.seal(identity),
+        softDeleteDays,
+        immutability,
         createdAt: now,
       })
-      .onConflictDoNothing()
       .returning()
-    if (!created) throw await whyTaken(tx, name, path)
+    if (!created) throw new Error('A vault that was inserted did not come back.')
     await recordAudit(tx, {
       actor,
       action: 'createVault',
       subject: { kind: 'Vault', id: created.id, name },
+      after: { softDeleteDays, immutability },
       detail: { directory: path },
       now,
     })
@@ -63,10 +86,7 @@ export async function createVault(
   })
 }
 
-async function whyTaken(tx: Database, name: string, path: string): Promise<Refusal> {
-  const existing = await tx.select({ id: vaults.id, name: vaults.name, key: vaults.locationKey }).from(vaults)
-  const sameName = existing.find((vault) => vault.name === name)
-  if (sameName) return new NameTaken('vault', name)
-  const samePlace = existing.find((vault) => vault.key === `directory:${path}`)
-  return new LocationTaken(path, samePlace?.id ?? '')
+/** Whether one directory is the other, or lies within it. */
+function overlap(one: string, other: string): boolean {
+  return `${one}/`.startsWith(`${other}/`) || `${other}/`.startsWith(`${one}/`)
 }

@@ -12,7 +12,7 @@ import { refusalType } from '../schema/refusals.ts'
 import { BackupInstance, Job, Vault } from './declared.ts'
 import { InstanceOperation, ProtectionState } from './enums.ts'
 
-refusalType(LocationTaken, 'Another vault keeps its recovery points in that place already.', (t) => ({
+refusalType(LocationTaken, 'Another vault keeps its recovery points there, around it or within it.', (t) => ({
   vault: t.field({ type: Vault, description: 'The vault that is there.', resolve: (refusal) => refusal.vaultId }),
 }))
 

@@ -7,9 +7,10 @@ import { mutation } from '../schema/mutation.ts'
 import { nodeQuery } from '../schema/node.ts'
 import { pageArgs, pageRequest } from '../schema/paging.ts'
 import { BackupInstanceConnection, idOf, Vault, VaultConnection } from './declared.ts'
-import { StorageKind } from './enums.ts'
+import { Immutability, StorageKind } from './enums.ts'
 import { asked, instancesField } from './fields.ts'
 import { holdingsOf } from './loaded.ts'
+import { SoftDelete } from './vault-security.ts'
 
 Vault.implement({
   description: 'Where recovery points are kept: a storage location, and the key that everything in it is sealed for.',
@@ -79,16 +80,30 @@ mutation('createVault', {
   input: (t) => ({
     name: t.string({ required: true, description: 'A name of 1 to 200 characters that no other vault has.' }),
     location: t.field({ type: VaultLocation, required: true, description: 'Where it keeps its bytes.' }),
+    softDelete: t.field({
+      type: SoftDelete,
+      description: 'How long deleted backup instances can be had back; 14 days when left out.',
+    }),
+    immutability: t.field({
+      type: Immutability,
+      required: true,
+      defaultValue: 'DISABLED',
+      description:
+        'Whether the ways to remove recovery points before their time are shut: DISABLED or UNLOCKED; a vault is LOCKED later, by updateVaultSecurity.',
+    }),
   }),
   payload: { vault: { type: Vault, description: 'The new vault.' } },
   refusals: [InvalidInput, NameTaken, LocationTaken],
-  resolve: async ({ name, location }, context) => {
-    const path = location.directory ?? ''
-    const { database, secrets } = context
-    return {
-      vault: await createVault(database, { name, location: { kind: 'DIRECTORY', path }, secrets, ...asked(context) }),
-    }
-  },
+  resolve: async ({ name, location, softDelete, immutability }, context) => ({
+    vault: await createVault(context.database, {
+      name,
+      location: { kind: 'DIRECTORY', path: location.directory ?? '' },
+      softDeleteDays: softDelete?.retentionDays,
+      immutability,
+      secrets: context.secrets,
+      ...asked(context),
+    }),
+  }),
 })
 
 mutation('exportRecoveryKey', {

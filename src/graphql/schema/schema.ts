@@ -11,6 +11,7 @@ import '../nouns/refusals.ts'
 import '../nouns/server.ts'
 import '../nouns/subscriptions.ts'
 import '../nouns/vault.ts'
+import '../nouns/vault-security.ts'
 import { builder } from './builder.ts'
 
 /** The whole schema: every noun's file declares its part when it is imported here. */

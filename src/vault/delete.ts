@@ -1,0 +1,104 @@
+import { and, asc, count, eq, gt } from 'drizzle-orm'
+import { recordAudit } from '../audit/record.ts'
+import type { Database } from '../database/connect.ts'
+import { carryOut } from '../database/rehearse.ts'
+import { backupInstances } from '../database/tables/backup-instance.ts'
+import { recoveryPoints } from '../database/tables/recovery-point.ts'
+import { vaultOrphans, vaults } from '../database/tables/vault.ts'
+import { InvalidInput, NotFound, Refusal } from '../refusal.ts'
+import type { Vault } from './vault.ts'
+
+/** What keeps a vault from being deleted. */
+interface Contents {
+  instanceCount: number
+  recoveryPointCount: number
+  /** Folders with bytes in it that no recovery point knows. */
+  orphanCount: number
+  /** The first 50 by name. */
+  instanceIds: string[]
+}
+
+/** The vault still keeps something. */
+export class VaultNotEmpty extends Refusal {
+  readonly contents: Contents
+
+  constructor(vault: Vault, contents: Contents) {
+    const { instanceCount, recoveryPointCount, orphanCount } = contents
+    super(
+      `Vault "${vault.name}" is not empty: backup instances ${instanceCount}, soft-deleted ones included, recovery points ${recoveryPointCount}, folders without recovery point ${orphanCount}.`,
+      [
+        ...(instanceCount > 0 ? ['Delete its backup instances, and wait until they are purged.'] : []),
+        ...(orphanCount > 0 ? ["Look at the vault's orphans, and remove by hand what nobody needs."] : []),
+      ],
+    )
+    this.contents = contents
+  }
+}
+
+export interface DeleteVault {
+  vaultId: string
+  /** The vault's name, typed by whoever deletes it. */
+  confirmName: string
+  /** All is checked and answered, and nothing is changed. */
+  dryRun: boolean
+  actor: string
+  now: Date
+}
+
+/**
+ * Forgets an empty vault and its key; its place is not touched, and its jobs stay. A protection that is being configured
+ * in it at the same time either comes first, and the vault is not empty, or finds no vault. Throws VaultNotEmpty.
+ */
+export async function deleteVault(
+  database: Database,
+  { vaultId, confirmName, dryRun, actor, now }: DeleteVault,
+): Promise<Vault> {
+  return carryOut(database, { dryRun }, async (tx) => {
+    const [vault] = await tx.select().from(vaults).where(eq(vaults.id, vaultId)).for('update')
+    if (!vault) throw new NotFound('vault')
+    if (confirmName !== vault.name) {
+      throw new InvalidInput('confirmName', 'Deleting a vault needs its name.', [
+        `Type the name exactly: ${vault.name}`,
+      ])
+    }
+    const contents = await contentsOf(tx, vaultId)
+    if (contents.instanceCount + contents.recoveryPointCount + contents.orphanCount > 0) {
+      throw new VaultNotEmpty(vault, contents)
+    }
+    await tx.delete(vaults).where(eq(vaults.id, vaultId))
+    await recordAudit(tx, {
+      actor,
+      action: 'deleteVault',
+      subject: { kind: 'Vault', id: vault.id, name: vault.name },
+      before: {
+        directory: vault.location.path,
+        softDeleteDays: vault.softDeleteDays,
+        immutability: vault.immutability,
+        isRecoveryKeyExported: vault.recoveryKeyExportedAt !== null,
+      },
+      now,
+    })
+    return vault
+  })
+}
+
+async function contentsOf(tx: Database, vaultId: string): Promise<Contents> {
+  const isHere = eq(backupInstances.vaultId, vaultId)
+  const instances = await tx
+    .select({ id: backupInstances.id })
+    .from(backupInstances)
+    .where(isHere)
+    .orderBy(asc(backupInstances.name))
+    .limit(50)
+  const [points] = await tx.select({ count: count() }).from(recoveryPoints).where(eq(recoveryPoints.vaultId, vaultId))
+  const [orphans] = await tx
+    .select({ count: count() })
+    .from(vaultOrphans)
+    .where(and(eq(vaultOrphans.vaultId, vaultId), gt(vaultOrphans.sizeBytes, 0)))
+  return {
+    instanceCount: await tx.$count(backupInstances, isHere),
+    recoveryPointCount: points?.count ?? 0,
+    orphanCount: orphans?.count ?? 0,
+    instanceIds: instances.map(({ id }) => id),
+  }
+}
