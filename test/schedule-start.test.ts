@@ -79,7 +79,12 @@ describe('a due start', () => {
   test('is skipped while another backup is pending, with that job as the reason', async ({ database }) => {
     const [instance] = await addScheduled(database, { plannedAt: at('2026-03-01T12:00:00Z') })
     const id = instance?.id ?? ''
-    const running = await backUpNow(database, { instanceId: id, actor: 'tester', now: at('2026-03-02T01:55:00Z') })
+    const running = await backUpNow(database, {
+      instanceId: id,
+      retentionTag: null,
+      actor: 'tester',
+      now: at('2026-03-02T01:55:00Z'),
+    })
     const now = at('2026-03-02T02:00:00Z')
     expect(await startDueBackups(database, { now, atMost: 500 })).toEqual({ decided: 1, started: 0, skipped: 1 })
     expect(await startsOf(database, id)).toMatchObject([

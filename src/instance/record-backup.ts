@@ -6,6 +6,7 @@ import type { BackupPolicy } from '../policy/policy.ts'
 import { overdueAfter } from '../policy/schedule.ts'
 import type { RecoveryPoint } from '../recovery-point/recovery-point.ts'
 import { NotFound } from '../refusal.ts'
+import { afterSuccess } from './health.ts'
 import type { BackupInstance } from './instance.ts'
 
 /**
@@ -34,9 +35,7 @@ export async function recordBackup(
   await tx
     .update(backupInstances)
     .set({
-      health: 'HEALTHY',
-      failuresInARow: 0,
-      ...(instance.health !== 'HEALTHY' && { healthSince: now }),
+      ...afterSuccess(now),
       ...(isScheduled && { overdueAt: overdueAfter(policy.rules, point.createdAt) }),
       ...(point.tag !== 'DEFAULT' && {
         lastTaggedAt: { ...instance.lastTaggedAt, [point.tag]: point.createdAt.toISOString() },

@@ -3,6 +3,7 @@ import { chooseDumpTools } from '../engine/choose-tools.ts'
 import { findTools } from '../engine/find-tools.ts'
 import { inspectServer } from '../engine/inspect.ts'
 import { lockInstance, recordBackup } from '../instance/record-backup.ts'
+import { recordBackupFailure } from '../instance/record-backup-failure.ts'
 import type { Handler, JobRun, Outcome } from '../job/handler.ts'
 import { recordRecoveryPoint } from '../recovery-point/record.ts'
 import { decideRetention } from '../retention/decide-retention.ts'
@@ -20,12 +21,18 @@ export function backUpHandler(context: WorkerContext): Handler {
     ...handlerDefaults(context),
     perform: (run) => backUp(context, run),
     abandon: (run) => sweepAttempts(context, run),
+    recordFailure: (tx, job, error) =>
+      recordBackupFailure(tx, { instanceId: job.instanceId ?? '', error, now: context.now() }),
   }
 }
 
 async function backUp(context: WorkerContext, run: JobRun): Promise<Outcome> {
   const { job, signal } = run
   const { instance, server, vault, policy } = await instanceOf(context, job)
+  if (job.trigger === 'SCHEDULE' && instance.state !== 'PROTECTION_CONFIGURED') {
+    run.note('Not started', `The backup instance is in state ${instance.state}: its schedule does not run any more.`)
+    return { kind: 'cancelled' }
+  }
   const storage = storageOf(vault)
   await checkVault(storage, { vaultId: vault.id, recipient: vault.recipient })
   await sweepAttempts(context, run)

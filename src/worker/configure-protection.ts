@@ -1,7 +1,7 @@
 import { chooseDumpTools } from '../engine/choose-tools.ts'
 import { findTools } from '../engine/find-tools.ts'
 import { inspectServer } from '../engine/inspect.ts'
-import { recordConfiguration } from '../instance/record-configuration.ts'
+import { recordConfiguration, recordConfigurationFailure } from '../instance/record-configuration.ts'
 import type { Handler, JobRun, Outcome } from '../job/handler.ts'
 import { recordInspection } from '../server/record-inspection.ts'
 import { StorageError } from '../storage/storage-error.ts'
@@ -17,12 +17,7 @@ export function configureProtectionHandler(context: WorkerContext): Handler {
     ...handlerDefaults(context),
     perform: (run) => configure(context, run),
     recordFailure: (tx, job, error) =>
-      recordConfiguration(tx, {
-        instanceId: job.instanceId ?? '',
-        outcome: 'CONFIGURING_PROTECTION_FAILED',
-        reason: error === null ? 'The configuration job was cancelled.' : error.message,
-        now: context.now(),
-      }),
+      recordConfigurationFailure(tx, { instanceId: job.instanceId ?? '', error, now: context.now() }),
   }
 }
 
@@ -51,12 +46,7 @@ async function configure(context: WorkerContext, run: JobRun): Promise<Outcome> 
     record: async (tx) => {
       const now = context.now()
       await recordInspection(tx, { serverId: server.id, versionNumber: report.versionNumber, now })
-      await recordConfiguration(tx, {
-        instanceId: instance.id,
-        outcome: 'PROTECTION_CONFIGURED',
-        reason: null,
-        now,
-      })
+      await recordConfiguration(tx, { instanceId: instance.id, now })
     },
   }
 }

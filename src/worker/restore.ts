@@ -1,4 +1,5 @@
 import { failureOf } from '../failure.ts'
+import { recountOverdue } from '../instance/recount-overdue.ts'
 import type { Handler, JobRun, Outcome } from '../job/handler.ts'
 import { recordDamage } from '../recovery-point/record-proof.ts'
 import { restoreRequestOf } from '../restore/restore.ts'
@@ -37,6 +38,6 @@ async function restore(context: WorkerContext, run: JobRun): Promise<Outcome> {
   return {
     kind: 'failed',
     error: failureOf('ARTIFACT_DAMAGED', damage.join('\n')),
-    record: (tx) => recordDamage(tx, { recoveryPointId, damage }),
+    record: (tx) => recountOverdue(tx, run.job.instanceId ?? '', () => recordDamage(tx, { recoveryPointId, damage })),
   }
 }

@@ -2,6 +2,7 @@ import { chooseRestoreTools } from '../engine/choose-tools.ts'
 import { decodeArchive } from '../engine/decode-archive.ts'
 import { findTools, type Toolset } from '../engine/find-tools.ts'
 import { failureOf } from '../failure.ts'
+import { recountOverdue } from '../instance/recount-overdue.ts'
 import type { Handler, JobRun, Outcome } from '../job/handler.ts'
 import { recordDamage, recordProof } from '../recovery-point/record-proof.ts'
 import { handlerDefaults, type WorkerContext } from './context.ts'
@@ -26,12 +27,15 @@ async function verify(context: WorkerContext, run: JobRun): Promise<Outcome> {
     return {
       kind: 'failed',
       error: failureOf('ARTIFACT_DAMAGED', damage.join('\n')),
-      record: (tx) => recordDamage(tx, { recoveryPointId, damage }),
+      record: (tx) => recountOverdue(tx, point.instanceId, () => recordDamage(tx, { recoveryPointId, damage })),
     }
   }
   return {
     kind: 'completed',
-    record: (tx) => recordProof(tx, { recoveryPointId, proof: 'DECODED', now: context.now() }),
+    record: (tx) => {
+      const proof = { recoveryPointId, proof: 'DECODED' as const, now: context.now() }
+      return recountOverdue(tx, point.instanceId, () => recordProof(tx, proof))
+    },
   }
 }
 

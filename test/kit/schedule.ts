@@ -3,12 +3,15 @@ import type { Database } from '../../src/database/connect.ts'
 import { backupInstances, scheduledStarts } from '../../src/database/tables/backup-instance.ts'
 import { jobs } from '../../src/database/tables/job.ts'
 import { backupPolicies, policyVersions } from '../../src/database/tables/policy.ts'
+import { recoveryPoints } from '../../src/database/tables/recovery-point.ts'
 import { postgresServers } from '../../src/database/tables/server.ts'
 import { vaults } from '../../src/database/tables/vault.ts'
 import type { BackupInstance, ProtectionState } from '../../src/instance/instance.ts'
 import { planNext } from '../../src/instance/plan-next.ts'
 import type { JobRow } from '../../src/job/states.ts'
 import type { PolicyVersion, Schedule } from '../../src/policy/policy.ts'
+import type { RecoveryPoint } from '../../src/recovery-point/recovery-point.ts'
+import { enqueue } from './runner.ts'
 
 // Rows as the operations leave them, for tests of what the clock makes of them: nothing here runs a worker.
 
@@ -98,6 +101,45 @@ async function addRules(
     .returning()
   if (!rules) throw new Error('The rules were not added.')
   return rules
+}
+
+/** A whole point of an instance, with the completed job that made it. */
+export async function addScheduledPoint(
+  database: Database,
+  instance: BackupInstance | undefined,
+  { createdAt }: { createdAt: Date },
+): Promise<RecoveryPoint> {
+  if (!instance) throw new Error('There is no instance to add a point to.')
+  const { id: instanceId, vaultId } = instance
+  const job = await enqueue(database, { subject: { instanceId, vaultId }, now: createdAt })
+  await database.update(jobs).set({ status: 'COMPLETED', endedAt: createdAt }).where(eq(jobs.id, job.id))
+  const [point] = await database
+    .insert(recoveryPoints)
+    .values({
+      id: crypto.randomUUID(),
+      instanceId,
+      vaultId,
+      jobId: job.id,
+      prefix: `points/${instanceId}/${job.id}.1/`,
+      state: 'AVAILABLE',
+      tag: 'DEFAULT',
+      policyName: 'policy',
+      policyVersion: 1,
+      pointInTime: createdAt,
+      createdAt,
+      expiresAt: new Date(createdAt.getTime() + 30 * 86_400_000),
+      proof: 'READ_BACK',
+      provenAt: createdAt,
+      manifestSha256: '0'.repeat(64),
+      serverVersionNumber: 150_006,
+      toolMajor: 15,
+      sourceBytes: 1,
+      storedBytes: 1,
+      databases: [],
+    })
+    .returning()
+  if (!point) throw new Error('The point was not added.')
+  return point
 }
 
 /** What was decided of the starts of an instance, oldest first. */
