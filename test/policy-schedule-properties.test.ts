@@ -3,7 +3,7 @@ import { Temporal } from 'temporal-polyfill'
 import { describe, expect, it } from 'vitest'
 import type { Schedule, Weekday } from '../src/policy/policy.ts'
 import { lastStart, nextStart, startsBetween } from '../src/policy/schedule.ts'
-import { offsetAt } from '../src/policy/time-zone.ts'
+import { offsetAt } from '../src/retention/time-zone.ts'
 
 const zones = [
   'Europe/Berlin',

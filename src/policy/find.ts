@@ -15,7 +15,16 @@ export async function findPolicies(database: Database, ids: readonly string[]): 
  * instance follow it. Lock it before the instance. Undefined when there is none.
  */
 export async function lockPolicy(tx: Database, policyId: string): Promise<BackupPolicy | undefined> {
-  await tx.select({ id: backupPolicies.id }).from(backupPolicies).where(eq(backupPolicies.id, policyId)).for('share')
+  return lock(tx, policyId, 'share')
+}
+
+/** As lockPolicy, and nobody else makes an instance follow it either: for whoever revises or deletes it. */
+export async function lockPolicyAlone(tx: Database, policyId: string): Promise<BackupPolicy | undefined> {
+  return lock(tx, policyId, 'update')
+}
+
+async function lock(tx: Database, policyId: string, strength: 'share' | 'update'): Promise<BackupPolicy | undefined> {
+  await tx.select({ id: backupPolicies.id }).from(backupPolicies).where(eq(backupPolicies.id, policyId)).for(strength)
   // A statement of its own: a revision that was waited for is seen only by the next one.
   const [policy] = await findPolicies(tx, [policyId])
   return policy

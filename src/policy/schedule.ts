@@ -1,5 +1,5 @@
+import { firstMomentOf, localTimeAt, offsetAt } from '../retention/time-zone.ts'
 import type { PolicyVersion, Schedule, Weekday } from './policy.ts'
-import { firstMomentOf, localTimeAt, offsetAt } from './time-zone.ts'
 
 /** What decides when backups start. */
 export type ScheduleRules = Pick<PolicyVersion, 'timeZone' | 'schedule'>
