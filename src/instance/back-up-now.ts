@@ -1,13 +1,12 @@
-import { and, eq, inArray } from 'drizzle-orm'
 import { recordAudit } from '../audit/record.ts'
 import type { Database } from '../database/connect.ts'
-import { backupInstances } from '../database/tables/backup-instance.ts'
 import { enqueueJob, PendingJobExists } from '../job/enqueue.ts'
 import type { JobRow } from '../job/states.ts'
 import { findPolicies } from '../policy/find.ts'
-import { Refusal } from '../refusal.ts'
-import { whyNotAllowed } from './refuse.ts'
-import { startsFrom } from './states.ts'
+import type { BackupPolicy } from '../policy/policy.ts'
+import { InvalidInput, Refusal } from '../refusal.ts'
+import type { RetentionTag } from '../retention/rules.ts'
+import { lockFor } from './transition.ts'
 
 /** A backup of the instance is queued or running; there is at most one. */
 export class BackupAlreadyRunning extends Refusal {
@@ -23,26 +22,27 @@ export class BackupAlreadyRunning extends Refusal {
 
 export interface BackUpNow {
   instanceId: string
+  /** The rule of the policy that decides how long the point is kept; the default one when it is null or left out. */
+  retentionTag?: RetentionTag | null
   actor: string
   now: Date
 }
 
 /** Starts a backup on demand: answers the job that makes one recovery point, or refuses while another backup is pending. */
-export async function backUpNow(database: Database, { instanceId, actor, now }: BackUpNow): Promise<JobRow> {
+export async function backUpNow(
+  database: Database,
+  { instanceId, retentionTag = null, actor, now }: BackUpNow,
+): Promise<JobRow> {
   return database.transaction(async (tx) => {
-    // Locks the row without changing it, so that no other operation moves the state before the job is there.
-    const [instance] = await tx
-      .select()
-      .from(backupInstances)
-      .where(and(eq(backupInstances.id, instanceId), inArray(backupInstances.state, startsFrom('BACK_UP_NOW'))))
-      .for('update')
-    if (!instance) throw await whyNotAllowed(tx, instanceId, 'BACK_UP_NOW')
+    // Locked, so that no other operation moves the state before the job is there.
+    const instance = await lockFor(tx, instanceId, 'BACK_UP_NOW')
     const [policy] = await findPolicies(tx, [instance.policyId])
+    if (policy && retentionTag !== null) checkTag(policy, retentionTag)
     try {
       const job = await enqueueJob(tx, {
         operation: 'BACKUP',
         trigger: 'USER',
-        input: {},
+        input: retentionTag === null ? {} : { retentionTag },
         subject: {
           instanceId,
           vaultId: instance.vaultId,
@@ -60,7 +60,7 @@ export async function backUpNow(database: Database, { instanceId, actor, now }: 
         actor,
         action: 'backUpNow',
         subject: { kind: 'BackupInstance', id: instance.id, name: instance.name },
-        detail: { job: job.id },
+        detail: { job: job.id, retentionTag },
         now,
       })
       return job
@@ -69,4 +69,12 @@ export async function backUpNow(database: Database, { instanceId, actor, now }: 
       throw cause
     }
   })
+}
+
+function checkTag({ name, rules }: BackupPolicy, retentionTag: RetentionTag): void {
+  const tags: RetentionTag[] = ['DEFAULT', ...rules.retentionRules.map(({ tag }) => tag)]
+  if (tags.includes(retentionTag)) return
+  throw new InvalidInput('retentionTag', `Policy "${name}" has no rule for the tag ${retentionTag}.`, [
+    `Name one that it has: ${tags.join(', ')}. Or leave the field out: then it is DEFAULT.`,
+  ])
 }

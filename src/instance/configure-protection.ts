@@ -5,10 +5,10 @@ import type { Database } from '../database/connect.ts'
 import { backupInstances } from '../database/tables/backup-instance.ts'
 import { enqueueJob } from '../job/enqueue.ts'
 import type { JobRow } from '../job/states.ts'
-import { findBuiltInPolicy, findPolicies } from '../policy/find.ts'
+import { findBuiltInPolicy, lockPolicy } from '../policy/find.ts'
 import type { BackupPolicy } from '../policy/policy.ts'
 import { checkName, NameTaken, NotFound, Refusal } from '../refusal.ts'
-import { findServers } from '../server/find.ts'
+import { lockServer } from '../server/find.ts'
 import type { PostgresServer } from '../server/server.ts'
 import { lockVault } from '../vault/find.ts'
 import type { Vault } from '../vault/vault.ts'
@@ -23,6 +23,25 @@ export class AlreadyProtected extends Refusal {
       'Use that backup instance, or protect the server in another vault.',
     ])
     this.instanceId = existing.id
+  }
+}
+
+/** A deleted backup instance of the server still holds its place in the vault, for it can be had back. */
+export class PlaceHeldBySoftDeleted extends Refusal {
+  readonly instanceId: string
+  /** When its place is free at the earliest. */
+  readonly scheduledPurgeAt: Date
+
+  constructor(server: PostgresServer, vault: Vault, deleted: BackupInstance, scheduledPurgeAt: Date) {
+    super(
+      `Server "${server.name}" was protected in vault "${vault.name}" by "${deleted.name}", which was deleted and is purged from ${scheduledPurgeAt.toISOString()} on.`,
+      [
+        'Undelete that backup instance and resume its protection, or protect the server in another vault.',
+        'To begin anew in the same vault, wait until the purge has ended.',
+      ],
+    )
+    this.instanceId = deleted.id
+    this.scheduledPurgeAt = scheduledPurgeAt
   }
 }
 
@@ -101,11 +120,12 @@ async function findParts(
   tx: Database,
   { serverId, vaultId, policyId }: { serverId: string; vaultId: string; policyId: string | null },
 ): Promise<{ server: PostgresServer; vault: Vault; policy: BackupPolicy }> {
-  const [server] = await findServers(tx, [serverId])
+  const server = await lockServer(tx, serverId)
   if (!server) throw new NotFound('server')
   const vault = await lockVault(tx, vaultId)
   if (!vault) throw new NotFound('vault')
-  const policy = policyId === null ? await findBuiltInPolicy(tx) : (await findPolicies(tx, [policyId]))[0]
+  const followed = policyId ?? (await findBuiltInPolicy(tx))?.id
+  const policy = followed === undefined ? undefined : await lockPolicy(tx, followed)
   if (!policy) throw new NotFound('policy')
   return { server, vault, policy }
 }
@@ -118,5 +138,7 @@ async function whyTaken(
     .select()
     .from(backupInstances)
     .where(and(eq(backupInstances.serverId, server.id), eq(backupInstances.vaultId, vault.id)))
-  return existing ? new AlreadyProtected(server, vault, existing) : new NameTaken('backup instance', name)
+  if (!existing) return new NameTaken('backup instance', name)
+  if (existing.state !== 'SOFT_DELETED') return new AlreadyProtected(server, vault, existing)
+  return new PlaceHeldBySoftDeleted(server, vault, existing, existing.scheduledPurgeAt ?? existing.stateSince)
 }

@@ -4,7 +4,7 @@ import { enqueueJob, PendingJobExists } from '../job/enqueue.ts'
 import type { JobRow } from '../job/states.ts'
 import type { RecoveryPoint } from '../recovery-point/recovery-point.ts'
 import { InvalidInput, NotFound } from '../refusal.ts'
-import { findServers } from '../server/find.ts'
+import { lockServer } from '../server/find.ts'
 import { checkDatabases, RestoreAlreadyRunning, requireRestorable } from './refuse.ts'
 import type { DatabaseMapping, RestoreRequest } from './restore.ts'
 
@@ -27,7 +27,7 @@ export async function restoreToServer(database: Database, input: RestoreToServer
   const { recoveryPointId, serverId, ownership, actor, now } = input
   return database.transaction(async (tx) => {
     const { point, instance } = await requireRestorable(tx, recoveryPointId)
-    const [server] = await findServers(tx, [serverId])
+    const server = await lockServer(tx, serverId)
     if (!server) throw new NotFound('server')
     const databases = input.databases ?? everyDatabase(point)
     if (input.databases !== null) checkMappings(point, databases)

@@ -1,4 +1,4 @@
-import { inArray } from 'drizzle-orm'
+import { eq, inArray } from 'drizzle-orm'
 import type { Database } from '../database/connect.ts'
 import { keyset, type Page, type PageRequest, pageOf } from '../database/page.ts'
 import { postgresServers } from '../database/tables/server.ts'
@@ -11,6 +11,12 @@ export async function findServers(database: Database, ids: readonly string[]): P
     .select()
     .from(postgresServers)
     .where(inArray(postgresServers.id, [...ids]))
+}
+
+/** The server, which is not removed before the transaction ends. Undefined when there is none. */
+export async function lockServer(tx: Database, serverId: string): Promise<PostgresServer | undefined> {
+  const [server] = await tx.select().from(postgresServers).where(eq(postgresServers.id, serverId)).for('key share')
+  return server
 }
 
 /** One page of all registered servers, newest first. */

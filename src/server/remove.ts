@@ -1,8 +1,10 @@
-import { eq } from 'drizzle-orm'
+import { and, eq } from 'drizzle-orm'
 import { recordAudit } from '../audit/record.ts'
 import type { Database } from '../database/connect.ts'
 import { backupInstances } from '../database/tables/backup-instance.ts'
+import { jobs } from '../database/tables/job.ts'
 import { postgresServers } from '../database/tables/server.ts'
+import { isPending } from '../job/states.ts'
 import { NotFound, Refusal } from '../refusal.ts'
 import type { PostgresServer } from './server.ts'
 
@@ -12,9 +14,20 @@ export class ServerInUse extends Refusal {
 
   constructor(name: string, instanceNames: string[]) {
     super(`Server "${name}" is protected by ${instanceNames.map((each) => `"${each}"`).join(', ')}.`, [
-      'Backup instances cannot be deleted yet: to protect another address, register it as a server of its own.',
+      'Delete those backup instances first and wait until they are purged; a deleted one can be had back until then.',
+      'To protect another address, register it as a server of its own.',
     ])
     this.instanceNames = instanceNames
+  }
+}
+
+/** A restore into the server is queued or running: it needs the server's registration. */
+export class ServerBeingRestoredInto extends Refusal {
+  readonly runningJobId: string
+
+  constructor(name: string, runningJobId: string) {
+    super(`A restore into server "${name}" is queued or running.`, ['Wait for its end, or cancel it first.'])
+    this.runningJobId = runningJobId
   }
 }
 
@@ -24,7 +37,7 @@ export interface RemoveServer {
   now: Date
 }
 
-/** Forgets a registered server that no backup instance protects; the server itself is not touched. */
+/** Forgets a registered server that no backup instance protects and no restore needs; the server itself is not touched. */
 export async function removeServer(
   database: Database,
   { serverId, actor, now }: RemoveServer,
@@ -41,6 +54,12 @@ export async function removeServer(
         server.name,
         protectedBy.map((each) => each.name),
       )
+    const [restore] = await tx
+      .select({ id: jobs.id })
+      .from(jobs)
+      .where(and(eq(jobs.serverId, serverId), eq(jobs.operation, 'RESTORE'), isPending))
+      .limit(1)
+    if (restore) throw new ServerBeingRestoredInto(server.name, restore.id)
     await tx.delete(postgresServers).where(eq(postgresServers.id, serverId))
     await recordAudit(tx, {
       actor,

@@ -1,5 +1,5 @@
 import { BackupAlreadyRunning, backUpNow } from '../../instance/back-up-now.ts'
-import { AlreadyProtected, configureProtection } from '../../instance/configure-protection.ts'
+import { AlreadyProtected, configureProtection, PlaceHeldBySoftDeleted } from '../../instance/configure-protection.ts'
 import { retryConfigureProtection } from '../../instance/retry-configure-protection.ts'
 import { allowedOperations, OperationNotAllowed } from '../../instance/states.ts'
 import { InvalidInput, NameTaken, NotFound } from '../../refusal.ts'
@@ -16,7 +16,7 @@ import {
   RecoveryPointConnection,
   Vault,
 } from './declared.ts'
-import { InstanceOperation, ProtectionState } from './enums.ts'
+import { InstanceOperation, ProtectionState, RetentionTag } from './enums.ts'
 import { asked, none, sinceArgument } from './fields.ts'
 import { holdingsOf, jobCountOf, jobsOf, lastBackupOf, latestPointOf, pointsOf } from './loaded.ts'
 
@@ -116,7 +116,7 @@ mutation('configureProtection', {
     backupInstance: { type: BackupInstance, description: 'The new backup instance.' },
     job: { type: Job, description: 'The job that checks the server and the vault.' },
   },
-  refusals: [InvalidInput, NameTaken, NotFound, AlreadyProtected],
+  refusals: [InvalidInput, NameTaken, NotFound, AlreadyProtected, PlaceHeldBySoftDeleted],
   resolve: async ({ server, vault, policy, name }, context) => {
     const { instance, job } = await configureProtection(context.database, {
       serverId: idOf('PostgresServer', server),
@@ -150,11 +150,16 @@ mutation('backUpNow', {
   description: 'Starts a backup on demand, which makes one recovery point.',
   input: (t) => ({
     backupInstance: t.globalID({ required: true, description: 'The id of the backup instance.' }),
+    retentionTag: t.field({
+      type: RetentionTag,
+      description:
+        "Which of the policy's retention rules decides how long the recovery point is kept; the default one when left out.",
+    }),
   }),
   payload: { job: { type: Job, description: 'The job that makes the recovery point.' } },
-  refusals: [NotFound, OperationNotAllowed, BackupAlreadyRunning],
-  resolve: async ({ backupInstance }, context) => {
+  refusals: [InvalidInput, NotFound, OperationNotAllowed, BackupAlreadyRunning],
+  resolve: async ({ backupInstance, retentionTag = null }, context) => {
     const instanceId = idOf('BackupInstance', backupInstance)
-    return { job: await backUpNow(context.database, { instanceId, ...asked(context) }) }
+    return { job: await backUpNow(context.database, { instanceId, retentionTag, ...asked(context) }) }
   },
 })

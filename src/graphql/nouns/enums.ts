@@ -1,5 +1,6 @@
 import type { BackupInstance, ProtectionState as State } from '../../instance/instance.ts'
 import type { InstanceOperation as Operation } from '../../instance/states.ts'
+import type { StopReason as Reason } from '../../instance/stop-protection.ts'
 import type { RecoveryPoint } from '../../recovery-point/recovery-point.ts'
 import type { PostgresServer } from '../../server/server.ts'
 import type { Vault } from '../../vault/vault.ts'
@@ -69,6 +70,18 @@ export const Immutability = enumeration<Vault['immutability']>(
     UNLOCKED:
       'Nothing that removes recovery points before their time is allowed; the rule itself can still be taken back.',
     LOCKED: 'As UNLOCKED, and the rule can never be taken back: what protects data can only be made stronger.',
+  },
+)
+
+export const StopReason = enumeration<Reason>(
+  'StopReason',
+  'Why protection was stopped, or a backup instance deleted.',
+  {
+    DECOMMISSIONED: 'The server is taken out of service.',
+    COST: 'Keeping the backups is too dear.',
+    MIGRATED: 'The data lives elsewhere now.',
+    TESTING: 'It was set up to try something.',
+    OTHER: 'None of the other reasons.',
   },
 )
 

@@ -1,7 +1,7 @@
 import { InvalidInput, NameTaken, NotFound } from '../../refusal.ts'
 import { countServers, pageServers } from '../../server/find.ts'
 import { registerServer } from '../../server/register.ts'
-import { removeServer, ServerInUse } from '../../server/remove.ts'
+import { removeServer, ServerBeingRestoredInto, ServerInUse } from '../../server/remove.ts'
 import { updateServerCredentials } from '../../server/update-credentials.ts'
 import { builder } from '../schema/builder.ts'
 import { encodeNodeId } from '../schema/ids.ts'
@@ -135,7 +135,7 @@ mutation('removeServer', {
     removedServerId: { type: 'ID', description: 'The id that the server had.' },
     name: { type: 'String', description: 'The name that the server had.' },
   },
-  refusals: [NotFound, ServerInUse],
+  refusals: [NotFound, ServerInUse, ServerBeingRestoredInto],
   resolve: async (input, context) => {
     const serverId = idOf('PostgresServer', input.server)
     const { id, name } = await removeServer(context.database, { serverId, ...asked(context) })

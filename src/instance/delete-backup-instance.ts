@@ -1,0 +1,156 @@
+import { and, eq, gt, isNotNull, isNull, or } from 'drizzle-orm'
+import { recordAudit } from '../audit/record.ts'
+import type { Database } from '../database/connect.ts'
+import { carryOut } from '../database/rehearse.ts'
+import { recoveryPoints } from '../database/tables/recovery-point.ts'
+import { cancelQueued, JobEnded, requestCancel } from '../job/cancel.ts'
+import { findJobsOfInstances } from '../job/find.ts'
+import { pendingStatuses } from '../job/states.ts'
+import { recordNotification } from '../notification/record.ts'
+import { checkComment, Refusal } from '../refusal.ts'
+import { lockVault } from '../vault/find.ts'
+import { ForbiddenByImmutability, isImmutable, type Vault } from '../vault/vault.ts'
+import { effectsOf } from './effects.ts'
+import type { BackupInstance } from './instance.ts'
+import { nothingPlanned } from './plan-next.ts'
+import { noApprovalAsked, type Stopped, type StopReason, whyStopped } from './stop-protection.ts'
+import { takeBackMarks } from './take-back-marks.ts'
+import { lockFor, moveInstance } from './transition.ts'
+
+/** What was typed as confirmation is not the name of the backup instance. */
+export class ConfirmationMismatch extends Refusal {
+  readonly field = 'confirmName'
+
+  constructor(instance: BackupInstance) {
+    super(`To confirm, confirmName must be exactly the name of the backup instance, which is "${instance.name}".`, [
+      'Make sure that this is the backup instance you mean, and type its name as it is written there.',
+    ])
+  }
+}
+
+/** Recovery points are on hold: their backup instance is not deleted. */
+export class PointsOnHold extends Refusal {
+  readonly count: number
+
+  constructor(instance: BackupInstance, count: number) {
+    const points = count === 1 ? '1 recovery point' : `${count} recovery points`
+    super(`Backup instance "${instance.name}" has ${points} on hold, which nothing may remove.`, [
+      'Ask whoever put them on hold; once the holds are released, delete it.',
+      'To make no more backups and keep everything, stop protection and retain the data for ever.',
+    ])
+    this.count = count
+  }
+}
+
+export interface DeleteBackupInstance {
+  instanceId: string
+  /** Must be the instance's name, to the letter. */
+  confirmName: string
+  reason: StopReason | null
+  comment: string | null
+  /** Answers what would happen, and changes nothing. */
+  dryRun: boolean
+  actor: string
+  now: Date
+}
+
+/** Everything that may be queued for an instance but its purge. */
+const work = ['BACKUP', 'RESTORE', 'CONFIGURE_PROTECTION', 'VERIFY', 'EXPIRE'] as const
+
+/**
+ * Deletes a backup instance with its recovery points: until `scheduledPurgeAt` it can be had back as it is, then its bytes
+ * are purged. What is queued for it is cancelled, and a backup that runs is asked to stop.
+ */
+export async function deleteBackupInstance(database: Database, input: DeleteBackupInstance): Promise<Stopped> {
+  checkComment('comment', input.comment)
+  const deleted = await carryOut(database, input, (tx) => markDeleted(tx, input))
+  if (!input.dryRun) await stopBackups(database, input)
+  return deleted
+}
+
+async function markDeleted(tx: Database, input: DeleteBackupInstance): Promise<Stopped> {
+  const { instanceId, reason, comment, actor, now } = input
+  const operation = 'DELETE_BACKUP_INSTANCE'
+  const before = await lockFor(tx, instanceId, operation)
+  if (input.confirmName !== before.name) throw new ConfirmationMismatch(before)
+  const vault = await lockVault(tx, before.vaultId)
+  if (!vault) throw new Error('A backup instance has no vault.')
+  await refuseTooEarly(tx, { instance: before, vault, now })
+  await refuseHeld(tx, { instance: before, now })
+  const scheduledPurgeAt = new Date(now.getTime() + vault.softDeleteDays * 86_400_000)
+  const change = {
+    ...nothingPlanned,
+    ...noApprovalAsked,
+    stopReason: reason,
+    stopComment: comment,
+    deletedAt: now,
+    scheduledPurgeAt,
+    expiryDueAt: null,
+  }
+  const instance = await moveInstance(tx, instanceId, { operation, change, now })
+  await takeBackMarks(tx, instanceId)
+  const cancelled = await cancelQueued(tx, { instanceId, operations: work, actor, now })
+  const running = await pendingBackups(tx, instanceId)
+  const effects = await effectsOf(tx, { before, after: instance, now })
+  await recordAudit(tx, {
+    actor,
+    action: 'deleteBackupInstance',
+    subject: { kind: 'BackupInstance', id: instance.id, name: instance.name },
+    reason: whyStopped({ reason, comment }),
+    before: { state: before.state },
+    after: { state: instance.state, scheduledPurgeAt: scheduledPurgeAt.toISOString() },
+    detail: { vault: vault.name, recoveryPoints: effects.removed.ids.length, cancelledJobs: cancelled.length },
+    now,
+  })
+  await recordNotification(tx, {
+    kind: 'PROTECTION_DELETED',
+    severity: 'WARNING',
+    message: `Backup instance "${instance.name}" was deleted by ${actor}: its recovery points (${effects.removed.ids.length}) are purged from vault "${vault.name}" from ${scheduledPurgeAt.toISOString()} on.`,
+    recommendedActions: ['If this was a mistake, undelete the backup instance before then.'],
+    about: { instanceId: instance.id, vaultId: vault.id, name: instance.name },
+    now,
+  })
+  return { instance, effects, cancelledJobIds: [...cancelled.map(({ id }) => id), ...running] }
+}
+
+/** A backup that runs is asked in a transaction of its own: its job's row is locked before the instance's, never after. */
+async function stopBackups(database: Database, { instanceId, actor, now }: DeleteBackupInstance): Promise<void> {
+  for (const jobId of await pendingBackups(database, instanceId)) {
+    await requestCancel(database, { jobId, actor, now }).catch((cause) => {
+      if (!(cause instanceof JobEnded)) throw cause
+    })
+  }
+}
+
+async function pendingBackups(database: Database, instanceId: string): Promise<string[]> {
+  const filter = { operations: ['BACKUP'] as const, statuses: pendingStatuses }
+  const found = await findJobsOfInstances(database, [instanceId], { limit: 10, filter })
+  return (found.get(instanceId) ?? []).map(({ id }) => id)
+}
+
+async function refuseTooEarly(
+  tx: Database,
+  { instance, vault, now }: { instance: BackupInstance; vault: Vault; now: Date },
+): Promise<void> {
+  if (!isImmutable(vault)) return
+  const kept = await tx.$count(
+    recoveryPoints,
+    and(eq(recoveryPoints.instanceId, instance.id), gt(recoveryPoints.expiresAt, now)),
+  )
+  if (kept === 0) return
+  const points = kept === 1 ? '1 recovery point' : `${kept} recovery points`
+  const rule = `"${instance.name}" has ${points} whose time is not over, and none may be removed before that.`
+  throw new ForbiddenByImmutability(vault, 'deleteBackupInstance', rule)
+}
+
+async function refuseHeld(tx: Database, { instance, now }: { instance: BackupInstance; now: Date }): Promise<void> {
+  const held = await tx.$count(
+    recoveryPoints,
+    and(
+      eq(recoveryPoints.instanceId, instance.id),
+      isNotNull(recoveryPoints.heldAt),
+      or(isNull(recoveryPoints.holdUntil), gt(recoveryPoints.holdUntil, now)),
+    ),
+  )
+  if (held > 0) throw new PointsOnHold(instance, held)
+}
