@@ -94,6 +94,8 @@ export interface Handler {
    * cancelled. Not called for a job that is cancelled while it waits, or that is tried again.
    */
   recordFailure?(tx: Database, job: JobRow, error: JobError | null): Promise<void>
+  /** Records that a job has ended, however it did, in the settling transaction. Not called for one that is cancelled while it waits. */
+  recordEnd?(tx: Database, job: JobRow): Promise<void>
   /** What to tell the operator about a throw, or about a RunStopped when the runner itself failed the job. */
   failure(cause: unknown): JobError
   /** The longest that one attempt may take, ms. */

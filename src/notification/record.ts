@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import { sql } from 'drizzle-orm'
+import { type SQL, sql } from 'drizzle-orm'
 import type { Database } from '../database/connect.ts'
-import { notifications } from '../database/tables/notification.ts'
+import { notificationChannels, notificationDeliveries, notifications } from '../database/tables/notification.ts'
 
 export type Notification = typeof notifications.$inferSelect
 export type NotificationKind = Notification['kind']
@@ -26,15 +26,20 @@ export interface NewNotification {
   }
   /** Told once for each key; told every time when left out. */
   onceKey?: string
+  /** Delivered to this channel alone, whatever the channel wants; to all that want it when left out. */
+  channelId?: string
   now: Date
 }
 
 /**
  * Tells operators of something, in the transaction of the change itself: the feed has it exactly when the change is there,
- * and every channel that wants it delivers it later, apart from the caller.
+ * and every channel that wants it delivers it later, apart from the caller. Answers its id; undefined when it was told before.
  */
-export async function recordNotification(tx: Database, { about, now, ...told }: NewNotification): Promise<void> {
-  const [recorded] = await tx
+export async function recordNotification(
+  tx: Database,
+  { about, now, ...told }: NewNotification,
+): Promise<string | undefined> {
+  const record = tx
     .insert(notifications)
     .values({
       id: randomUUID(),
@@ -52,5 +57,22 @@ export async function recordNotification(tx: Database, { about, now, ...told }: 
     })
     .onConflictDoNothing({ target: notifications.onceKey })
     .returning({ id: notifications.id })
-  if (recorded) await tx.execute(sql`select pg_notify(${notificationsChannel}, ${recorded.id})`)
+  // One statement: nothing is told without its deliveries. A channel that is being deleted is waited for, and then left out.
+  const [recorded] = await tx.execute<{ id: string }>(sql`
+    with told as ${record},
+    addressed as (
+      insert into ${notificationDeliveries} (id, channel_id, notification_id, status, created_at, next_attempt_at)
+      select gen_random_uuid(), channel.id, told.id, 'PENDING', clock_timestamp(), clock_timestamp()
+      from told cross join ${notificationChannels} channel
+      where ${wanting(told)}
+      for key share of channel
+    )
+    select id, pg_notify(${notificationsChannel}, id::text) from told`)
+  return recorded?.id
+}
+
+function wanting({ channelId, kind, severity }: Pick<NewNotification, 'channelId' | 'kind' | 'severity'>): SQL {
+  if (channelId !== undefined) return sql`channel.id = ${channelId}::uuid`
+  return sql`(channel.kinds is null or ${kind}::notification_kind = any(channel.kinds))
+    and channel.min_severity <= ${severity}::notification_severity`
 }

@@ -1,7 +1,8 @@
+import { checkSpaceChore } from './check-space.ts'
 import type { Chore } from './clock.ts'
 import { startDueBackupsChore } from './start-due-backups.ts'
 
 /** What the clock looks after, one line a chore. Each call makes them anew: a chore may remember what it has seen. */
 export function allChores(): Chore[] {
-  return [startDueBackupsChore]
+  return [checkSpaceChore, startDueBackupsChore]
 }

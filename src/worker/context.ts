@@ -3,6 +3,7 @@ import type { Database } from '../database/connect.ts'
 import type { Handler } from '../job/handler.ts'
 import type { SecretBox } from '../secret/secret-box.ts'
 import { failureFrom } from './failure.ts'
+import { tellOfEnd } from './tell.ts'
 
 /** What every handler works with. */
 export interface WorkerContext {
@@ -21,10 +22,13 @@ export interface WorkerContext {
   log: Logger
 }
 
-/** What all handlers share: how a throw is told, and the worker's limits. */
-export function handlerDefaults(context: WorkerContext): Pick<Handler, 'failure' | 'ceilingMs' | 'stallMs'> {
+/** What all handlers share: how a throw is told, who is told of the end, and the worker's limits. */
+export function handlerDefaults(
+  context: WorkerContext,
+): Pick<Handler, 'failure' | 'recordEnd' | 'ceilingMs' | 'stallMs'> {
   return {
     failure: (cause) => failureFrom(cause, context.log),
+    recordEnd: (tx, job) => tellOfEnd(tx, job, context.now()),
     ceilingMs: context.jobCeilingMs,
     stallMs: context.noProgressMs,
   }

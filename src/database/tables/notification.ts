@@ -36,8 +36,8 @@ export const notificationSeverity = pgEnum('notification_severity', ['INFO', 'WA
 export const channelKind = pgEnum('channel_kind', ['WEBHOOK', 'MAIL'])
 export const deliveryStatus = pgEnum('delivery_status', ['PENDING', 'DELIVERED', 'FAILED'])
 
-/** Where a channel leads. */
-export type ChannelTarget = { kind: 'WEBHOOK'; url: string } | { kind: 'MAIL'; to: string[] }
+/** Where a channel leads. Of a webhook the host alone: the rest of its URL often holds a token. */
+export type ChannelTarget = { kind: 'WEBHOOK'; host: string } | { kind: 'MAIL'; to: string[] }
 
 const xid8 = customType<{ data: bigint; driverData: string }>({
   dataType: () => 'xid8',
@@ -84,7 +84,7 @@ export const notificationChannels = pgTable(
     name: text().notNull().unique(),
     kind: channelKind().notNull(),
     target: jsonb().$type<ChannelTarget>().notNull(),
-    /** What webhook requests are signed with, sealed by the key file; null for mail. */
+    /** Where webhook requests go and what they are signed with, sealed by the key file; null for mail. */
     sealedSecret: text(),
     secretSetAt: moment(),
     /** Null: every kind. */
@@ -95,7 +95,7 @@ export const notificationChannels = pgTable(
   (table) => [index('notification_channels_by_creation').on(table.createdAt, table.id)],
 )
 
-/** One notification on its way to one channel: the delivery log. */
+/** One notification on its way to one channel: the delivery log. Its times are those of the database's clock. */
 export const notificationDeliveries = pgTable(
   'notification_deliveries',
   {
@@ -107,12 +107,13 @@ export const notificationDeliveries = pgTable(
       .notNull()
       .references(() => notifications.id),
     status: deliveryStatus().notNull(),
+    /** Counts every claim: with the id it names one attempt. */
     attempts: integer().notNull().default(0),
     createdAt: moment().notNull(),
-    /** Tried again not before then. */
+    /** Tried again not before then; while an attempt is under way, when that is taken to be lost. */
     nextAttemptAt: moment().notNull(),
     lastAttemptAt: moment(),
-    /** What came of the last attempt, such as "HTTP 503"; null before the first. */
+    /** What came of the last attempt, such as "HTTP 503"; null before the first, and while one is under way. */
     lastResult: text(),
     deliveredAt: moment(),
   },

@@ -52,7 +52,7 @@ JobEvent.implement({
       type: 'Cursor',
       description:
         'Its place in the stream of all jobs: give the last one seen to jobEvents as `after` to miss nothing.',
-      resolve: encodeFeedCursor,
+      resolve: (event) => encodeFeedCursor(event),
     }),
     job: t.field({
       type: Job,

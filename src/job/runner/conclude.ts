@@ -71,7 +71,7 @@ async function settleOnce(run: Run, ending: Ending, report: ReportBatch): Promis
   const { database, lease, handler, hasLeftovers, log } = run
   const change = { ...report.change, ...(hasLeftovers && { mayHaveLeftovers: true }) }
   const settled = await database.transaction((tx) =>
-    settle(tx, heldBy(lease.holder), ending, { ...report, change }, handler.recordFailure),
+    settle(tx, heldBy(lease.holder), ending, { ...report, change }, handler),
   )
   if (settled) log.info({ status: settled.status }, 'A run of a job was settled.')
   else log.warn('A run had lost its job, or settled it just before; nothing was written.')

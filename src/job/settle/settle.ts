@@ -10,15 +10,15 @@ import { type Ending, type Verdict, verdictOf } from './verdict.ts'
 /**
  * Settles a run, or a job that waits, in the caller's transaction: the one place where a job gets its last status or
  * goes back into the queue. The condition is the fence: resolves with undefined, and has changed nothing, when no job
- * meets it. A `record` of the outcome runs once that is certain, and `recordFailure` when the job ends without success;
- * when one throws, nothing of this may be committed.
+ * meets it. A `record` of the outcome runs once that is certain, `recordFailure` when the job ends without success, and
+ * `recordEnd` when it ends; when one throws, nothing of this may be committed.
  */
 export async function settle(
   tx: Database,
   condition: SQL | undefined,
   ending: Ending,
   report: ReportBatch = nothingToReport,
-  recordFailure?: Handler['recordFailure'],
+  handler?: Pick<Handler, 'recordFailure' | 'recordEnd'>,
 ): Promise<JobRow | undefined> {
   const [held] = await tx
     .select({ job: jobs, now: databaseNow.mapWith(jobs.runAt) })
@@ -40,8 +40,9 @@ export async function settle(
     now,
   )
   if (settled && (settled.status === 'FAILED' || settled.status === 'CANCELLED')) {
-    await recordFailure?.(tx, settled, settled.error)
+    await handler?.recordFailure?.(tx, settled, settled.error)
   }
+  if (settled && isEnded(settled.status)) await handler?.recordEnd?.(tx, settled)
   if (job.lanes.length > 0 || !isEnded(verdict.status)) await announce(tx, queueChannel)
   return settled
 }
