@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { Temporal } from 'temporal-polyfill'
 import { expect, it } from 'vitest'
-import { periodOf } from '../src/retention/period.ts'
+import { isSamePeriod, localDayOf, periodOf } from '../src/retention/period.ts'
 
 it('names the periods of a moment as the ISO calendar of the zone does', () => {
   const zones = fc.constantFrom('Europe/Berlin', 'Pacific/Apia', 'America/Santiago', 'Asia/Kathmandu', 'UTC')
@@ -9,10 +9,22 @@ it('names the periods of a moment as the ISO calendar of the zone does', () => {
   fc.assert(
     fc.property(zones, moments, (zone, at) => {
       const local = Temporal.Instant.fromEpochMilliseconds(at.getTime()).toZonedDateTimeISO(zone).toPlainDate()
-      expect(periodOf('DAILY', at, zone)).toBe(local.toString())
-      expect(periodOf('MONTHLY', at, zone)).toBe(local.toPlainYearMonth().toString())
-      expect(periodOf('YEARLY', at, zone)).toBe(String(local.year))
-      expect(periodOf('WEEKLY', at, zone)).toBe(`${local.yearOfWeek}-W${String(local.weekOfYear).padStart(2, '0')}`)
+      const day = localDayOf(at, zone)
+      expect(periodOf('DAILY', day)).toBe(local.toString())
+      expect(periodOf('MONTHLY', day)).toBe(local.toPlainYearMonth().toString())
+      expect(periodOf('YEARLY', day)).toBe(String(local.year))
+      expect(periodOf('WEEKLY', day)).toBe(`${local.yearOfWeek}-W${String(local.weekOfYear).padStart(2, '0')}`)
+    }),
+    { numRuns: 2000 },
+  )
+})
+
+it('tells whether two days lie in the same period as the names of their periods do', () => {
+  const days = fc.integer({ min: 0, max: 40_000 })
+  const tags = fc.constantFrom('DAILY' as const, 'WEEKLY' as const, 'MONTHLY' as const, 'YEARLY' as const)
+  fc.assert(
+    fc.property(tags, days, fc.integer({ min: 0, max: 400 }), (tag, day, distance) => {
+      expect(isSamePeriod(tag, day, day + distance)).toBe(periodOf(tag, day) === periodOf(tag, day + distance))
     }),
     { numRuns: 2000 },
   )

@@ -1,5 +1,5 @@
 import { addDuration, parseDuration } from './duration.ts'
-import { periodOf } from './period.ts'
+import { isSamePeriod, localDayOf, periodOf } from './period.ts'
 import { type LastTagged, type PeriodTag, type RetentionRules, type RetentionTag, tagsByPriority } from './rules.ts'
 
 export interface RetentionDecision {
@@ -26,27 +26,28 @@ export function decideRetention(
   { createdAt, lastTagged, requested }: NewPoint,
 ): RetentionDecision {
   const end = (duration: string) => addDuration(createdAt, durationOf(duration))
+  const day = localDayOf(createdAt, rules.timeZone)
+  const isServed = requested === 'SCHEDULE' ? servedPeriods(rules.timeZone, day, lastTagged) : undefined
   for (const tag of tagsByPriority.toReversed()) {
     const rule = rules.retentionRules.find((each) => each.tag === tag)
     if (!rule) continue
-    if (requested === 'SCHEDULE' ? isServed(rules.timeZone, rule.tag, createdAt, lastTagged) : requested !== tag)
-      continue
-    const reason =
-      requested === 'SCHEDULE'
-        ? `The first successful backup of ${periodOf(rule.tag, createdAt, rules.timeZone)}.`
-        : `The tag ${tag} was asked for.`
+    if (isServed ? isServed(rule.tag) : requested !== tag) continue
+    const reason = isServed
+      ? `The first successful backup of ${periodOf(rule.tag, day)}.`
+      : `The tag ${tag} was asked for.`
     return { tag, expiresAt: end(rule.duration), reason }
   }
   return { tag: 'DEFAULT', expiresAt: end(rules.defaultRetention), reason: 'It falls under no other rule.' }
 }
 
-/** Whether a point of this tag, or of one with more priority, was made in the same period. */
-function isServed(timeZone: string, tag: PeriodTag, at: Date, lastTagged: LastTagged): boolean {
-  const period = periodOf(tag, at, timeZone)
-  return tagsByPriority.slice(tagsByPriority.indexOf(tag)).some((each) => {
-    const last = each === 'DEFAULT' ? undefined : lastTagged[each]
-    return last !== undefined && periodOf(tag, new Date(last), timeZone) === period
+/** Tells of a tag whether a point of it, or of one with more priority, was made in the period that a day lies in. */
+function servedPeriods(timeZone: string, day: number, lastTagged: LastTagged): (tag: PeriodTag) => boolean {
+  const lastDays = tagsByPriority.map((tag) => {
+    const last = tag === 'DEFAULT' ? undefined : lastTagged[tag]
+    return last === undefined ? undefined : localDayOf(new Date(last), timeZone)
   })
+  return (tag) =>
+    lastDays.slice(tagsByPriority.indexOf(tag)).some((last) => last !== undefined && isSamePeriod(tag, day, last))
 }
 
 function durationOf(text: string) {
