@@ -92,12 +92,14 @@ describe('pages of jobs', () => {
     expect(await ids({ instanceId: one })).toEqual(['wanted'])
     expect(await ids({ vaultId })).toEqual(['wanted'])
     expect(await ids({ trigger: 'SCHEDULE' })).toEqual(['wanted'])
+    expect(await ids({ isOngoing: true })).toEqual(['wanted'])
+    expect(await ids({ isOngoing: false })).toEqual(['other'])
     expect(await ids({ createdAfter: at(20) })).toEqual(['other'])
     expect(await ids({ createdBefore: at(20) })).toEqual(['wanted'])
     expect(await ids({ createdAfter: at(11), createdBefore: at(20) })).toEqual([])
     expect(await summariseJobs(database)).toEqual([
-      { operation: 'BACKUP', status: 'CANCELLED', count: 1 },
-      { operation: 'RESTORE', status: 'QUEUED', count: 1 },
+      { operation: 'BACKUP', status: 'CANCELLED', count: 1, bytesDone: 0 },
+      { operation: 'RESTORE', status: 'QUEUED', count: 1, bytesDone: 0 },
     ])
     expect(await summariseJobs(database, { createdAfter: at(15) })).toHaveLength(1)
   })

@@ -1,10 +1,11 @@
-import { and, asc, desc, type SQL, sql } from 'drizzle-orm'
+import { and, asc, desc, gt, lt, type SQL, sql } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
 
-/** Where a row stands in an order by time and id. */
+/** Where a row stands in an order by time and id, and in one by name when its list has such an order. */
 export interface PageCursor {
   at: Date
   id: string
+  name?: string
 }
 
 /** The first rows after a cursor, or the last rows before one; exactly one of `first` and `last`. */
@@ -50,6 +51,21 @@ export function keyset(
       before && sql`${position} ${short} ${placeOf(before)}`,
     ),
     orderBy: [direction(columns.at), direction(columns.id)],
+    limit: (last ?? first ?? 0) + 1,
+  }
+}
+
+/** Names in order, as the database sorts texts. */
+export type NameOrder = 'NAME_ASCENDING' | 'NAME_DESCENDING'
+
+/** As keyset, in the order of a column of names that are all different; the cursors must tell the name. */
+export function keysetByName(column: PgColumn, { first, after, last, before }: PageRequest, order: NameOrder): Keyset {
+  const isForward = last === undefined
+  const isAscending = (order === 'NAME_ASCENDING') === isForward
+  const [beyond, short] = order === 'NAME_ASCENDING' ? [gt, lt] : [lt, gt]
+  return {
+    where: and(after && beyond(column, after.name ?? ''), before && short(column, before.name ?? '')),
+    orderBy: [isAscending ? asc(column) : desc(column)],
     limit: (last ?? first ?? 0) + 1,
   }
 }

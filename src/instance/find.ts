@@ -1,7 +1,15 @@
-import { and, count, eq, inArray, type SQL, sql } from 'drizzle-orm'
+import { and, count, eq, inArray, isNull, lte, not, or, type SQL, sql } from 'drizzle-orm'
 import type { PgColumn } from 'drizzle-orm/pg-core'
 import type { Database } from '../database/connect.ts'
-import { keyset, type Page, type PageRequest, pageOf } from '../database/page.ts'
+import {
+  keyset,
+  keysetByName,
+  type NameOrder,
+  type Page,
+  type PageOrder,
+  type PageRequest,
+  pageOf,
+} from '../database/page.ts'
 import { backupInstances } from '../database/tables/backup-instance.ts'
 import { wanted, wantedId } from '../database/wanted.ts'
 import type { BackupInstance, ProtectionState } from './instance.ts'
@@ -12,6 +20,9 @@ export interface InstanceFilter {
   vaultId?: string
   serverId?: string
   policyId?: string
+  health?: readonly BackupInstance['health'][]
+  /** Overdue at that moment, or not. */
+  overdue?: { at: Date; isOverdue: boolean }
   /** Anywhere in the name, whatever the case. */
   nameContains?: string
 }
@@ -33,12 +44,19 @@ export async function findInstances(database: Database, ids: readonly string[]):
     .where(inArray(backupInstances.id, [...ids]))
 }
 
-/** One page of the matching instances, newest first. */
+/** One page of the matching instances, newest first unless said otherwise. */
 export async function pageInstances(
   database: Database,
-  { filter = {}, page }: { filter?: InstanceFilter; page: PageRequest },
+  {
+    filter = {},
+    page,
+    order = 'NEWEST_FIRST',
+  }: { filter?: InstanceFilter; page: PageRequest; order?: PageOrder | NameOrder },
 ): Promise<Page<BackupInstance>> {
-  const { where, orderBy, limit } = keyset({ at: backupInstances.createdAt, id: backupInstances.id }, page)
+  const { where, orderBy, limit } =
+    order === 'NEWEST_FIRST' || order === 'OLDEST_FIRST'
+      ? keyset({ at: backupInstances.createdAt, id: backupInstances.id }, page, order)
+      : keysetByName(backupInstances.name, page, order)
   const rows = await database
     .select()
     .from(backupInstances)
@@ -101,8 +119,18 @@ function instancesMatching(filter: InstanceFilter): SQL | undefined {
     filter.vaultId !== undefined ? eq(backupInstances.vaultId, filter.vaultId) : undefined,
     filter.serverId !== undefined ? eq(backupInstances.serverId, filter.serverId) : undefined,
     filter.policyId !== undefined ? eq(backupInstances.policyId, filter.policyId) : undefined,
+    filter.health && inArray(backupInstances.health, [...filter.health]),
+    filter.overdue && (filter.overdue.isOverdue ? isOverdueAt(filter.overdue.at) : isNotOverdueAt(filter.overdue.at)),
     filter.nameContains !== undefined
       ? sql`strpos(lower(${backupInstances.name}), lower(${filter.nameContains})) > 0`
       : undefined,
   )
+}
+
+function isOverdueAt(now: Date): SQL {
+  return lte(backupInstances.overdueAt, now)
+}
+
+function isNotOverdueAt(now: Date): SQL | undefined {
+  return or(isNull(backupInstances.overdueAt), not(isOverdueAt(now)))
 }

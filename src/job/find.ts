@@ -1,8 +1,15 @@
-import { and, count, desc, eq, gte, inArray, lt, type SQL, sql } from 'drizzle-orm'
+import { and, count, desc, eq, gte, inArray, isNotNull, lt, not, type SQL, sql } from 'drizzle-orm'
 import type { Database } from '../database/connect.ts'
 import { keyset, type Page, type PageOrder, type PageRequest, pageOf } from '../database/page.ts'
 import { jobSubTasks, jobs } from '../database/tables/job.ts'
-import type { JobOperation, JobRow, JobStatus, JobTrigger, SubTaskRow } from './states.ts'
+import {
+  isPending,
+  type JobOperation,
+  type JobRow,
+  type JobStatus,
+  type JobTrigger,
+  type SubTaskRow,
+} from './states.ts'
 
 /** A job as it is kept. */
 export type Job = JobRow
@@ -16,6 +23,8 @@ export interface JobFilter {
   instanceId?: string
   vaultId?: string
   trigger?: JobTrigger
+  /** Queued or running, or not. */
+  isOngoing?: boolean
   /** From this moment on. */
   createdAfter?: Date
   /** Before this moment, without it. */
@@ -56,16 +65,48 @@ export interface JobCount {
   operation: JobOperation
   status: JobStatus
   count: number
+  /** How many bytes they moved in their present or last attempts. */
+  bytesDone: number
 }
 
 /** How many of the matching jobs there are of each operation and status. */
 export async function summariseJobs(database: Database, filter: JobFilter = {}): Promise<JobCount[]> {
   return database
-    .select({ operation: jobs.operation, status: jobs.status, count: count() })
+    .select({
+      operation: jobs.operation,
+      status: jobs.status,
+      count: count(),
+      bytesDone: sql`sum(${jobs.bytesDone})`.mapWith(Number),
+    })
     .from(jobs)
     .where(jobsMatching(filter))
     .groupBy(jobs.operation, jobs.status)
     .orderBy(jobs.operation, jobs.status)
+}
+
+export interface FailureCount {
+  code: string
+  count: number
+  latestJobId: string
+}
+
+/** Why the matching jobs that failed did, the most frequent reasons first, each with the job that met it last. */
+export async function countFailures(
+  database: Database,
+  { filter = {}, limit }: { filter?: JobFilter; limit: number },
+): Promise<FailureCount[]> {
+  const code = sql<string>`${jobs.error} ->> 'code'`
+  return database
+    .select({
+      code: code.as('code'),
+      count: count().as('occurrences'),
+      latestJobId: sql<string>`(array_agg(${jobs.id} order by ${jobs.createdAt} desc, ${jobs.id} desc))[1]`,
+    })
+    .from(jobs)
+    .where(and(jobsMatching(filter), eq(jobs.status, 'FAILED'), isNotNull(jobs.error)))
+    .groupBy(sql`code`)
+    .orderBy(sql`occurrences desc, code`)
+    .limit(limit)
 }
 
 /** The newest matching jobs of each of many instances, newest first, by instance id. */
@@ -126,6 +167,7 @@ function jobsMatching(filter: JobFilter): SQL | undefined {
     filter.instanceId !== undefined ? eq(jobs.instanceId, filter.instanceId) : undefined,
     filter.vaultId !== undefined ? eq(jobs.vaultId, filter.vaultId) : undefined,
     filter.trigger !== undefined ? eq(jobs.trigger, filter.trigger) : undefined,
+    filter.isOngoing !== undefined ? (filter.isOngoing ? isPending : not(isPending)) : undefined,
     filter.createdAfter && gte(jobs.createdAt, filter.createdAfter),
     filter.createdBefore && lt(jobs.createdAt, filter.createdBefore),
   )

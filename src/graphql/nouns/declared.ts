@@ -25,7 +25,11 @@ export const JobEvent = builder.objectRef<JobEventRow>('JobEvent')
 export const VaultConnection = connectionOf(Vault, (vault) => vault.createdAt)
 export const BackupPolicyConnection = connectionOf(BackupPolicy, (policy) => policy.createdAt)
 export const PostgresServerConnection = connectionOf(PostgresServer, (server) => server.createdAt)
-export const BackupInstanceConnection = connectionOf(BackupInstance, (instance) => instance.createdAt)
+export const BackupInstanceConnection = connectionOf(
+  BackupInstance,
+  (instance) => instance.createdAt,
+  (instance) => instance.name,
+)
 export const RecoveryPointConnection = connectionOf(RecoveryPoint, (point) => point.createdAt)
 export const JobConnection = connectionOf(Job, (job) => job.createdAt)
 export const AuditRecordConnection = connectionOf(AuditRecord, (record: AuditRow) => record.at)

@@ -1,8 +1,10 @@
+import type { PageOrder } from '../../database/page.ts'
 import { cancelJob, JobAlreadyEnded, JobNotCancellable } from '../../instance/cancel-job.ts'
-import { type JobCount as Count, countJobs, type JobFilter, pageJobs, summariseJobs } from '../../job/find.ts'
+import { countJobs, type JobFilter, pageJobs } from '../../job/find.ts'
 import type { JobOperation as Operation } from '../../job/states.ts'
 import { NotFound } from '../../refusal.ts'
 import { builder } from '../schema/builder.ts'
+import { enumeration } from '../schema/enumeration.ts'
 import { mutation } from '../schema/mutation.ts'
 import { nodeQuery } from '../schema/node.ts'
 import { pageArgs, pageRequest } from '../schema/paging.ts'
@@ -21,19 +23,21 @@ const JobsFilter = builder.inputType('JobFilter', {
     instance: t.globalID({ for: BackupInstance, description: 'About the backup instance with this id.' }),
     vault: t.globalID({ for: Vault, description: 'About the vault with this id.' }),
     trigger: t.field({ type: JobTrigger, description: 'Started by this.' }),
+    isOngoing: t.boolean({ description: 'Queued or running, when true; ended, when false.' }),
     createdAfter: t.field({ type: 'DateTime', description: 'Created at this moment or later.' }),
     createdBefore: t.field({ type: 'DateTime', description: 'Created before this moment.' }),
   }),
 })
 
 function filterOf(given: typeof JobsFilter.$inferInput | null | undefined): JobFilter {
-  const { operation, category, status, instance, vault, trigger, createdAfter, createdBefore } = given ?? {}
+  const { operation, category, status, instance, vault, trigger, isOngoing, createdAfter, createdBefore } = given ?? {}
   return {
     ...((operation || category) && { operations: operationsOf(operation, category) }),
     ...(status && { statuses: status }),
     ...(instance && { instanceId: instance.id }),
     ...(vault && { vaultId: vault.id }),
     ...(trigger && { trigger }),
+    ...(isOngoing != null && { isOngoing }),
     ...(createdAfter && { createdAfter }),
     ...(createdBefore && { createdBefore }),
   }
@@ -49,53 +53,29 @@ function operationsOf(operations?: readonly Operation[] | null, categories?: rea
   )
 }
 
+const JobOrder = enumeration<PageOrder>('JobOrder', 'In which order a list of jobs is.', {
+  NEWEST_FIRST: 'By the time at which they were created, the latest first.',
+  OLDEST_FIRST: 'By the time at which they were created, the earliest first.',
+})
+
 builder.queryField('jobs', (t) =>
   t.field({
     type: JobConnection,
-    description: 'Jobs, ongoing and past, newest first.',
+    description: 'Jobs, ongoing and past, newest first unless another order is asked for.',
     args: {
       filter: t.arg({ type: JobsFilter, description: 'Which ones; all when left out.' }),
+      orderBy: t.arg({
+        type: JobOrder,
+        required: true,
+        defaultValue: 'NEWEST_FIRST',
+        description: 'In which order.',
+      }),
       ...pageArgs(t),
     },
-    resolve: async (_root, { filter, ...args }, { database }) => ({
-      page: await pageJobs(database, { filter: filterOf(filter), page: pageRequest(args) }),
+    resolve: async (_root, { filter, orderBy, ...args }, { database }) => ({
+      page: await pageJobs(database, { filter: filterOf(filter), page: pageRequest(args), order: orderBy }),
       count: () => countJobs(database, filterOf(filter)),
     }),
-  }),
-)
-
-const JobCount = builder.objectRef<Count>('JobCount').implement({
-  description: 'How many jobs there are of one kind in one status.',
-  fields: (t) => ({
-    operation: t.expose('operation', { type: JobOperation, description: 'The kind of work.' }),
-    status: t.expose('status', { type: JobStatus, description: 'The status.' }),
-    count: t.exposeInt('count', { description: 'How many there are.' }),
-  }),
-})
-
-const JobSummary = builder.objectRef<Count[]>('JobSummary').implement({
-  description: 'How many jobs there are, for a dashboard.',
-  fields: (t) => ({
-    totalCount: t.int({
-      description: 'How many there are in all.',
-      resolve: (counts) => counts.reduce((sum, { count }) => sum + count, 0),
-    }),
-    counts: t.field({
-      type: [JobCount],
-      description: 'How many there are of each kind and status; those of which there are none are left out.',
-      resolve: (counts) => counts,
-    }),
-  }),
-})
-
-builder.queryField('jobSummary', (t) =>
-  t.field({
-    type: JobSummary,
-    description: 'Counts of jobs by kind of work and status.',
-    args: {
-      since: t.arg({ type: 'DateTime', description: 'Only jobs created at this moment or later; all when left out.' }),
-    },
-    resolve: (_root, { since }, { database }) => summariseJobs(database, since ? { createdAfter: since } : {}),
   }),
 )
 

@@ -37,10 +37,17 @@ const PageInfo = builder.objectRef<PageEnds>('PageInfo').implement({
 
 /**
  * Declares the connection of a noun: `VaultConnection` with its edges, nodes, page info and total count.
- * `timeOf` is the time that the list is ordered by: the same column that its keyset reads.
+ * `timeOf` is the time that the list is ordered by: the same column that its keyset reads; `nameOf` the name, where the
+ * list can be in the order of names too.
  */
-export function connectionOf<Row extends { id: string }>(noun: NodeRef<Row>, timeOf: (row: Row) => Date) {
-  return connectionBy<Row>(noun, (row) => encodePageCursor({ at: timeOf(row), id: row.id }))
+export function connectionOf<Row extends { id: string }>(
+  noun: NodeRef<Row>,
+  timeOf: (row: Row) => Date,
+  nameOf?: (row: Row) => string,
+) {
+  return connectionBy<Row>(noun, (row) =>
+    encodePageCursor({ at: timeOf(row), id: row.id, ...(nameOf && { name: nameOf(row) }) }),
+  )
 }
 
 /** Declares the connection of any type whose rows have a place in their list, by what tells that place. */

@@ -39,6 +39,17 @@ export function pageRequest(args: PageArgs): PageRequest {
   }
 }
 
+/** As pageRequest, for a list in the order of names: its cursors tell the name. */
+export function namedPageRequest(args: PageArgs): PageRequest {
+  const page = pageRequest(args)
+  if ([page.after, page.before].some((cursor) => cursor && cursor.name === undefined)) throw foreignCursor()
+  return page
+}
+
+function foreignCursor(): Error {
+  return badUserInput('This cursor is not one of this list: copy it from an answer of this API.')
+}
+
 /** How many rows the arguments ask for, and from which end. */
 export function pageSizes({ first, last }: PageArgs): { first: number } | { last: number } {
   if (first != null && last != null) throw badUserInput('Ask for `first` or for `last`, not for both.')
@@ -50,20 +61,20 @@ function pageSize(name: string, size: number): number {
   return size
 }
 
-const cursorShape = /^(-?\d{1,16}):([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/
+const cursorShape = /^(-?\d{1,16}):([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?::(.{1,500}))?$/s
 const lastMoment = 8.64e15
 
-/** The opaque text of a place in a list: base64url of the time in milliseconds and the id. */
-export function encodePageCursor({ at, id }: PageCursor): string {
-  return Buffer.from(`${at.getTime()}:${id}`).toString('base64url')
+/** The opaque text of a place in a list: base64url of the time in milliseconds, the id and, where it sorts, the name. */
+export function encodePageCursor({ at, id, name }: PageCursor): string {
+  return Buffer.from(`${at.getTime()}:${id}${name === undefined ? '' : `:${name}`}`).toString('base64url')
 }
 
 /** Reads a place back. Only the exact text that encodePageCursor wrote is taken; anything else is the caller's mistake. */
 export function decodePageCursor(text: string): PageCursor {
-  const [, time, id] = cursorShape.exec(Buffer.from(text, 'base64url').toString('latin1')) ?? []
+  const [, time, id, name] = cursorShape.exec(Buffer.from(text, 'base64url').toString()) ?? []
   const at = new Date(Number(time))
-  if (id === undefined || Math.abs(Number(time)) > lastMoment || encodePageCursor({ at, id }) !== text) {
-    throw badUserInput('This cursor is not one of this list: copy it from an answer of this API.')
-  }
-  return { at, id }
+  const cursor = { at, id: id ?? '', ...(name !== undefined && { name }) }
+  if (id === undefined || Math.abs(Number(time)) > lastMoment || encodePageCursor(cursor) !== text)
+    throw foreignCursor()
+  return cursor
 }

@@ -4,7 +4,7 @@ import { builder } from './builder.ts'
 const dateTime = /^\d{4}-(\d{2})-(\d{2})T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}:\d{2})$/i
 const duration =
   /^P(?=.)(\d{1,6}Y)?(\d{1,6}M)?(\d{1,6}W)?(\d{1,6}D)?(T(?=.)(\d{1,6}H)?(\d{1,6}M)?(\d{1,6}(\.\d{1,9})?S)?)?$/
-const cursor = /^[A-Za-z0-9_-]{1,512}$/
+const cursor = /^[A-Za-z0-9_-]{1,2048}$/
 
 builder.scalarType('DateTime', {
   description:
