@@ -20,11 +20,13 @@ export function afterSuccess(now: Date) {
   return { health: 'HEALTHY', healthSince: sinceWhen('HEALTHY', now), failuresInARow: 0 } as const
 }
 
+export type HealthPersistence = 'TRANSIENT' | 'PERSISTENT'
+
 /** Whether what is wrong with an instance may be over with the next backup; null when nothing is wrong. */
 export function persistenceOf({
   health,
   failuresInARow,
-}: Pick<BackupInstance, 'health' | 'failuresInARow'>): 'TRANSIENT' | 'PERSISTENT' | null {
+}: Pick<BackupInstance, 'health' | 'failuresInARow'>): HealthPersistence | null {
   if (health === 'HEALTHY') return null
   return failuresInARow >= persistentFailures ? 'PERSISTENT' : 'TRANSIENT'
 }

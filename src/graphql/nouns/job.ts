@@ -37,6 +37,11 @@ Job.implement({
     maxAttempts: t.exposeInt('maxAttempts', { description: 'How many attempts it has in all.' }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was created.' }),
     createdBy: t.exposeString('createdBy', { description: 'Who asked for it, as `viewer` named them.' }),
+    scheduledFor: t.expose('scheduledFor', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'The start by a schedule that it answers to, before the spread; null for every other job.',
+    }),
     startedAt: t.expose('startedAt', {
       type: 'DateTime',
       nullable: true,
