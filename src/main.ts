@@ -1,6 +1,6 @@
 import { hostname } from 'node:os'
 import { type Logger, pino } from 'pino'
-import { connectDatabase } from './database/connect.ts'
+import { connectDatabase, type Database } from './database/connect.ts'
 import { DataDirectoryInUse, takeDataDirectory } from './database/data-directory.ts'
 import { startEmbeddedDatabase } from './database/embedded.ts'
 import { type Listener, startListener } from './database/listen.ts'
@@ -12,6 +12,7 @@ import { startRunner } from './job/run.ts'
 import { seedPolicies } from './policy/seed.ts'
 import { openSecretBox } from './secret/secret-box.ts'
 import { InvalidSetting, readSettings, type Settings } from './settings.ts'
+import { openTestClock } from './test-clock.ts'
 import { checkKeyFile, WrongKeyFile } from './vault/check-key.ts'
 import { allChores } from './worker/chores.ts'
 import { startClock } from './worker/clock.ts'
@@ -41,14 +42,23 @@ async function startService(settings: Settings, log: Logger, running: AsyncDispo
   const url = await metadataUrl(settings, log, running)
   await migrateDatabase(url)
   const { database } = running.use(connectDatabase(url, { maxConnections: 10 + settings.concurrency }))
-  const now = () => new Date()
+  const { now, dueNow } = clockOf(settings, database, log)
   await seedPolicies(database, { now: now() })
   const listener = running.use(await startListener(url, { log }))
   const secrets = await openSecretBox(settings.keyFile)
   await checkKeyFile(database, { secrets, keyFile: settings.keyFile })
-  const shared = { database, listener, secrets, now, log }
+  const shared = { database, listener, secrets, now, dueNow, log }
   if (settings.role !== 'api') running.use(startWorker(settings, shared))
   if (settings.role !== 'worker') running.use(await startApi(settings, shared))
+}
+
+/** The service's time, and the one that decides what is due: the database's, so that all workers agree. */
+function clockOf(settings: Settings, database: Database, log: Logger): Pick<Shared, 'now' | 'dueNow'> {
+  const { testClockFile } = settings
+  if (testClockFile === null) return { now: () => new Date(), dueNow: () => databaseTime(database) }
+  const now = openTestClock(testClockFile)
+  log.warn({ testClockFile, now: now() }, 'the clock is that of a file, which is for demonstrations and tests alone')
+  return { now, dueNow: async () => now() }
 }
 
 async function metadataUrl(settings: Settings, log: Logger, running: AsyncDisposableStack): Promise<string> {
@@ -59,14 +69,15 @@ async function metadataUrl(settings: Settings, log: Logger, running: AsyncDispos
 }
 
 interface Shared {
-  database: ReturnType<typeof connectDatabase>['database']
+  database: Database
   listener: Listener
   secrets: Awaited<ReturnType<typeof openSecretBox>>
   now: () => Date
+  dueNow: () => Promise<Date>
   log: Logger
 }
 
-function startWorker(settings: Settings, { database, listener, secrets, now, log }: Shared): AsyncDisposable {
+function startWorker(settings: Settings, { database, listener, secrets, now, dueNow, log }: Shared): AsyncDisposable {
   const workerId = `${hostname()}-${process.pid}-${crypto.randomUUID().slice(0, 8)}`
   const { postgresDirectories, lockWaitMs, jobCeilingMs, noProgressMs, removalGraceMs, concurrency, leaseMs } = settings
   const context = {
@@ -77,7 +88,7 @@ function startWorker(settings: Settings, { database, listener, secrets, now, log
     jobCeilingMs,
     noProgressMs,
     now,
-    dueNow: () => databaseTime(database),
+    dueNow,
     removalGraceMs,
     log,
   }
@@ -92,7 +103,7 @@ function startWorker(settings: Settings, { database, listener, secrets, now, log
     log,
   })
   worker.use(runner)
-  worker.use(startClock(context, { chores: allChores() }))
+  worker.use(startClock(context, { chores: allChores(), pollMs: settings.testClockFile === null ? 1000 : 50 }))
   log.info({ workerId, concurrency }, 'the worker is running')
   return worker
 }

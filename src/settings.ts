@@ -25,6 +25,8 @@ export interface Settings {
   noProgressMs: number
   /** How long a recovery point that was chosen for removal is left before its bytes go. */
   removalGraceMs: number
+  /** For demonstrations and tests: holds the instant that the service takes for the present. Null: real time. */
+  testClockFile: string | null
   /** Folders searched for PostgreSQL's programs before the usual ones. */
   postgresDirectories: string[]
   logLevel: LogLevel
@@ -93,6 +95,7 @@ export function readSettings(environment: Record<string, string | undefined> = p
     jobCeilingMs: whole('HOLDFAST_JOB_CEILING_MINUTES', { fallback: 24 * 60, min: 1, max: 14 * 24 * 60 }) * 60_000,
     noProgressMs: whole('HOLDFAST_NO_PROGRESS_SECONDS', { fallback: 900, min: 5, max: 86_400 }) * 1000,
     removalGraceMs: whole('HOLDFAST_REMOVAL_GRACE_MINUTES', { fallback: 60, min: 0, max: 525_600 }) * 60_000,
+    testClockFile: path(text('HOLDFAST_TEST_CLOCK_FILE')),
     postgresDirectories: directories(text('HOLDFAST_POSTGRES_DIRECTORIES')),
     logLevel: oneOf('HOLDFAST_LOG_LEVEL', logLevels, 'info'),
     limits: limitsFrom((name, fallback) => whole(name, { fallback, min: 1, max: 1_000_000_000 })),
@@ -124,6 +127,10 @@ function apiToken(value: string | null): string | null {
     )
   }
   return value
+}
+
+function path(value: string | null): string | null {
+  return value === null ? null : resolve(value)
 }
 
 function directories(value: string | null): string[] {

@@ -1,8 +1,9 @@
 import { checkSpaceChore } from './check-space.ts'
 import type { Chore } from './clock.ts'
 import { startDueBackupsChore } from './start-due-backups.ts'
+import { tellOverdueChore } from './tell-overdue.ts'
 
 /** What the clock looks after, one line a chore. Each call makes them anew: a chore may remember what it has seen. */
 export function allChores(): Chore[] {
-  return [checkSpaceChore, startDueBackupsChore]
+  return [checkSpaceChore, startDueBackupsChore, tellOverdueChore()]
 }
