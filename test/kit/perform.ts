@@ -1,0 +1,79 @@
+import type { Database } from '../../src/database/connect.ts'
+import { backUpNow } from '../../src/instance/back-up-now.ts'
+import { changePolicy } from '../../src/instance/change-policy.ts'
+import { deleteBackupInstance } from '../../src/instance/delete-backup-instance.ts'
+import type { RetentionEffects } from '../../src/instance/effects.ts'
+import type { BackupInstance } from '../../src/instance/instance.ts'
+import { resumeProtection } from '../../src/instance/resume-protection.ts'
+import { retryConfigureProtection } from '../../src/instance/retry-configure-protection.ts'
+import { stopProtection } from '../../src/instance/stop-protection.ts'
+import { undeleteBackupInstance } from '../../src/instance/undelete-backup-instance.ts'
+import { createPolicy } from '../../src/policy/create.ts'
+import { verifyRecoveryPoint } from '../../src/recovery-point/verify.ts'
+import { restoreAsFiles } from '../../src/restore/as-files.ts'
+import { restoreToServer } from '../../src/restore/to-server.ts'
+import { addLife, asked, type LifeSeed } from './lifecycle.ts'
+import { findRecoveryPointsOf } from './points.ts'
+
+/** An instance with everything that the operations on it need besides its state. */
+export interface Life {
+  database: Database
+  instance: BackupInstance
+  newestPointId: string
+  otherPolicyId: string
+}
+
+/** What an operation of the lifecycle answers, of what they have in common. */
+export interface Outcome {
+  instance: BackupInstance
+  effects: RetentionEffects
+  cancelledJobIds?: string[]
+}
+
+type Options = typeof asked
+
+export async function live(database: Database, seed?: LifeSeed): Promise<Life> {
+  const instance = await addLife(database, seed)
+  const { id: otherPolicyId } = await createPolicy(database, {
+    name: `other ${instance.id}`,
+    defaultRetention: 'P90D',
+    schedule: { kind: 'DAILY', times: ['01:00', '13:00'], spreadMinutes: 0 },
+    ...asked,
+  })
+  const [newest] = await findRecoveryPointsOf(database, instance.id)
+  return { database, instance, newestPointId: newest?.id ?? '', otherPolicyId }
+}
+
+const why = { reason: 'COST', comment: 'too dear' } as const
+
+/** The operations that have a dry run, each as a caller performs it. */
+export const rehearsed = {
+  CHANGE_POLICY: ({ database, instance, otherPolicyId }: Life, options: Options): Promise<Outcome> =>
+    changePolicy(database, { instanceId: instance.id, policyId: otherPolicyId, ...options }),
+  STOP_PROTECTION_RETAIN_FOREVER: ({ database, instance }: Life, options: Options): Promise<Outcome> =>
+    stopProtection(database, { instanceId: instance.id, data: 'RETAIN_FOREVER', ...why, ...options }),
+  STOP_PROTECTION_RETAIN_AS_PER_POLICY: ({ database, instance }: Life, options: Options): Promise<Outcome> =>
+    stopProtection(database, { instanceId: instance.id, data: 'RETAIN_AS_PER_POLICY', ...why, ...options }),
+  RESUME_PROTECTION: ({ database, instance }: Life, options: Options): Promise<Outcome> =>
+    resumeProtection(database, { instanceId: instance.id, ...options }),
+  DELETE_BACKUP_INSTANCE: ({ database, instance }: Life, options: Options): Promise<Outcome> =>
+    deleteBackupInstance(database, { instanceId: instance.id, confirmName: instance.name, ...why, ...options }),
+  UNDELETE_BACKUP_INSTANCE: ({ database, instance }: Life, options: Options): Promise<Outcome> =>
+    undeleteBackupInstance(database, { instanceId: instance.id, ...options }),
+}
+
+/** The others. */
+export const performed = {
+  RETRY_CONFIGURE_PROTECTION: ({ database, instance }: Life, options: Options): Promise<unknown> =>
+    retryConfigureProtection(database, { instanceId: instance.id, ...options }),
+  BACK_UP_NOW: ({ database, instance }: Life, options: Options): Promise<unknown> =>
+    backUpNow(database, { instanceId: instance.id, ...options }),
+  RESTORE: async ({ database, instance, newestPointId: recoveryPointId }: Life, options: Options): Promise<unknown> => {
+    const directory = `/restored/${instance.id}`
+    await restoreAsFiles(database, { recoveryPointId, directory, databases: null, ...options })
+    const target = { serverId: instance.serverId, databases: null, ownership: 'NONE' as const }
+    return restoreToServer(database, { recoveryPointId, ...target, ...options })
+  },
+  VERIFY_RECOVERY_POINT: ({ database, newestPointId: recoveryPointId }: Life, options: Options): Promise<unknown> =>
+    verifyRecoveryPoint(database, { recoveryPointId, ...options }),
+}
