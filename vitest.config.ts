@@ -10,8 +10,6 @@ export default defineConfig({
     pool: 'forks',
     maxWorkers: 2,
     testTimeout: 45_000,
-    // The stories stop and cut real processes on machines that may be busy with others: one that fails is told again, and has to hold then.
-    retry: 2,
     hookTimeout: 60_000,
     teardownTimeout: 30_000,
   },

@@ -80,9 +80,80 @@ describe('a connection to the metadata database', () => {
     proxy.hangUp()
     expect(isOutage(await within('it fails', failureOf(connection.database.execute(one))))).toBe(true)
   })
+
+  test('that falls silent fails what was asked on it, and another one takes its place', async ({ databaseUrl }) => {
+    await using proxy = await startProxy(databaseUrl)
+    await using connection = connectDatabase(proxy.url, { maxConnections: 1, longestSilenceMs: 500 })
+    expect(await connection.database.execute(one)).toEqual([{ one: 1 }])
+    proxy.mute()
+    expect(isOutage(await within('it fails', failureOf(connection.database.execute(one))))).toBe(true)
+    expect(await connection.database.execute(one)).toEqual([{ one: 1 }])
+  })
+
+  test('that takes its time is not taken for silent while it answers', async ({ databaseUrl }) => {
+    await using connection = connectDatabase(databaseUrl, { maxConnections: 1, longestSilenceMs: 700 })
+    await connection.database.transaction(async (tx) => {
+      await Promise.all([1, 2, 3].map(() => tx.execute(sql`select pg_sleep(0.4)`)))
+    })
+  })
+
+  test('that falls silent while it is being made fails in bounded time, and nothing else', async ({ databaseUrl }) => {
+    const failures = Array.from({ length: 40 }, async (_, turns) => {
+      await using proxy = await startProxy(databaseUrl)
+      await using connection = connectDatabase(proxy.url, { longestSilenceMs: 1_000 })
+      const failure = failureOf(connection.database.execute(one))
+      for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve))
+      proxy.stall()
+      return failure
+    })
+    for (const failure of await within('all are settled', Promise.all(failures))) {
+      expect(failure === undefined || isOutage(failure)).toBe(true)
+    }
+  })
 })
 
 describe('a transaction', () => {
+  test('cut off in the middle of a statement keeps its locks for seconds only', async ({ databaseUrl, database }) => {
+    await using proxy = await startProxy(databaseUrl)
+    await using connection = connectDatabase(proxy.url)
+    const { promise: locked, resolve } = Promise.withResolvers<void>()
+    const cutOff = connection.database.transaction(async (tx) => {
+      await tx.execute(sql`select pg_advisory_xact_lock(1)`)
+      proxy.mute()
+      resolve()
+      // With a parameter: the driver would wait for an answer before it sends the rest.
+      await tx.execute(sql`select ${1}::int`)
+    })
+    const failure = failureOf(cutOff)
+    await locked
+    const isFree = async () => {
+      const [row] = await database.execute(sql`select pg_try_advisory_xact_lock(1) as free`)
+      return row?.free === true
+    }
+    expect(await isFree()).toBe(false)
+    await waitFor('the lock is free', isFree, { withinMs: 5_000 + 3_000 })
+    await proxy.heal()
+    expect(isOutage(await failure)).toBe(true)
+  })
+
+  test('whose statement takes too long fails as in an outage, and the next one works', async ({
+    databaseUrl,
+    database,
+  }) => {
+    await using connection = connectDatabase(databaseUrl, { maxConnections: 1 })
+    const failure = await database.transaction(async (holder) => {
+      await holder.execute(sql`select pg_advisory_xact_lock(1)`)
+      return failureOf(
+        connection.database.transaction(async (tx) => {
+          await tx.execute(sql`set local statement_timeout = 300`)
+          await tx.execute(sql`select pg_advisory_xact_lock(${1}), ${2}::int`)
+        }),
+      )
+    })
+    expect(isOutage(failure)).toBe(true)
+    expect(await connection.database.execute(one)).toEqual([{ one: 1 }])
+  })
+
   test('is done or undone as a whole, and so is a part of it', async ({ database }) => {
     await database.execute(sql`create table facts (fact int)`)
     const insert = (tx: Database, fact: number) => tx.execute(sql`insert into facts values (${fact})`)

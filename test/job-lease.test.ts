@@ -207,11 +207,10 @@ describe('a rescue', () => {
 
 describe('a worker cut off from the metadata database', () => {
   for (const how of ['cut', 'hangUp', 'stall'] as const) {
-    // Now and then the stalled driver never lets go of a query of this test, which then has to be told again.
-    test(`by a ${how} longer than its lease stops its work, and another one takes over`, {
-      timeout: 20_000,
-      retry: 5,
-    }, async ({ databaseUrl, database }) => {
+    test(`by a ${how} longer than its lease stops its work, and another one takes over`, async ({
+      databaseUrl,
+      database,
+    }) => {
       await using proxy = await startProxy(databaseUrl)
       const reasons: StopReason[] = []
       await using cutOff = await testRunner(

@@ -15,7 +15,10 @@ export class ConnectionLost extends Error {
 
 /** One connection, which is never replaced by another behind its user's back. */
 export interface Line {
-  /** Sends a statement; several may be under way, and are done in order. Throws ConnectionLost once it is lost. */
+  /**
+   * Sends a statement; several may be under way, and are done in order. Throws ConnectionLost once it is lost, also when
+   * nothing was answered for as long as the line may be silent.
+   */
   run(statement: Statement, form?: 'OBJECTS' | 'VALUES'): Promise<Answer>
   readonly isLost: boolean
   /** Cuts it off, whatever is under way. */
@@ -28,13 +31,18 @@ const longestConnectMs = 5_000
 /** Makes a client of the driver that is not connected yet. */
 export type MakeClient = (options: { onclose: () => void }) => postgres.Sql
 
-/** Connects; `onLost` is called once, before anyone else can learn of it. Throws what the driver says when it cannot. */
-export async function openLine(makeClient: MakeClient, onLost: () => void): Promise<Line> {
+/**
+ * Connects; `onLost` is called once, before anyone else can learn of it. Throws what the driver says when it cannot.
+ * A line that leaves what it was asked unanswered for longer than `longestSilenceMs` counts as lost, and is cut off.
+ */
+export async function openLine(makeClient: MakeClient, onLost: () => void, longestSilenceMs: number): Promise<Line> {
   let isLost = false
+  let silence: NodeJS.Timeout | undefined
   const pending = new Set<(cause: ConnectionLost) => void>()
   const lose = () => {
     if (isLost) return
     isLost = true
+    clearTimeout(silence)
     onLost()
     for (const fail of pending) fail(new ConnectionLost())
   }
@@ -49,6 +57,16 @@ export async function openLine(makeClient: MakeClient, onLost: () => void): Prom
     lose()
     await client.end({ timeout: 0 })
   }
+  // The driver waits for ever for a network that says nothing. Every answer is a sign of life for those still to come.
+  const listenFor = () => {
+    clearTimeout(silence)
+    if (pending.size > 0 && !isLost) silence = setTimeout(() => void cut(), longestSilenceMs)
+  }
+  const answerTo = async (work: PromiseLike<Answer>): Promise<Answer> => {
+    const answer = orLost(work).finally(listenFor)
+    if (pending.size === 1) listenFor()
+    return answer
+  }
   const timer = setTimeout(() => void cut(), longestConnectMs)
   try {
     await orLost(client.unsafe('select 1'))
@@ -61,12 +79,21 @@ export async function openLine(makeClient: MakeClient, onLost: () => void): Prom
   return {
     async run(statement, form = 'OBJECTS') {
       if (isLost) throw new ConnectionLost()
-      const query = client.unsafe(...statement)
-      return orLost(form === 'VALUES' ? query.values() : query)
+      const query = sentWhole(client.unsafe(...statement))
+      return answerTo(form === 'VALUES' ? query.values() : query)
     },
     get isLost() {
       return isLost
     },
     cut,
   }
+}
+
+/**
+ * Has the driver send a statement and its parameters together. It would else ask for the parameters' types first, and a
+ * client that is cut off before it sends the rest keeps its transaction's locks for ever: to the server it is not idle, but
+ * busy, and no time limit reaches it.
+ */
+function sentWhole<Query extends object>(query: Query): Query {
+  return Object.defineProperty(query, 'describeFirst', { get: () => false, set: () => {} })
 }

@@ -79,6 +79,8 @@ type Link = ReturnType<typeof openLink>
 function openLink(url: string, tell: (channel: string, payload?: string) => void, patienceMs: number) {
   const client = postgres(url, {
     max: 1,
+    // The driver's own question for the types of arrays is left out: nobody catches its failure, which ends the process.
+    fetch_types: false,
     connect_timeout: Math.ceil(patienceMs / 1000),
     backoff: () => 0.05,
     onnotice: () => {},

@@ -20,9 +20,10 @@ const connectionCodes = new Set([
 
 /**
  * SQLSTATEs after which the same work may simply be done again: connection exceptions (08), out of resources (53),
- * ended or not accepting (57P), idle in a transaction for too long (25P03), serialisation and deadlock (40001, 40P01).
+ * ended or not accepting (57P), given up for taking too long (57014), idle in a transaction for too long (25P03),
+ * serialisation and deadlock (40001, 40P01).
  */
-const passingStates = /^(08...|53...|57P0[1-5]|25P03|40001|40P01)$/
+const passingStates = /^(08...|53...|57P0[1-5]|57014|25P03|40001|40P01)$/
 
 /** Whether the metadata database could not be asked, or broke off the work, for a reason that passes; causes are looked at too. */
 export function isOutage(error: unknown): boolean {

@@ -15,11 +15,16 @@ export interface Pool extends AsyncDisposable {
  * with its client. The driver's own pool goes on with such a client: what was not yet sent then silences it for ever, and
  * the rollback of the transaction that was broken off ends the whole process.
  */
-export function openPool(url: string, options: postgres.Options<Record<string, never>>, size: number): Pool {
+export function openPool(
+  url: string,
+  options: postgres.Options<Record<string, never>>,
+  { size, longestSilenceMs }: { size: number; longestSilenceMs: number },
+): Pool {
   // Never connected: drizzle changes how its values are read and written, which all others then do as well.
   const pattern = postgres(url, options)
   const makeClient: MakeClient = ({ onclose }) => {
-    const client = postgres(url, { ...options, max: 1, max_lifetime: null, onclose })
+    // The driver's own question for the types of arrays is left out: nobody catches its failure, which ends the process.
+    const client = postgres(url, { ...options, max: 1, max_lifetime: null, fetch_types: false, onclose })
     Object.assign(client.options.parsers, pattern.options.parsers)
     Object.assign(client.options.serializers, pattern.options.serializers)
     return client
@@ -40,7 +45,7 @@ export function openPool(url: string, options: postgres.Options<Record<string, n
     return line
   }
   const open = async () => {
-    const line = await openLine(makeClient, forgetLost)
+    const line = await openLine(makeClient, forgetLost, longestSilenceMs)
     lines.add(line)
     return line
   }

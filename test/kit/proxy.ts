@@ -10,6 +10,8 @@ export interface Proxy extends AsyncDisposable {
   hangUp(): void
   /** Lets nothing through any more, and says nothing: as when a cable is pulled. */
   stall(): void
+  /** Lets no more answers through on the connections there are, and says nothing: as when a router forgot the way back. */
+  mute(): void
   /** Lets new connections through again; resolves when it does. */
   heal(): Promise<void>
 }
@@ -18,6 +20,8 @@ export interface Proxy extends AsyncDisposable {
 export async function startProxy(target: string): Promise<Proxy> {
   const { hostname, port } = new URL(target)
   const sockets = new Set<Socket>()
+  const upstreams = new Set<Socket>()
+  const muted = new WeakSet<Socket>()
   let state: 'open' | 'hanging up' | 'stalled' = 'open'
   const keep = (socket: Socket) => {
     sockets.add(socket)
@@ -25,8 +29,9 @@ export async function startProxy(target: string): Promise<Proxy> {
     socket.on('close', () => sockets.delete(socket))
   }
   const forward = (from: Socket, to: Socket) => {
-    from.on('data', (bytes) => state !== 'stalled' && to.write(bytes))
-    from.on('close', () => state !== 'stalled' && to.destroy())
+    const isHeard = () => state !== 'stalled' && !muted.has(from)
+    from.on('data', (bytes) => isHeard() && to.write(bytes))
+    from.on('close', () => isHeard() && to.destroy())
   }
   const server = createServer((client) => {
     keep(client)
@@ -34,6 +39,8 @@ export async function startProxy(target: string): Promise<Proxy> {
     if (state !== 'open') return
     const upstream = connect(Number(port), hostname)
     keep(upstream)
+    upstreams.add(upstream)
+    upstream.on('close', () => upstreams.delete(upstream))
     forward(client, upstream)
     forward(upstream, client)
   })
@@ -62,6 +69,9 @@ export async function startProxy(target: string): Promise<Proxy> {
     },
     stall() {
       state = 'stalled'
+    },
+    mute() {
+      for (const upstream of upstreams) muted.add(upstream)
     },
     async heal() {
       breakAll()
