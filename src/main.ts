@@ -7,6 +7,7 @@ import { type Listener, startListener } from './database/listen.ts'
 import { migrateDatabase } from './database/migrate.ts'
 import { databaseTime } from './database/time.ts'
 import { startServer } from './graphql/edge/server.ts'
+import { encodeNodeId } from './graphql/schema/ids.ts'
 import { summariseJobs } from './job/find.ts'
 import { startRunner } from './job/run.ts'
 import { seedPolicies } from './policy/seed.ts'
@@ -16,6 +17,7 @@ import { openTestClock } from './test-clock.ts'
 import { checkKeyFile, WrongKeyFile } from './vault/check-key.ts'
 import { allChores } from './worker/chores.ts'
 import { startClock } from './worker/clock.ts'
+import { startDeliveries } from './worker/deliver.ts'
 import { handlersOf } from './worker/handlers.ts'
 
 const oldestNode = 24
@@ -103,6 +105,9 @@ function startWorker(settings: Settings, { database, listener, secrets, now, due
     log,
   })
   worker.use(runner)
+  worker.use(
+    startDeliveries({ database, listener, secrets, now, log, nodeId: encodeNodeId, mailServer: settings.mailServer }),
+  )
   worker.use(startClock(context, { chores: allChores(), pollMs: settings.testClockFile === null ? 1000 : 50 }))
   log.info({ workerId, concurrency }, 'the worker is running')
   return worker
@@ -113,7 +118,14 @@ async function startApi(
   { database, listener, secrets, now, log }: Shared,
 ): Promise<AsyncDisposable> {
   const server = await startServer({
-    services: { database, listener, secrets, now },
+    services: {
+      database,
+      listener,
+      secrets,
+      now,
+      retentionLimits: settings.retentionLimits,
+      channelRules: { allowHttp: settings.allowHttpWebhooks, canMail: settings.mailServer !== null },
+    },
     host: settings.host,
     port: settings.port,
     apiToken: settings.apiToken,

@@ -25,13 +25,31 @@ export interface Settings {
   noProgressMs: number
   /** How long a recovery point that was chosen for removal is left before its bytes go. */
   removalGraceMs: number
+  /** For how long policies may keep recovery points, days. */
+  retentionLimits: { minDays: number; maxDays: number }
   /** For demonstrations and tests: holds the instant that the service takes for the present. Null: real time. */
   testClockFile: string | null
   /** Folders searched for PostgreSQL's programs before the usual ones. */
   postgresDirectories: string[]
+  /** Null: no mail is sent. */
+  mailServer: MailServer | null
+  /** Whether a webhook outside this machine may be reached without TLS. */
+  allowHttpWebhooks: boolean
   logLevel: LogLevel
   /** What one request, socket or process may ask of the API, by the limit's name. */
   limits: Record<ApiLimit, number>
+}
+
+/** Where mail is handed over, and who it comes from. */
+export interface MailServer {
+  host: string
+  port: number
+  /** TLS from the first byte; else it is begun when the server offers it. */
+  isSecure: boolean
+  /** Null: nobody signs in. */
+  username: string | null
+  password: string | null
+  from: string
 }
 
 const apiLimits = [
@@ -95,10 +113,22 @@ export function readSettings(environment: Record<string, string | undefined> = p
     jobCeilingMs: whole('HOLDFAST_JOB_CEILING_MINUTES', { fallback: 24 * 60, min: 1, max: 14 * 24 * 60 }) * 60_000,
     noProgressMs: whole('HOLDFAST_NO_PROGRESS_SECONDS', { fallback: 900, min: 5, max: 86_400 }) * 1000,
     removalGraceMs: whole('HOLDFAST_REMOVAL_GRACE_MINUTES', { fallback: 60, min: 0, max: 525_600 }) * 60_000,
+    retentionLimits: {
+      minDays: whole('HOLDFAST_RETENTION_MIN_DAYS', { fallback: 7, min: 1, max: 36_525 }),
+      maxDays: whole('HOLDFAST_RETENTION_MAX_DAYS', { fallback: 3653, min: 1, max: 36_525 }),
+    },
     testClockFile: path(text('HOLDFAST_TEST_CLOCK_FILE')),
     postgresDirectories: directories(text('HOLDFAST_POSTGRES_DIRECTORIES')),
+    mailServer: mailServer(text('HOLDFAST_SMTP_URL'), text('HOLDFAST_SMTP_FROM')),
+    allowHttpWebhooks: oneOf('HOLDFAST_WEBHOOK_ALLOW_HTTP', ['true', 'false'], 'false') === 'true',
     logLevel: oneOf('HOLDFAST_LOG_LEVEL', logLevels, 'info'),
     limits: limitsFrom((name, fallback) => whole(name, { fallback, min: 1, max: 1_000_000_000 })),
+  }
+  const { minDays, maxDays } = settings.retentionLimits
+  if (minDays > maxDays) {
+    throw new InvalidSetting(
+      `HOLDFAST_RETENTION_MIN_DAYS is ${minDays}, more than HOLDFAST_RETENTION_MAX_DAYS, which is ${maxDays}.`,
+    )
   }
   if (settings.role !== 'all' && settings.databaseUrl === null) {
     throw new InvalidSetting(
@@ -131,6 +161,45 @@ function apiToken(value: string | null): string | null {
 
 function path(value: string | null): string | null {
   return value === null ? null : resolve(value)
+}
+
+function mailServer(value: string | null, from: string | null): MailServer | null {
+  if (value === null && from === null) return null
+  if (value === null || from === null) {
+    throw new InvalidSetting('HOLDFAST_SMTP_URL and HOLDFAST_SMTP_FROM belong together: set both, or neither.')
+  }
+  if (!/^[\x21-\x7e]{1,254}$/.test(from) || !/^[^@<>(),;:"]+@[^@<>(),;:"]+$/.test(from)) {
+    throw new InvalidSetting(
+      `HOLDFAST_SMTP_FROM must be a plain mail address such as holdfast@example.com, not "${from}".`,
+    )
+  }
+  const url = URL.canParse(value) ? new URL(value) : undefined
+  const isPlain = url && /^(\/?)$/.test(url.pathname) && url.search === '' && url.hash === ''
+  const username = plainText(url?.username ?? '')
+  const password = plainText(url?.password ?? '')
+  if (!isPlain || !/^smtps?:$/.test(url.protocol) || url.hostname === '' || username === null || password === null) {
+    throw new InvalidSetting(
+      'HOLDFAST_SMTP_URL must look like smtps://user:password@host:465 or smtp://host:587; its value is not shown here.',
+    )
+  }
+  const isSecure = url.protocol === 'smtps:'
+  return {
+    host: url.hostname.replaceAll(/[[\]]/g, ''),
+    port: url.port === '' ? (isSecure ? 465 : 587) : Number(url.port),
+    isSecure,
+    username: username === '' ? null : username,
+    password: username === '' ? null : password,
+    from,
+  }
+}
+
+/** What a part of a URL means; null when it is not well written. */
+function plainText(part: string): string | null {
+  try {
+    return decodeURIComponent(part)
+  } catch {
+    return null
+  }
 }
 
 function directories(value: string | null): string[] {

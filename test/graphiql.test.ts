@@ -75,7 +75,13 @@ describe('GraphiQL', { timeout: 120_000 }, () => {
     const secrets = { seal: (plain: string) => plain, open: (sealed: string) => sealed }
     await using edge = await startEdge({
       schema,
-      services: { database, listener, secrets, now: () => new Date() },
+      services: {
+        database,
+        listener,
+        secrets,
+        now: () => new Date(),
+        channelRules: { allowHttp: false, canMail: false },
+      },
     })
     const visit = await browser.visit(edge.url)
     const text = await run(visit, '"jobSummary"')

@@ -7,6 +7,7 @@ import { expect } from 'vitest'
 import { startListener } from '../src/database/listen.ts'
 import { startServer } from '../src/graphql/edge/server.ts'
 import { backUpNow } from '../src/instance/back-up-now.ts'
+import { usualRetentionLimits } from '../src/policy/check-rules.ts'
 import { restoreAsFiles } from '../src/restore/as-files.ts'
 import { restoreToServer } from '../src/restore/to-server.ts'
 import { exportRecoveryKey } from '../src/vault/export-recovery-key.ts'
@@ -114,7 +115,14 @@ async function everyAnswer(databaseUrl: string, service: Service): Promise<strin
   const { database, secrets, context } = service
   await using listener = await startListener(databaseUrl, { log: context.log })
   await using server = await startServer({
-    services: { database, listener, secrets, now },
+    services: {
+      database,
+      listener,
+      secrets,
+      now,
+      retentionLimits: usualRetentionLimits,
+      channelRules: { allowHttp: false, canMail: false },
+    },
     host: '127.0.0.1',
     port: 0,
     apiToken: null,

@@ -1,5 +1,6 @@
 import type { Database } from '../database/connect.ts'
 import type { Listener } from '../database/listen.ts'
+import type { RetentionLimits } from '../policy/check-rules.ts'
 
 /** Who is asking. */
 export interface Principal {
@@ -19,6 +20,10 @@ export interface Services {
   listener: Listener
   secrets: Secrets
   now: () => Date
+  /** For how long policies may keep recovery points. */
+  retentionLimits: RetentionLimits
+  /** What the operator of the service allows of notification channels. */
+  channelRules: { allowHttp: boolean; canMail: boolean }
 }
 
 /** What one operation (or one event of a subscription) is executed with; loaders live as long as it does. */

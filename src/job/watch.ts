@@ -6,6 +6,8 @@ import { type FeedCursor, feedStart, type JobEventFilter, readJobEvents } from '
 import { findJobs } from './find.ts'
 import { isEnded, type JobEvent, type JobRow } from './states.ts'
 
+export { jobsChannel } from './change.ts'
+
 /** How often the database is asked although no notification came: those are hints and may be lost, ms. */
 const pollMs = 3_000
 const pageSize = 100

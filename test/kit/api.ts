@@ -8,6 +8,7 @@ import type { Database } from '../../src/database/connect.ts'
 import { startListener } from '../../src/database/listen.ts'
 import type { Services } from '../../src/graphql/context.ts'
 import { startServer } from '../../src/graphql/edge/server.ts'
+import { usualRetentionLimits } from '../../src/policy/check-rules.ts'
 import { openSecretBox } from '../../src/secret/secret-box.ts'
 import { freshDatabase } from './fresh-database.ts'
 import { temporaryFolder } from './temporary-folder.ts'
@@ -28,6 +29,10 @@ export interface Api extends AsyncDisposable {
   socketUrl: string
   /** What the API takes for the present; tests move it. */
   clock: { now: Date }
+  /** For how long it lets policies keep recovery points; tests change it. */
+  retentionLimits: Services['retentionLimits']
+  /** What it allows of notification channels; tests change it. */
+  channelRules: Services['channelRules']
   /** The statements that the API has sent, in order. */
   statements: string[]
   /** Streams that the API has not freed yet. */
@@ -52,6 +57,8 @@ export async function startApi(other?: Pick<Api, 'databaseUrl'>): Promise<Api> {
   const listener = await startListener(fresh.url)
   const secrets = await openSecretBox(join(folder.path, 'key'))
   const clock = { now: new Date('2026-03-01T12:00:00.000Z') }
+  const retentionLimits = { ...usualRetentionLimits }
+  const channelRules = { allowHttp: false, canMail: true }
   let open = 0
   const subscribe: Services['listener']['subscribe'] = (channel, onHint) => {
     const unsubscribe = listener.subscribe(channel, onHint)
@@ -64,7 +71,14 @@ export async function startApi(other?: Pick<Api, 'databaseUrl'>): Promise<Api> {
     }
   }
   const server = await startServer({
-    services: { database, listener: { ...listener, subscribe }, secrets, now: () => clock.now },
+    services: {
+      database,
+      listener: { ...listener, subscribe },
+      secrets,
+      now: () => clock.now,
+      retentionLimits,
+      channelRules,
+    },
     host: '127.0.0.1',
     port: 0,
     apiToken: null,
@@ -83,6 +97,8 @@ export async function startApi(other?: Pick<Api, 'databaseUrl'>): Promise<Api> {
     url,
     socketUrl,
     clock,
+    retentionLimits,
+    channelRules,
     statements,
     openStreams: () => open,
     ask,

@@ -1,8 +1,12 @@
 import { createServer, type IncomingHttpHeaders } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { Database } from '../../src/database/connect.ts'
+import { connectDatabase, type Database } from '../../src/database/connect.ts'
+import { startListener } from '../../src/database/listen.ts'
 import { notificationDeliveries } from '../../src/database/tables/notification.ts'
+import { encodeNodeId } from '../../src/graphql/schema/ids.ts'
 import { type CreateChannel, createChannel } from '../../src/notification/channel/create.ts'
+import { type DeliveryOptions, startDeliveries } from '../../src/worker/deliver.ts'
+import { rememberingLog } from './runner.ts'
 import { waitFor } from './wait-for.ts'
 
 /** Seals nothing: for tests that keep no secret. */
@@ -40,13 +44,19 @@ export interface Hook extends AsyncDisposable {
   received: HookRequest[]
   /** How it answers from now on: a status, with a place to go to for a redirect; null never answers. */
   answer: { status: number; location?: string } | null
+  /** How many requests were open at once, at the most. */
+  mostAtOnce: () => number
 }
 
 /** Starts a receiver that answers 204. */
 export async function startHook(): Promise<Hook> {
   const received: HookRequest[] = []
+  let open = 0
+  let mostOpen = 0
   const server = createServer((request, response) => {
     const chunks: Buffer[] = []
+    mostOpen = Math.max(mostOpen, ++open)
+    response.on('close', () => open--)
     request.on('data', (chunk: Buffer) => chunks.push(chunk))
     request.on('end', () => {
       const { method = '', url: path = '', headers } = request
@@ -63,6 +73,7 @@ export async function startHook(): Promise<Hook> {
     url: `http://127.0.0.1:${port}/hook?token=t0ken-of-the-hook`,
     received,
     answer: { status: 204 },
+    mostAtOnce: () => mostOpen,
     async [Symbol.asyncDispose]() {
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))
@@ -81,4 +92,46 @@ export async function deliveriesThat(
     const rows = await database.select().from(notificationDeliveries).orderBy(notificationDeliveries.createdAt)
     return rows.length > 0 && rows.every(holds) && rows
   })
+}
+
+export interface Deliverer extends AsyncDisposable {
+  /** Everything it has logged. */
+  logged: () => string
+  /** Takes its database away in the middle of what it does, as a crash would, and stops it. */
+  lose: () => Promise<void>
+}
+
+/** The deliveries of one worker, with a pool and a listener of its own. */
+export async function startDeliverer(databaseUrl: string, options: Partial<DeliveryOptions> = {}): Promise<Deliverer> {
+  const { database, ...connection } = connectDatabase(databaseUrl)
+  const listener = await startListener(databaseUrl)
+  const log = rememberingLog()
+  const deliveries = startDeliveries({
+    database,
+    listener,
+    secrets: plainSecrets,
+    now: () => new Date(),
+    log,
+    nodeId: encodeNodeId,
+    mailServer: null,
+    ...options,
+  })
+  let isLost = false
+  const stop = async () => {
+    await deliveries[Symbol.asyncDispose]()
+    await listener[Symbol.asyncDispose]()
+  }
+  return {
+    logged: () => log.said.join(''),
+    async lose() {
+      isLost = true
+      await connection[Symbol.asyncDispose]()
+      await stop()
+    },
+    async [Symbol.asyncDispose]() {
+      if (isLost) return
+      await stop()
+      await connection[Symbol.asyncDispose]()
+    },
+  }
 }

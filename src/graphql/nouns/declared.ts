@@ -2,6 +2,9 @@ import { type AuditRecord as AuditRow, findAuditRecords } from '../../audit/find
 import { findInstances } from '../../instance/find.ts'
 import { findJobs } from '../../job/find.ts'
 import type { JobEvent as JobEventRow } from '../../job/states.ts'
+import { findChannels } from '../../notification/channel/find.ts'
+import { findDeliveries } from '../../notification/delivery/find.ts'
+import { findNotifications } from '../../notification/find.ts'
 import { findPolicies } from '../../policy/find.ts'
 import { findRecoveryPoints } from '../../recovery-point/find.ts'
 import { NotFound } from '../../refusal.ts'
@@ -20,6 +23,9 @@ export const BackupInstance = node('BackupInstance', findInstances)
 export const RecoveryPoint = node('RecoveryPoint', findRecoveryPoints)
 export const Job = node('Job', findJobs)
 export const AuditRecord = node('AuditRecord', findAuditRecords)
+export const Notification = node('Notification', findNotifications)
+export const NotificationChannel = node('NotificationChannel', findChannels)
+export const NotificationDelivery = node('NotificationDelivery', findDeliveries)
 export const JobEvent = builder.objectRef<JobEventRow>('JobEvent')
 
 export const VaultConnection = connectionOf(Vault, (vault) => vault.createdAt)
@@ -33,6 +39,9 @@ export const BackupInstanceConnection = connectionOf(
 export const RecoveryPointConnection = connectionOf(RecoveryPoint, (point) => point.createdAt)
 export const JobConnection = connectionOf(Job, (job) => job.createdAt)
 export const AuditRecordConnection = connectionOf(AuditRecord, (record: AuditRow) => record.at)
+export const NotificationConnection = connectionOf(Notification, (notification) => notification.at)
+export const NotificationChannelConnection = connectionOf(NotificationChannel, (channel) => channel.createdAt)
+export const NotificationDeliveryConnection = connectionOf(NotificationDelivery, (delivery) => delivery.createdAt)
 
 const kinds = {
   Vault: 'vault',
@@ -41,6 +50,7 @@ const kinds = {
   BackupInstance: 'backup instance',
   RecoveryPoint: 'recovery point',
   Job: 'job',
+  NotificationChannel: 'notification channel',
 } as const
 
 /** The row's own id out of a mutation's input; an id of another kind of object is refused: nothing of this kind has it. */

@@ -3,6 +3,8 @@ import { countInstancesOf, type InstanceParent, pageInstancesOf } from '../../in
 import { countJobsOfInstances, pageJobsOfInstances, recentSince } from '../../instance/find-jobs.ts'
 import { findLastJobs, findSubTasks } from '../../job/find.ts'
 import { type EventPageRequest, pageEventsOfJobs } from '../../job/page-events.ts'
+import { findFailingSince } from '../../notification/channel/find.ts'
+import { countDeliveriesOf, findDeliveriesOfNotifications, pageDeliveriesOf } from '../../notification/delivery/find.ts'
 import {
   findHoldings,
   findLatestRecoveryPoints,
@@ -63,6 +65,21 @@ export const eventsOf = batched(
   ({ database }, jobIds, page: EventPageRequest) => pageEventsOfJobs(database, { jobIds, page }),
   sizeOf,
 )
+
+/** Channels are few: the rows are counted as if there were ten. */
+export const deliveriesOfNotification = batched(
+  ({ database }, notificationIds) => findDeliveriesOfNotifications(database, notificationIds),
+  () => 10,
+)
+
+export const deliveriesOfChannel = batched(
+  ({ database }, channelIds, page: PageRequest) => pageDeliveriesOf(database, { channelIds, page }),
+  sizeOf,
+)
+
+export const deliveryCountOf = batched(({ database }, channelIds) => countDeliveriesOf(database, channelIds))
+
+export const failingSinceOf = batched(({ database }, channelIds) => findFailingSince(database, channelIds))
 
 function startOf(since: string | null, now: () => Date): Date | null {
   return since === null ? null : (recentSince(since, now()) ?? null)

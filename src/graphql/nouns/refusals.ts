@@ -2,6 +2,7 @@ import { BackupAlreadyRunning } from '../../instance/back-up-now.ts'
 import { JobAlreadyEnded, JobNotCancellable } from '../../instance/cancel-job.ts'
 import { AlreadyProtected } from '../../instance/configure-protection.ts'
 import { OperationNotAllowed } from '../../instance/states.ts'
+import { MailNotConfigured } from '../../notification/channel/create.ts'
 import { VerificationAlreadyRunning } from '../../recovery-point/verify.ts'
 import { RecoveryPointSuspect, RestoreAlreadyRunning } from '../../restore/refuse.ts'
 import { ServerInUse } from '../../server/remove.ts'
@@ -81,3 +82,5 @@ refusalType(
     rule: t.exposeString('rule', { description: 'What exactly is forbidden, as a sentence.' }),
   }),
 )
+
+refusalType(MailNotConfigured, 'The service was started without a mail server, so that no mail can be sent.')

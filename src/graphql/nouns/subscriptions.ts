@@ -1,3 +1,5 @@
+import { findInstances } from '../../instance/find.ts'
+import { watchInstance } from '../../instance/watch.ts'
 import { decodeFeedCursor, type FeedCursor, feedStart, findFeedEnd, type JobEventFilter } from '../../job/events.ts'
 import { findJobs } from '../../job/find.ts'
 import { watchJob, watchJobEvents } from '../../job/watch.ts'
@@ -19,6 +21,24 @@ builder.subscriptionField('jobChanged', (t) =>
       return watchJob(database, listener, id)
     },
     resolve: (job) => job,
+  }),
+)
+
+builder.subscriptionField('backupInstanceChanged', (t) =>
+  t.field({
+    type: BackupInstance,
+    description:
+      'The backup instance as it is now, and again after each change of it or of its jobs; where several come together, once with the newest state. Completes when it is gone.',
+    args: {
+      id: t.arg.globalID({ for: BackupInstance, required: true, description: 'The id of the backup instance.' }),
+    },
+    subscribe: async (_root, { id: { id } }, { database, listener }) => {
+      if ((await findInstances(database, [id])).length === 0) {
+        throw badUserInput('There is no backup instance with that id.')
+      }
+      return watchInstance(database, listener, id)
+    },
+    resolve: (instance) => instance,
   }),
 )
 
