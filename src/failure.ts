@@ -170,6 +170,11 @@ export const failures = {
   SECRET_UNREADABLE: user('A stored secret could not be opened with the key file.', [
     'Put back the key file that Holdfast was first started with, or set the credentials anew.',
   ]),
+  INSTANCE_BUSY: user(
+    'Other jobs of the backup instance have not ended.',
+    ['Wait until they have ended, or cancel them; the job tries again by itself.'],
+    true,
+  ),
   GONE: user('Something that the job needs was deleted after the job was enqueued.', ['Start the operation again.']),
   NO_PROGRESS: ours(
     'The job moved nothing for longer than the no-progress limit and was stopped.',

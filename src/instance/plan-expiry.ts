@@ -12,7 +12,7 @@ import {
   type GuardedPoints,
 } from '../retention/decide-expiry.ts'
 import type { BackupInstance } from './instance.ts'
-import { statesThatExpire } from './states.ts'
+import { standstillIn } from './states.ts'
 
 const pageSize = 1_000
 
@@ -28,7 +28,7 @@ export interface PlanExpiry {
  * decides.
  */
 export async function planExpiry(tx: Database, { instance, now }: PlanExpiry): Promise<ExpiryDecision> {
-  const standstill = standstillOf(instance)
+  const standstill = standstillIn(instance.state)
   const candidates = standstill ? [] : await findCandidates(tx, instance.id, now)
   if (candidates.length === 0) return { marked: [], kept: [], blockedCount: 0 }
   return decideExpiry(candidates, {
@@ -38,12 +38,6 @@ export async function planExpiry(tx: Database, { instance, now }: PlanExpiry): P
     approvedThrough: instance.expiryApprovedThrough,
     ...(await budgetOf(tx, instance)),
   })
-}
-
-/** Why nothing of an instance expires; null while points expire. */
-export function standstillOf({ state }: Pick<BackupInstance, 'state'>): ExpiryFacts['standstill'] {
-  if (statesThatExpire.some((each) => each === state)) return null
-  return state === 'SOFT_DELETED' ? 'SOFT_DELETED' : 'PROTECTION_STOPPED'
 }
 
 /** The points of an instance that no expiry may take now. */

@@ -45,6 +45,12 @@ export const instanceOperations = Object.keys(transitions) as InstanceOperation[
 /** States in which recovery points are removed when their time is over. */
 export const statesThatExpire = ['PROTECTION_CONFIGURED', 'BACKUP_SCHEDULES_SUSPENDED'] as const
 
+/** Why nothing of an instance in a state expires; null for states in which points expire. */
+export function standstillIn(state: ProtectionState): 'PROTECTION_STOPPED' | 'SOFT_DELETED' | null {
+  if (statesThatExpire.some((each) => each === state)) return null
+  return state === 'SOFT_DELETED' ? 'SOFT_DELETED' : 'PROTECTION_STOPPED'
+}
+
 /** The states an operation may start from. */
 export function startsFrom(operation: InstanceOperation): ProtectionState[] {
   return [...transitions[operation].from]

@@ -6,12 +6,16 @@ import { jobs } from '../database/tables/job.ts'
 import { recoveryPoints } from '../database/tables/recovery-point.ts'
 import { wanted, wantedId } from '../database/wanted.ts'
 import type { BackupInstance } from '../instance/instance.ts'
+import { OperationNotAllowed, startsFrom } from '../instance/states.ts'
 import { isPending } from '../job/states.ts'
+import { NotFound } from '../refusal.ts'
 import type { GuardedPoints } from '../retention/decide-expiry.ts'
-import type { ProofLevel, RecoveryPoint } from './recovery-point.ts'
+import { type ProofLevel, type RecoveryPoint, RecoveryPointBeingRemoved } from './recovery-point.ts'
 
 /** Which points; what is left out does not matter, an empty list matches none. */
 export interface RecoveryPointFilter {
+  /** Any number of them. */
+  ids?: readonly string[]
   instanceId?: string
   tags?: readonly RecoveryPoint['tag'][]
   /** Shown good to this level at least. */
@@ -52,6 +56,27 @@ export async function findRecoveryPointContexts(
     .from(recoveryPoints)
     .innerJoin(backupInstances, eq(backupInstances.id, recoveryPoints.instanceId))
     .where(inArray(recoveryPoints.id, [...ids]))
+}
+
+/**
+ * The point with its instance, for a job that will read it, which is to be enqueued in the same transaction: until that
+ * ends, the point is not chosen for removal and the instance is not deleted. Refuses a point on its way out and an instance
+ * whose state does not allow the operation.
+ */
+export async function lockForReading(
+  tx: Database,
+  recoveryPointId: string,
+  operation: 'RESTORE' | 'VERIFY_RECOVERY_POINT',
+): Promise<RecoveryPointContext> {
+  const [seen] = await findRecoveryPoints(tx, [recoveryPointId])
+  if (!seen) throw new NotFound('recovery point')
+  // The instance first, as every operation does.
+  const [instance] = await tx.select().from(backupInstances).where(eq(backupInstances.id, seen.instanceId)).for('share')
+  const [point] = await tx.select().from(recoveryPoints).where(eq(recoveryPoints.id, recoveryPointId)).for('share')
+  if (!instance || !point) throw new NotFound('recovery point')
+  if (!startsFrom(operation).includes(instance.state)) throw new OperationNotAllowed(operation, instance)
+  if (point.state === 'REMOVING') throw new RecoveryPointBeingRemoved(point)
+  return { point, instance }
 }
 
 /** The points that these backup jobs made, in any order; jobs that made none are left out. */
@@ -199,6 +224,8 @@ export async function findGuardedPoints(
 
 function pointsMatching(filter: RecoveryPointFilter): SQL | undefined {
   return and(
+    // One parameter, however many ids there are.
+    filter.ids && sql`${recoveryPoints.id} = any(${`{${filter.ids.join(',')}}`}::text::uuid[])`,
     filter.instanceId !== undefined ? eq(recoveryPoints.instanceId, filter.instanceId) : undefined,
     filter.tags && inArray(recoveryPoints.tag, [...filter.tags]),
     filter.minProof && gte(recoveryPoints.proof, filter.minProof),

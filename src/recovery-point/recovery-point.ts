@@ -1,4 +1,5 @@
 import type { recoveryPoints } from '../database/tables/recovery-point.ts'
+import { Refusal } from '../refusal.ts'
 
 /** One backup that can be returned to. */
 export type RecoveryPoint = typeof recoveryPoints.$inferSelect
@@ -11,4 +12,22 @@ export type ContainedDatabase = RecoveryPoint['databases'][number]
 /** Whether a point is on hold at a moment: it is then not removed, whatever its expiry. */
 export function isOnHold({ heldAt, holdUntil }: Pick<RecoveryPoint, 'heldAt' | 'holdUntil'>, now: Date): boolean {
   return heldAt !== null && (holdUntil === null || holdUntil.getTime() > now.getTime())
+}
+
+/** The recovery point was chosen for removal: nothing is begun with it any more. */
+export class RecoveryPointBeingRemoved extends Refusal {
+  /** Its bytes are going already: nothing brings it back. */
+  readonly isFinal: boolean
+
+  constructor({ pointInTime, sweepStartedAt }: Pick<RecoveryPoint, 'pointInTime' | 'sweepStartedAt'>) {
+    const isFinal = sweepStartedAt !== null
+    super(
+      `Recovery point of ${pointInTime.toISOString()} ${isFinal ? 'is being removed' : 'is about to be removed'}: its time is over.`,
+      [
+        ...(isFinal ? [] : ['Put it on hold with holdRecoveryPoint: that takes back its removal.']),
+        'Use another recovery point.',
+      ],
+    )
+    this.isFinal = isFinal
+  }
 }

@@ -2,8 +2,8 @@ import { recordAudit } from '../audit/record.ts'
 import type { Database } from '../database/connect.ts'
 import { enqueueJob, PendingJobExists } from '../job/enqueue.ts'
 import type { JobRow } from '../job/states.ts'
-import { NotFound, Refusal } from '../refusal.ts'
-import { findRecoveryPointContexts } from './find.ts'
+import { Refusal } from '../refusal.ts'
+import { lockForReading } from './find.ts'
 
 /** A verification of the point is queued or running already. */
 export class VerificationAlreadyRunning extends Refusal {
@@ -27,9 +27,7 @@ export async function verifyRecoveryPoint(
   { recoveryPointId, actor, now }: VerifyRecoveryPoint,
 ): Promise<JobRow> {
   return database.transaction(async (tx) => {
-    const [found] = await findRecoveryPointContexts(tx, [recoveryPointId])
-    if (!found) throw new NotFound('recovery point')
-    const { point, instance } = found
+    const { point, instance } = await lockForReading(tx, recoveryPointId, 'VERIFY_RECOVERY_POINT')
     try {
       const job = await enqueueJob(tx, {
         operation: 'VERIFY',

@@ -1,7 +1,7 @@
 import type { Database } from '../database/connect.ts'
-import { findRecoveryPointContexts, type RecoveryPointContext } from '../recovery-point/find.ts'
+import { lockForReading, type RecoveryPointContext } from '../recovery-point/find.ts'
 import type { RecoveryPoint } from '../recovery-point/recovery-point.ts'
-import { InvalidInput, NotFound, Refusal } from '../refusal.ts'
+import { InvalidInput, Refusal } from '../refusal.ts'
 
 /** Damage was found in the recovery point: nothing is restored from it. */
 export class RecoveryPointSuspect extends Refusal {
@@ -26,10 +26,12 @@ export class RestoreAlreadyRunning extends Refusal {
   }
 }
 
-/** The point with its instance, when it can be restored from; refuses an unknown or suspect one. */
+/**
+ * The point with its instance, when it can be restored from; refuses an unknown or suspect one, one on its way out, and one
+ * of a deleted instance. It stays until the transaction that enqueues the restore ends.
+ */
 export async function requireRestorable(tx: Database, recoveryPointId: string): Promise<RecoveryPointContext> {
-  const [found] = await findRecoveryPointContexts(tx, [recoveryPointId])
-  if (!found) throw new NotFound('recovery point')
+  const found = await lockForReading(tx, recoveryPointId, 'RESTORE')
   if (found.point.state === 'SUSPECT') throw new RecoveryPointSuspect(found.point)
   return found
 }

@@ -2,6 +2,8 @@ import type { Handlers } from '../job/handler.ts'
 import { backUpHandler } from './back-up.ts'
 import { configureProtectionHandler } from './configure-protection.ts'
 import type { WorkerContext } from './context.ts'
+import { expireHandler } from './expire.ts'
+import { purgeHandler } from './purge.ts'
 import { restoreHandler } from './restore.ts'
 import { verifyHandler } from './verify.ts'
 
@@ -12,5 +14,7 @@ export function handlersOf(context: WorkerContext): Handlers {
     RESTORE: restoreHandler(context),
     CONFIGURE_PROTECTION: configureProtectionHandler(context),
     VERIFY: verifyHandler(context),
+    EXPIRE: expireHandler(context),
+    PURGE: purgeHandler(context),
   }
 }

@@ -1,5 +1,6 @@
+import { OperationNotAllowed } from '../../instance/states.ts'
 import { countRecoveryPoints, pageRecoveryPoints, type RecoveryPointFilter } from '../../recovery-point/find.ts'
-import type { RecoveryPoint as PointRow } from '../../recovery-point/recovery-point.ts'
+import { type RecoveryPoint as PointRow, RecoveryPointBeingRemoved } from '../../recovery-point/recovery-point.ts'
 import { VerificationAlreadyRunning, verifyRecoveryPoint } from '../../recovery-point/verify.ts'
 import { NotFound } from '../../refusal.ts'
 import { builder } from '../schema/builder.ts'
@@ -116,7 +117,7 @@ mutation('verifyRecoveryPoint', {
     recoveryPoint: t.globalID({ required: true, description: 'The id of the recovery point.' }),
   }),
   payload: { job: { type: Job, description: 'The job that verifies it.' } },
-  refusals: [NotFound, VerificationAlreadyRunning],
+  refusals: [NotFound, OperationNotAllowed, RecoveryPointBeingRemoved, VerificationAlreadyRunning],
   resolve: async ({ recoveryPoint }, context) => {
     const recoveryPointId = idOf('RecoveryPoint', recoveryPoint)
     return { job: await verifyRecoveryPoint(context.database, { recoveryPointId, ...asked(context) }) }

@@ -1,3 +1,5 @@
+import { OperationNotAllowed } from '../../instance/states.ts'
+import { RecoveryPointBeingRemoved } from '../../recovery-point/recovery-point.ts'
 import { InvalidInput, NotFound } from '../../refusal.ts'
 import { restoreAsFiles } from '../../restore/as-files.ts'
 import { RecoveryPointSuspect, RestoreAlreadyRunning } from '../../restore/refuse.ts'
@@ -100,7 +102,14 @@ mutation('restoreAsFiles', {
     databases: t.stringList({ description: 'The names of the databases to restore; all when left out.' }),
   }),
   payload: { job: { type: Job, description: 'The job that restores.' } },
-  refusals: [NotFound, InvalidInput, RecoveryPointSuspect, RestoreAlreadyRunning],
+  refusals: [
+    NotFound,
+    InvalidInput,
+    OperationNotAllowed,
+    RecoveryPointBeingRemoved,
+    RecoveryPointSuspect,
+    RestoreAlreadyRunning,
+  ],
   resolve: async ({ recoveryPoint, target, databases }, context) => ({
     job: await restoreAsFiles(context.database, {
       recoveryPointId: idOf('RecoveryPoint', recoveryPoint),
@@ -140,7 +149,14 @@ mutation('restoreToServer', {
     }),
   }),
   payload: { job: { type: Job, description: 'The job that restores.' } },
-  refusals: [NotFound, InvalidInput, RecoveryPointSuspect, RestoreAlreadyRunning],
+  refusals: [
+    NotFound,
+    InvalidInput,
+    OperationNotAllowed,
+    RecoveryPointBeingRemoved,
+    RecoveryPointSuspect,
+    RestoreAlreadyRunning,
+  ],
   resolve: async ({ recoveryPoint, server, databases, ownership }, context) => ({
     job: await restoreToServer(context.database, {
       recoveryPointId: idOf('RecoveryPoint', recoveryPoint),
