@@ -55,6 +55,8 @@ export async function cancelJob(database: Database, { jobId, actor, now }: Cance
       actor,
       action: 'cancelJob',
       subject: { kind: 'Job', id: jobId, name: `${job.operation} of ${job.instanceName ?? 'Holdfast'}` },
+      before: { status: job.status },
+      after: { status: cancelled.status },
       now,
     })
     return cancelled

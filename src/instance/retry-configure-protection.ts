@@ -38,6 +38,9 @@ export async function retryConfigureProtection(
       actor,
       action: 'retryConfigureProtection',
       subject: { kind: 'BackupInstance', id: instance.id, name: instance.name },
+      before: { state: 'CONFIGURING_PROTECTION_FAILED' },
+      after: { state: instance.state },
+      detail: { job: job.id },
       now,
     })
     return { instance, job }

@@ -56,7 +56,7 @@ export async function registerServer(database: Database, input: RegisterServer):
       actor,
       action: 'registerServer',
       subject: { kind: 'PostgresServer', id: registered.id, name },
-      detail: { host, port, username, tlsMode },
+      after: { host, port, username, maintenanceDatabase, tlsMode, hasCaCertificate: caCertificate !== null },
       now,
     })
     return registered

@@ -65,6 +65,7 @@ export async function removeServer(
       actor,
       action: 'removeServer',
       subject: { kind: 'PostgresServer', id: server.id, name: server.name },
+      before: { host: server.host, port: server.port, username: server.username, tlsMode: server.tlsMode },
       now,
     })
     return server

@@ -23,6 +23,12 @@ export async function updateServerCredentials(
 ): Promise<PostgresServer> {
   checkCredentials({ username, password })
   return database.transaction(async (tx) => {
+    const [before] = await tx
+      .select()
+      .from(postgresServers)
+      .where(eq(postgresServers.id, serverId))
+      .for('no key update')
+    if (!before) throw new NotFound('server')
     const [updated] = await tx
       .update(postgresServers)
       .set({ username, sealedPassword: secrets.seal(password), passwordSetAt: now })
@@ -33,7 +39,8 @@ export async function updateServerCredentials(
       actor,
       action: 'updateServerCredentials',
       subject: { kind: 'PostgresServer', id: updated.id, name: updated.name },
-      detail: { username },
+      before: { username: before.username, passwordSetAt: before.passwordSetAt.toISOString() },
+      after: { username, passwordSetAt: now.toISOString() },
       now,
     })
     return updated

@@ -46,6 +46,8 @@ export async function exportRecoveryKey(
       actor,
       action: 'exportRecoveryKey',
       subject: { kind: 'Vault', id: vault.id, name: vault.name },
+      before: { recoveryKeyExportedAt: null },
+      after: { recoveryKeyExportedAt: now.toISOString() },
       now,
     })
     return { vault, recoveryKey }

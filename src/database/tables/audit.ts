@@ -1,5 +1,6 @@
 import { index, jsonb, pgTable, text, timestamp, uuid } from 'drizzle-orm/pg-core'
 
+/** Small flat facts of a change; never a secret. */
 export type AuditFacts = Record<string, string | number | boolean | null>
 
 /** Append-only: a trigger in the migrations refuses updates, deletes and truncation. */
@@ -15,10 +16,10 @@ export const auditRecords = pgTable(
     subjectId: uuid().notNull(),
     subjectName: text().notNull(),
     reason: text(),
-    /** Facts of the change; never a secret. */
     /** What was changed, as it was and as it is; null where nothing was there before, or is there after. */
     before: jsonb().$type<AuditFacts>(),
     after: jsonb().$type<AuditFacts>(),
+    /** Further facts of the change. */
     detail: jsonb().$type<AuditFacts>().notNull(),
   },
   (table) => [

@@ -1,4 +1,9 @@
-import { countAuditRecords, pageAuditRecords } from '../../audit/find.ts'
+import {
+  type AuditFilter,
+  type AuditRecord as AuditRow,
+  countAuditRecords,
+  pageAuditRecords,
+} from '../../audit/find.ts'
 import { builder, nodeNames } from '../schema/builder.ts'
 import { encodeNodeId } from '../schema/ids.ts'
 import { pageArgs, pageRequest } from '../schema/paging.ts'
@@ -9,6 +14,27 @@ const AuditDetail = builder.objectRef<{ name: string; value: string }>('AuditDet
   fields: (t) => ({
     name: t.exposeString('name', { description: 'What the fact is about.' }),
     value: t.exposeString('value', { description: 'The fact, as text.' }),
+  }),
+})
+
+interface Change {
+  field: string
+  before: string | null
+  after: string | null
+}
+
+const AuditChange = builder.objectRef<Change>('AuditChange').implement({
+  description: 'One fact that an operation changed; never a secret.',
+  fields: (t) => ({
+    field: t.exposeString('field', { description: 'What the fact is about.' }),
+    before: t.exposeString('before', {
+      nullable: true,
+      description: 'What it was, as text; null when there was nothing.',
+    }),
+    after: t.exposeString('after', {
+      nullable: true,
+      description: 'What it is from then on, as text; null when there is nothing any more.',
+    }),
   }),
 })
 
@@ -27,6 +53,12 @@ AuditRecord.implement({
       id: ({ subjectKind, subjectId }) => (nodeNames.has(subjectKind) ? encodeNodeId(subjectKind, subjectId) : null),
     }),
     reason: t.exposeString('reason', { nullable: true, description: 'Why it was done; null when nobody said.' }),
+    changes: t.field({
+      type: [AuditChange],
+      description:
+        'What was changed, as it was and as it is since; empty where nothing but the fact itself is to be told.',
+      resolve: changesOf,
+    }),
     details: t.field({
       type: [AuditDetail],
       description: 'Further facts of the change.',
@@ -35,19 +67,75 @@ AuditRecord.implement({
   }),
 })
 
-/** A job is told by the id that the API knows it by. */
+function changesOf({ before, after }: AuditRow): Change[] {
+  const fields = new Set([...Object.keys(before ?? {}), ...Object.keys(after ?? {})])
+  const text = (facts: AuditRow['before'], field: string) => {
+    const value = facts?.[field] ?? null
+    return value === null ? null : shown(field, value)
+  }
+  return [...fields].map((field) => ({ field, before: text(before, field), after: text(after, field) }))
+}
+
+const kindsOfFacts: Readonly<Record<string, string>> = {
+  job: 'Job',
+  cleanUpJob: 'Job',
+  vault: 'Vault',
+  policy: 'BackupPolicy',
+  server: 'PostgresServer',
+  recoveryPoint: 'RecoveryPoint',
+}
+const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+
+/** A fact as text; an object without a name is told by the id that the API knows it by. */
 function shown(name: string, value: string | number | boolean | null): string {
-  return name === 'job' ? encodeNodeId('Job', String(value)) : String(value)
+  const kind = kindsOfFacts[name]
+  return kind !== undefined && uuid.test(String(value)) ? encodeNodeId(kind, String(value)) : String(value)
+}
+
+const AuditLogFilter = builder.inputType('AuditLogFilter', {
+  description: 'Which lines of the audit log: those that everything given holds for.',
+  fields: (t) => ({
+    actor: t.string({ description: 'Of what this one did, as `viewer` named them; `holdfast` for the service.' }),
+    action: t.stringList({
+      description: 'Of one of these operations, by the name of the mutation or of the transition.',
+    }),
+    subjectKind: t.string({ description: 'Of what was done to objects of this type, such as "BackupInstance".' }),
+    subject: t.globalID({ description: 'Of what was done to the object with this id, which may be gone by now.' }),
+    since: t.field({ type: 'DateTime', description: 'Written at this moment or later.' }),
+    until: t.field({ type: 'DateTime', description: 'Written before this moment.' }),
+  }),
+})
+
+function filterOf(given: typeof AuditLogFilter.$inferInput | null | undefined): AuditFilter {
+  const { actor, action, subjectKind, subject, since, until } = given ?? {}
+  const kinds = [subject?.typename, subjectKind].filter((kind) => kind != null)
+  return {
+    ...(actor != null && { actor: plain(actor) }),
+    // An object of another type than asked for is none of those asked for.
+    ...(new Set(kinds).size > 1 ? { actions: [] } : action && { actions: action.map(plain) }),
+    ...(kinds[0] !== undefined && { subjectKind: plain(kinds[0]) }),
+    ...(subject && { subjectId: subject.id }),
+    ...(since && { since }),
+    ...(until && { until }),
+  }
+}
+
+/** Without what no text of the database can hold. */
+function plain(text: string): string {
+  return text.replaceAll('\0', '').toWellFormed()
 }
 
 builder.queryField('auditLog', (t) =>
   t.field({
     type: AuditRecordConnection,
     description: 'The audit log, newest first.',
-    args: pageArgs(t),
-    resolve: async (_root, args, { database }) => ({
-      page: await pageAuditRecords(database, { page: pageRequest(args) }),
-      count: () => countAuditRecords(database),
+    args: {
+      filter: t.arg({ type: AuditLogFilter, description: 'Which lines; all when left out.' }),
+      ...pageArgs(t),
+    },
+    resolve: async (_root, { filter, ...args }, { database }) => ({
+      page: await pageAuditRecords(database, { filter: filterOf(filter), page: pageRequest(args) }),
+      count: () => countAuditRecords(database, filterOf(filter)),
     }),
   }),
 )
