@@ -1,8 +1,6 @@
-import { and, eq, max } from 'drizzle-orm'
 import { recordAudit } from '../audit/record.ts'
 import type { Database } from '../database/connect.ts'
 import { carryOut } from '../database/rehearse.ts'
-import { recoveryPoints } from '../database/tables/recovery-point.ts'
 import { recordNotification } from '../notification/record.ts'
 import { findPolicies, lockPolicy } from '../policy/find.ts'
 import type { BackupPolicy } from '../policy/policy.ts'
@@ -12,7 +10,7 @@ import { lockVault } from '../vault/find.ts'
 import { ForbiddenByImmutability, isImmutable } from '../vault/vault.ts'
 import { noEffects, type RetentionEffects } from './effects.ts'
 import type { BackupInstance } from './instance.ts'
-import { planNext, type SchedulePlan } from './plan-next.ts'
+import { planNext } from './plan-next.ts'
 import { lockFor, moveInstance } from './transition.ts'
 
 export interface ChangePolicy {
@@ -50,7 +48,7 @@ export async function changePolicy(
     const change = {
       policyId: policy.id,
       policyVersion: policy.version,
-      ...(before.state === 'PROTECTION_CONFIGURED' && (await planAnew(tx, { instance: before, policy, now }))),
+      ...(before.state === 'PROTECTION_CONFIGURED' && planAnew({ instance: before, policy, now })),
     }
     const instance = await moveInstance(tx, instanceId, { operation: 'CHANGE_POLICY', change, now })
     await recordAudit(tx, {
@@ -72,18 +70,16 @@ async function refuseShorter(tx: Database, instance: BackupInstance, shortened: 
   if (vault && isImmutable(vault)) throw new ForbiddenByImmutability(vault, 'changePolicy', shortened.join(' '))
 }
 
-/** A start of the old schedule that is due but has not been taken is not lost where the new one has it as well. */
-async function planAnew(
-  tx: Database,
-  { instance, policy, now }: { instance: BackupInstance; policy: BackupPolicy; now: Date },
-): Promise<SchedulePlan> {
-  const open = instance.nextNominalAt
+/**
+ * As a revision plans: a start of the old schedule that is due but has not been taken is not lost where the new one has it
+ * as well, and only what is overdue already is overdue by the new schedule at once.
+ */
+function planAnew({ instance, policy, now }: { instance: BackupInstance; policy: BackupPolicy; now: Date }) {
+  const { nextNominalAt: open, overdueAt, jitter } = instance
   const after = open && open.getTime() <= now.getTime() ? new Date(open.getTime() - 1) : now
-  const [proven] = await tx
-    .select({ at: max(recoveryPoints.createdAt) })
-    .from(recoveryPoints)
-    .where(and(eq(recoveryPoints.instanceId, instance.id), eq(recoveryPoints.state, 'AVAILABLE')))
-  return planNext(policy.rules, { jitter: instance.jitter, after, provenAt: proven?.at ?? null })
+  const plan = planNext(policy.rules, { jitter, after, provenAt: now })
+  const isOverdue = overdueAt !== null && overdueAt.getTime() <= now.getTime()
+  return plan.overdueAt !== null && isOverdue ? { ...plan, overdueAt } : plan
 }
 
 async function tellShorter(

@@ -1,4 +1,4 @@
-import { eq, sql } from 'drizzle-orm'
+import { eq } from 'drizzle-orm'
 import type { Database } from '../database/connect.ts'
 import { backupInstances } from '../database/tables/backup-instance.ts'
 import { findPolicies } from '../policy/find.ts'
@@ -8,6 +8,8 @@ import type { RecoveryPoint } from '../recovery-point/recovery-point.ts'
 import { NotFound } from '../refusal.ts'
 import { afterSuccess } from './health.ts'
 import type { BackupInstance } from './instance.ts'
+import { nextExpiry } from './next-expiry.ts'
+import { standstillIn } from './states.ts'
 
 /**
  * Locks an instance and answers it with the policy it follows now: what a new point's tag and end are decided by, in the
@@ -41,7 +43,7 @@ export async function recordBackup(
         lastTaggedAt: { ...instance.lastTaggedAt, [point.tag]: point.createdAt.toISOString() },
       }),
       // A newer point may set free the one that was kept only for being the newest: look again at once if any is past its time.
-      expiryDueAt: sql`(select min(expires_at) from recovery_points where instance_id = ${instance.id} and marked_at is null)`,
+      expiryDueAt: standstillIn(instance.state) ? null : nextExpiry,
     })
     .where(eq(backupInstances.id, instance.id))
 }
