@@ -67,6 +67,7 @@ describe('The growth of an instance', () => {
   })
 
   test('looks back 1 to 366 days', async () => {
+    await addInstance(api)
     for (const days of [0, 367]) {
       const { errors } = await api.ask(`{ backupInstances { nodes { growth(days: ${days}) { since } } } }`)
       expect(errors?.[0]?.extensions.code).toBe('BAD_USER_INPUT')

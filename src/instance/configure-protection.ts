@@ -85,6 +85,7 @@ export async function configureProtection(
       actor,
       action: 'configureProtection',
       subject: { kind: 'BackupInstance', id: instance.id, name: instance.name },
+      after: { state: instance.state, policy: policy.name, policyVersion: policy.version },
       detail: { server: server.name, vault: vault.name, policy: policy.name },
       now,
     })

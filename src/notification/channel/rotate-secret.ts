@@ -37,6 +37,8 @@ export async function rotateSecret(
       actor,
       action: 'rotateNotificationChannelSecret',
       subject: { kind: 'NotificationChannel', id: channel.id, name: channel.name },
+      before: { secretSetAt: webhook.secretSetAt?.toISOString() ?? null },
+      after: { secretSetAt: now.toISOString() },
       now,
     })
     return { channel, signingSecret }

@@ -1,0 +1,89 @@
+import { eq } from 'drizzle-orm'
+import { backupInstances } from '../../src/database/tables/backup-instance.ts'
+import { encodeNodeId } from '../../src/graphql/schema/ids.ts'
+import type { ProtectionState } from '../../src/instance/instance.ts'
+import type { Api } from './api.ts'
+import { addInstance, addPoint, addPolicy, addServer, addVault, builtInPolicy } from './catalogue.ts'
+import { addWebhook } from './channels.ts'
+import { enqueue } from './runner.ts'
+
+type Input = Record<string, unknown>
+
+/**
+ * How to call each mutation of the schema so that it does its work: what it needs is added first. A new mutation gets an
+ * entry here, and the tests that hold for all mutations hold for it.
+ */
+export const mutations: Readonly<Record<string, (api: Api) => Promise<Input>>> = {
+  createVault: async () => ({ name: 'new', location: { directory: '/backups/new' }, softDelete: { retentionDays: 3 } }),
+  updateVaultSecurity: async (api) => ({ ...(await vault(api)), immutability: 'UNLOCKED', reason: 'audit asked' }),
+  deleteVault: async (api) => ({ ...(await vault(api, 'empty')), confirmName: 'empty' }),
+  exportRecoveryKey: vault,
+  createPolicy: async () => ({ name: 'new', defaultRetention: 'P30D' }),
+  revisePolicy: async (api) => ({ ...(await policy(api)), defaultRetention: 'P60D' }),
+  deletePolicy: policy,
+  registerServer: async () => ({ name: 'new', host: 'db', username: 'backup', password: 'secret word' }),
+  updateServerCredentials: async (api) => ({ ...(await server(api)), username: 'other', password: 'secret word' }),
+  removeServer: server,
+  configureProtection: async (api) => {
+    await builtInPolicy(api)
+    return { ...(await server(api)), ...(await vault(api)) }
+  },
+  retryConfigureProtection: (api) => instance(api, 'CONFIGURING_PROTECTION_FAILED'),
+  changePolicy: async (api) => ({ ...(await instance(api)), ...(await policy(api)) }),
+  backUpNow: (api) => instance(api),
+  stopProtection: async (api) => ({
+    ...(await instance(api)),
+    data: 'RETAIN_FOREVER',
+    reason: 'COST',
+    comment: 'too dear',
+  }),
+  resumeProtection: (api) => instance(api, 'PROTECTION_STOPPED'),
+  deleteBackupInstance: async (api) => ({ ...(await instance(api)), confirmName: 'db in main', reason: 'TESTING' }),
+  undeleteBackupInstance: (api) => instance(api, 'SOFT_DELETED'),
+  approveExpiry: async (api) => {
+    const { id } = await addInstance(api)
+    const blocked = { expiryBlockedAt: api.clock.now, expiryBlockedCount: 3 }
+    await api.database.update(backupInstances).set(blocked).where(eq(backupInstances.id, id))
+    return { backupInstance: encodeNodeId('BackupInstance', id) }
+  },
+  holdRecoveryPoint: async (api) => ({ ...(await point(api)), reason: 'a lawsuit' }),
+  releaseRecoveryPoint: (api) => point(api, { heldAt: api.clock.now, heldBy: 'tester', holdReason: 'a lawsuit' }),
+  verifyRecoveryPoint: (api) => point(api),
+  restoreAsFiles: async (api) => ({ ...(await point(api)), target: { directory: '/restored' } }),
+  restoreToServer: async (api) => ({ ...(await point(api)), ...(await server(api, 'target')) }),
+  cancelJob: async (api) => ({ job: encodeNodeId('Job', (await enqueue(api.database)).id) }),
+  createNotificationChannel: async () => ({
+    name: 'new',
+    target: { webhook: { url: 'https://alerts.example.com/x' } },
+  }),
+  deleteNotificationChannel: channel,
+  testNotificationChannel: channel,
+  rotateNotificationChannelSecret: channel,
+}
+
+async function vault(api: Api, name = 'some vault'): Promise<Input> {
+  return { vault: encodeNodeId('Vault', (await addVault(api, name)).id) }
+}
+
+async function policy(api: Api): Promise<Input> {
+  return { policy: encodeNodeId('BackupPolicy', (await addPolicy(api, 'some policy')).id) }
+}
+
+async function server(api: Api, name = 'some server'): Promise<Input> {
+  return { server: encodeNodeId('PostgresServer', (await addServer(api, name)).id) }
+}
+
+async function instance(api: Api, state?: ProtectionState): Promise<Input> {
+  const { id } = await addInstance(api, state && { state })
+  return { backupInstance: encodeNodeId('BackupInstance', id) }
+}
+
+async function point(api: Api, parts?: Parameters<typeof addPoint>[2]): Promise<Input> {
+  const { id } = await addPoint(api, await addInstance(api), parts)
+  return { recoveryPoint: encodeNodeId('RecoveryPoint', id) }
+}
+
+async function channel(api: Api): Promise<Input> {
+  const added = await addWebhook(api.database, { secrets: api.secrets })
+  return { channel: encodeNodeId('NotificationChannel', ('channel' in added ? added.channel : added).id) }
+}
