@@ -45,7 +45,7 @@ function whatToTell(
   }
   if (job.status !== 'COMPLETED_WITH_WARNINGS') return undefined
   const [first = '', ...others] = job.warnings
-  const more = others.length === 0 ? '' : ` There are ${others.length} more warnings.`
+  const more = ['', ' There is 1 more warning.'][others.length] ?? ` There are ${others.length} more warnings.`
   return {
     kind: completed,
     severity: 'WARNING',

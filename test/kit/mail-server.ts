@@ -1,0 +1,73 @@
+import { SMTPServer } from 'smtp-server'
+import type { MailServer } from '../../src/worker/send-mail.ts'
+
+export interface ReceivedMail {
+  from: string
+  to: string[]
+  text: string
+}
+
+/** A mail server on this machine, with one user. */
+export interface TestMailServer extends AsyncDisposable {
+  settings: MailServer
+  received: ReceivedMail[]
+  /** Recipients that it refuses. */
+  refused: Set<string>
+  /** What it answers to a whole mail from now on; null takes it. */
+  trouble: { code: number; message: string } | null
+}
+
+/** Starts a mail server that takes everything from `holdfast` with its password. */
+export async function startMailServer(): Promise<TestMailServer> {
+  const password = 'p@ss w0rd of the mail server'
+  const received: ReceivedMail[] = []
+  const refused = new Set<string>()
+  const smtp = new SMTPServer({
+    allowInsecureAuth: true,
+    disabledCommands: ['STARTTLS'],
+    logger: false,
+    onAuth(auth, _session, done) {
+      if (auth.username === 'holdfast' && auth.password === password) done(null, { user: 'holdfast' })
+      else done(Object.assign(new Error(`not the password of ${auth.username}`), { responseCode: 535 }))
+    },
+    onRcptTo({ address }, _session, done) {
+      done(refused.has(address) ? Object.assign(new Error('no such user'), { responseCode: 550 }) : null)
+    },
+    onData(stream, { envelope }, done) {
+      const chunks: Buffer[] = []
+      stream.on('data', (chunk: Buffer) => chunks.push(chunk))
+      stream.on('end', () => {
+        if (server.trouble) {
+          const { code, message } = server.trouble
+          return done(Object.assign(new Error(message), { responseCode: code }))
+        }
+        const from = envelope.mailFrom === false ? '' : envelope.mailFrom.address
+        received.push({
+          from,
+          to: envelope.rcptTo.map(({ address }) => address),
+          text: Buffer.concat(chunks).toString(),
+        })
+        done()
+      })
+    },
+  })
+  await new Promise<void>((resolve) => smtp.listen(0, '127.0.0.1', resolve))
+  const address = smtp.server.address()
+  const port = typeof address === 'object' && address !== null ? address.port : 0
+  const settings = {
+    host: '127.0.0.1',
+    port,
+    isSecure: false,
+    username: 'holdfast',
+    password,
+    from: 'holdfast@example.com',
+  }
+  const server: TestMailServer = {
+    settings,
+    received,
+    refused,
+    trouble: null,
+    [Symbol.asyncDispose]: () => new Promise<void>((resolve) => smtp.close(() => resolve())),
+  }
+  return server
+}
