@@ -14,10 +14,11 @@ export interface ClockOptions {
   chores: readonly Chore[]
   /** How often to ask the time, ms; 1 s when left out. */
   pollMs?: number
+  /** A round waits no longer for its chores; one that takes longer goes on by itself, and is not begun again meanwhile. */
+  longestRoundMs?: number
 }
 
-/** A round waits no longer for its chores; one that takes longer goes on by itself and is not begun a second time meanwhile. */
-const longestRoundMs = 10_000
+const longestPauseMs = 10_000
 /** How soon a chore that failed is tried again at first, ms; twice as long after each further failure, up to its own rhythm. */
 const retryMs = 1_000
 
@@ -34,7 +35,10 @@ interface Duty {
  * Asks what is due until it is disposed of: once a round it takes the time that all workers agree on, and does the chores
  * whose turn has come. One that fails or hangs holds up neither the others nor the clock. Disposing waits for what runs.
  */
-export function startClock(context: WorkerContext, { chores, pollMs = 1_000 }: ClockOptions): AsyncDisposable {
+export function startClock(
+  context: WorkerContext,
+  { chores, pollMs = 1_000, longestRoundMs = 10_000 }: ClockOptions,
+): AsyncDisposable {
   const { log } = context
   const alarm = createAlarm()
   const duties = chores.map(
@@ -73,7 +77,7 @@ export function startClock(context: WorkerContext, { chores, pollMs = 1_000 }: C
         await alarm.wait(pollMs)
       } catch (cause) {
         log.warn({ err: cause }, 'The database did not tell the time; what is due waits, and it is asked again.')
-        await alarm.wait(Math.min(pollMs * 2 ** failures++, longestRoundMs))
+        await alarm.wait(Math.min(pollMs * 2 ** failures++, longestPauseMs))
       }
     }
   }
