@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect } from 'vitest'
 import { startListener } from '../src/database/listen.ts'
 import { firstTab, secondTab } from '../src/graphql/edge/first-tab.ts'
 import { schema } from '../src/graphql/schema/schema.ts'
+import { usualRetentionLimits } from '../src/policy/check-rules.ts'
 import { type Browser, startBrowser, type Visit } from './kit/browser.ts'
 import { startEdge } from './kit/edge.ts'
 import { test } from './kit/test.ts'
@@ -80,6 +81,8 @@ describe('GraphiQL', { timeout: 120_000 }, () => {
         listener,
         secrets,
         now: () => new Date(),
+        retentionLimits: usualRetentionLimits,
+        removalGraceMs: 0,
         channelRules: { allowHttp: false, canMail: false },
       },
     })

@@ -28,11 +28,12 @@ export interface InstanceFilter {
 }
 
 /** What an instance belongs to. */
-export type InstanceParent = 'vault' | 'server'
+export type InstanceParent = 'vault' | 'server' | 'policy'
 
 const parents: Readonly<Record<InstanceParent, PgColumn>> = {
   vault: backupInstances.vaultId,
   server: backupInstances.serverId,
+  policy: backupInstances.policyId,
 }
 
 /** The instances with these ids, in any order; ids of none are left out. */
@@ -93,7 +94,7 @@ export async function pageInstancesOf(
     .orderBy(...keyset({ at: part.createdAt, id: part.id }, page).orderBy)
   const found = Map.groupBy(
     rows.map((row) => row.part),
-    (instance) => (parent === 'vault' ? instance.vaultId : instance.serverId),
+    (instance) => instance[`${parent}Id`],
   )
   return new Map(parentIds.map((id) => [id, pageOf(found.get(id) ?? [], page)]))
 }

@@ -1,6 +1,7 @@
 import { asc, eq } from 'drizzle-orm'
 import { recordAudit } from '../audit/record.ts'
 import type { Database } from '../database/connect.ts'
+import { carryOut } from '../database/rehearse.ts'
 import { backupInstances } from '../database/tables/backup-instance.ts'
 import { backupPolicies } from '../database/tables/policy.ts'
 import { NotFound, Refusal } from '../refusal.ts'
@@ -42,13 +43,18 @@ export class PolicyIsBuiltIn extends Refusal {
 
 export interface DeletePolicy {
   policyId: string
+  /** Answers what would happen, and changes nothing. */
+  dryRun: boolean
   actor: string
   now: Date
 }
 
 /** Deletes a policy, with all of its versions, that no backup instance follows; what it was stays in the audit log. */
-export async function deletePolicy(database: Database, { policyId, actor, now }: DeletePolicy): Promise<BackupPolicy> {
-  return database.transaction(async (tx) => {
+export async function deletePolicy(
+  database: Database,
+  { policyId, dryRun, actor, now }: DeletePolicy,
+): Promise<BackupPolicy> {
+  return carryOut(database, { dryRun }, async (tx) => {
     const policy = await lockPolicyAlone(tx, policyId)
     if (!policy) throw new NotFound('policy')
     if (policy.isBuiltIn) throw new PolicyIsBuiltIn(policy)

@@ -2,6 +2,7 @@ import type { BackupInstance, ProtectionState as State } from '../../instance/in
 import type { InstanceOperation as Operation } from '../../instance/states.ts'
 import type { StopReason as Reason } from '../../instance/stop-protection.ts'
 import type { RecoveryPoint } from '../../recovery-point/recovery-point.ts'
+import type { KeptBecause as ReasonToKeep } from '../../retention/decide-expiry.ts'
 import type { PostgresServer } from '../../server/server.ts'
 import type { Vault } from '../../vault/vault.ts'
 import { enumeration } from '../schema/enumeration.ts'
@@ -117,6 +118,18 @@ export const RecoveryPointState = enumeration<RecoveryPoint['state']>(
     REMOVING: 'Its time is over: it is about to be removed, and not restored from.',
   },
 )
+
+export const KeptBecause = enumeration<ReasonToKeep>('KeptBecause', 'Why a recovery point stays.', {
+  WITHIN_RETENTION: 'Its time is not over.',
+  NEWEST_RESTORABLE: 'It is the newest one that can be restored from: that one is never removed for its age.',
+  BEST_PROVEN:
+    'It is the newest of those that have been shown to be good furthest: that one is never removed for its age.',
+  ON_HOLD: 'Somebody has put it on hold.',
+  BEING_READ: 'A restore or a verification of it is queued or running.',
+  PROTECTION_STOPPED: 'Protection was stopped so that all data is kept for ever.',
+  SOFT_DELETED: 'Its backup instance was deleted and can be had back: nothing expires meanwhile.',
+  AWAITING_APPROVAL: 'Too many would go at once: they wait for approveExpiry.',
+})
 
 export const RestoreOwnership = enumeration<'KEEP' | 'NONE'>(
   'RestoreOwnership',

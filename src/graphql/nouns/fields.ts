@@ -13,7 +13,7 @@ export function asked({ principal, now }: GraphqlContext): { actor: string; now:
   return { actor: principal.name, now: now() }
 }
 
-/** The instances of a vault or a server, as the field of that noun. */
+/** The instances of a vault, a server or a policy, as the field of that noun. */
 export async function instancesField(
   parent: InstanceParent,
   { id }: { id: string },

@@ -16,6 +16,9 @@ interface Settings {
     ByteCount: { Input: number; Output: number }
     RowCount: { Input: number; Output: number }
     Cursor: { Input: string; Output: string }
+    /** Whether there is such a time, or such a zone, is for the operation to say. */
+    LocalTime: { Input: string; Output: string }
+    TimeZone: { Input: string; Output: string }
   }
 }
 

@@ -45,6 +45,18 @@ builder.scalarType('Cursor', {
   },
 })
 
+textScalar('LocalTime', {
+  description: 'A time of day on the clock of a zone, from "00:00" to "23:59", without seconds.',
+  shape: /^\d\d:\d\d$/,
+  advice: 'A LocalTime is written like "02:30".',
+})
+
+textScalar('TimeZone', {
+  description: 'A time zone by its name in the IANA database, such as "Europe/Berlin" or "UTC"; never an offset.',
+  shape: /^[\w+:/-]{1,100}$/,
+  advice: 'A TimeZone is written like "Europe/Berlin".',
+})
+
 /** Whether the day exists in its month: the language itself takes "02-30" for the second of March. */
 function isDayOfMonth(text: string): boolean {
   const [year, month, day] = text.slice(0, 10).split('-').map(Number)
@@ -61,6 +73,21 @@ function countScalar(name: 'ByteCount' | 'RowCount', counted: string): void {
     },
     parseValue: (value) => {
       if (!isCount(value)) throw badUserInput(`A ${name} is a whole number of ${counted}, 0 or more.`)
+      return value
+    },
+  })
+}
+
+/** Text whose shape alone is looked at here: what it says is for the operation to judge. */
+function textScalar(
+  name: 'LocalTime' | 'TimeZone',
+  { description, shape, advice }: { description: string; shape: RegExp; advice: string },
+): void {
+  builder.scalarType(name, {
+    description,
+    serialize: (value) => value,
+    parseValue: (value) => {
+      if (typeof value !== 'string' || !shape.test(value)) throw badUserInput(advice)
       return value
     },
   })
