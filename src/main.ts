@@ -123,6 +123,7 @@ async function startApi(
       listener,
       secrets,
       now,
+      removalGraceMs: settings.removalGraceMs,
       retentionLimits: settings.retentionLimits,
       channelRules: { allowHttp: settings.allowHttpWebhooks, canMail: settings.mailServer !== null },
     },

@@ -120,6 +120,7 @@ async function everyAnswer(databaseUrl: string, service: Service): Promise<strin
       listener,
       secrets,
       now,
+      removalGraceMs: 0,
       retentionLimits: usualRetentionLimits,
       channelRules: { allowHttp: false, canMail: false },
     },

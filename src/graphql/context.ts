@@ -20,6 +20,8 @@ export interface Services {
   listener: Listener
   secrets: Secrets
   now: () => Date
+  /** How long a recovery point that was chosen for removal is left before its bytes go, ms. */
+  removalGraceMs: number
   /** For how long policies may keep recovery points. */
   retentionLimits: RetentionLimits
   /** What the operator of the service allows of notification channels. */

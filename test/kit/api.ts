@@ -76,6 +76,7 @@ export async function startApi(other?: Pick<Api, 'databaseUrl'>): Promise<Api> {
       listener: { ...listener, subscribe },
       secrets,
       now: () => clock.now,
+      removalGraceMs: 3_600_000,
       retentionLimits,
       channelRules,
     },
