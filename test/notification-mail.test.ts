@@ -104,6 +104,20 @@ describe('a mail channel', () => {
     expect(results.map(({ lastResult }) => lastResult)).toContain('The mail server cannot be reached')
   })
 
+  test('never sends its password in the open to a server that is not known to be on this machine', async ({
+    databaseUrl,
+    database,
+  }) => {
+    await using server = await startMailServer({ host: '127.0.0.2' })
+    await addMailChannel(database, 'ops@example.com')
+    await using _deliverer = await startDeliverer(databaseUrl, { mailServer: server.settings })
+    await tell(database)
+    await deliveriesThat(database, 'a failed attempt', ({ lastResult }) =>
+      Boolean(lastResult?.startsWith('The mail server offers no TLS')),
+    )
+    expect(server.logins).toEqual([])
+  })
+
   test('waits on a worker that has no mail server', async ({ databaseUrl, database }) => {
     await addMailChannel(database, 'ops@example.com')
     await using _deliverer = await startDeliverer(databaseUrl)

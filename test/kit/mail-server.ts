@@ -11,6 +11,8 @@ export interface ReceivedMail {
 export interface TestMailServer extends AsyncDisposable {
   settings: MailServer
   received: ReceivedMail[]
+  /** Passwords that it was given. */
+  logins: string[]
   /** Recipients that it refuses. */
   refused: Set<string>
   /** What it answers to a whole mail from now on; null takes it. */
@@ -18,15 +20,17 @@ export interface TestMailServer extends AsyncDisposable {
 }
 
 /** Starts a mail server that takes everything from `holdfast` with its password. */
-export async function startMailServer(): Promise<TestMailServer> {
+export async function startMailServer({ host = '127.0.0.1' } = {}): Promise<TestMailServer> {
   const password = 'p@ss w0rd of the mail server'
   const received: ReceivedMail[] = []
+  const logins: string[] = []
   const refused = new Set<string>()
   const smtp = new SMTPServer({
     allowInsecureAuth: true,
     disabledCommands: ['STARTTLS'],
     logger: false,
     onAuth(auth, _session, done) {
+      logins.push(auth.password ?? '')
       if (auth.username === 'holdfast' && auth.password === password) done(null, { user: 'holdfast' })
       else done(Object.assign(new Error(`not the password of ${auth.username}`), { responseCode: 535 }))
     },
@@ -51,11 +55,11 @@ export async function startMailServer(): Promise<TestMailServer> {
       })
     },
   })
-  await new Promise<void>((resolve) => smtp.listen(0, '127.0.0.1', resolve))
+  await new Promise<void>((resolve) => smtp.listen(0, host, resolve))
   const address = smtp.server.address()
   const port = typeof address === 'object' && address !== null ? address.port : 0
   const settings = {
-    host: '127.0.0.1',
+    host,
     port,
     isSecure: false,
     username: 'holdfast',
@@ -65,6 +69,7 @@ export async function startMailServer(): Promise<TestMailServer> {
   const server: TestMailServer = {
     settings,
     received,
+    logins,
     refused,
     trouble: null,
     [Symbol.asyncDispose]: () => new Promise<void>((resolve) => smtp.close(() => resolve())),
