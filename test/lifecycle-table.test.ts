@@ -1,17 +1,32 @@
 import { expect } from 'vitest'
 import { protectionState } from '../src/database/tables/backup-instance.ts'
-import { allowedOperations, OperationNotAllowed, startsFrom, transitions } from '../src/instance/states.ts'
-import { asked, dumpOf, instanceOf, now, refusalOf, weekly } from './kit/lifecycle.ts'
-import { live, performed, rehearsed } from './kit/perform.ts'
+import {
+  allowedOperations,
+  type InstanceOperation,
+  instanceOperations,
+  OperationNotAllowed,
+  startsFrom,
+  transitions,
+} from '../src/instance/states.ts'
+import { asked, dumpOf, instanceOf, type LifeSeed, now, refusalOf, weekly } from './kit/lifecycle.ts'
+import { type Life, live, performed, rehearsed } from './kit/perform.ts'
 import { test } from './kit/test.ts'
 
-const operations = { ...rehearsed, ...performed }
-// The keys of a constant are its own.
-const names = Object.keys(operations) as (keyof typeof operations)[]
+const operations: Record<InstanceOperation, (life: Life, options: typeof asked) => Promise<unknown>> = {
+  ...rehearsed,
+  ...performed,
+}
 
-test.for(names)('%s does in every state what the table says', async (operation, { database }) => {
+const points = weekly.slice(-2)
+/** What an operation needs besides the state of the instance. */
+const needs: Partial<Record<InstanceOperation, LifeSeed>> = {
+  APPROVE_EXPIRY: { points, instance: { expiryBlockedAt: now, expiryBlockedCount: 2 } },
+  RELEASE_RECOVERY_POINT: { points: points.map((point) => ({ ...point, heldAt: now, heldBy: 'tester' })) },
+}
+
+test.for(instanceOperations)('%s does in every state what the table says', async (operation, { database }) => {
   for (const state of protectionState.enumValues) {
-    const life = await live(database, { state, points: weekly.slice(-2) })
+    const life = await live(database, { points, ...needs[operation], state })
     const before = await dumpOf(database)
     const isAllowed = startsFrom(operation).includes(state)
     if (isAllowed) {

@@ -71,8 +71,8 @@ export async function stopProtection(
   })
 }
 
-/** Nothing waits for an approval any more where nothing expires. */
-export const noApprovalAsked = { expiryBlockedAt: null, expiryBlockedCount: null } as const
+/** Where nothing expires, nothing waits for an approval, and what was approved before is asked for anew. */
+export const noApprovalAsked = { expiryBlockedAt: null, expiryBlockedCount: null, expiryApprovedThrough: null } as const
 
 /** The reason and the comment as the audit log has them: "COST: too dear"; null when none was given. */
 export function whyStopped({ reason, comment }: Pick<StopProtection, 'reason' | 'comment'>): string | null {

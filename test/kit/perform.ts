@@ -1,4 +1,5 @@
 import type { Database } from '../../src/database/connect.ts'
+import { approveExpiry } from '../../src/instance/approve-expiry.ts'
 import { backUpNow } from '../../src/instance/back-up-now.ts'
 import { changePolicy } from '../../src/instance/change-policy.ts'
 import { deleteBackupInstance } from '../../src/instance/delete-backup-instance.ts'
@@ -9,6 +10,8 @@ import { retryConfigureProtection } from '../../src/instance/retry-configure-pro
 import { stopProtection } from '../../src/instance/stop-protection.ts'
 import { undeleteBackupInstance } from '../../src/instance/undelete-backup-instance.ts'
 import { createPolicy } from '../../src/policy/create.ts'
+import { holdRecoveryPoint } from '../../src/recovery-point/hold.ts'
+import { releaseRecoveryPoint } from '../../src/recovery-point/release.ts'
 import { verifyRecoveryPoint } from '../../src/recovery-point/verify.ts'
 import { restoreAsFiles } from '../../src/restore/as-files.ts'
 import { restoreToServer } from '../../src/restore/to-server.ts'
@@ -60,6 +63,8 @@ export const rehearsed = {
     deleteBackupInstance(database, { instanceId: instance.id, confirmName: instance.name, ...why, ...options }),
   UNDELETE_BACKUP_INSTANCE: ({ database, instance }: Life, options: Options): Promise<Outcome> =>
     undeleteBackupInstance(database, { instanceId: instance.id, ...options }),
+  APPROVE_EXPIRY: ({ database, instance }: Life, options: Options): Promise<Outcome> =>
+    approveExpiry(database, { instanceId: instance.id, ...options }),
 }
 
 /** The others. */
@@ -76,4 +81,8 @@ export const performed = {
   },
   VERIFY_RECOVERY_POINT: ({ database, newestPointId: recoveryPointId }: Life, options: Options): Promise<unknown> =>
     verifyRecoveryPoint(database, { recoveryPointId, ...options }),
+  HOLD_RECOVERY_POINT: ({ database, newestPointId: recoveryPointId }: Life, options: Options): Promise<unknown> =>
+    holdRecoveryPoint(database, { recoveryPointId, reason: 'An audit.', until: null, ...options }),
+  RELEASE_RECOVERY_POINT: ({ database, newestPointId: recoveryPointId }: Life, options: Options): Promise<unknown> =>
+    releaseRecoveryPoint(database, { recoveryPointId, ...options }),
 }
