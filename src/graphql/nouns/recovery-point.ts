@@ -43,6 +43,13 @@ RecoveryPoint.implement({
       description: 'Why it is SUSPECT, one sentence for each damaged artifact; empty otherwise.',
     }),
     tag: t.expose('tag', { type: RetentionTag, description: 'The rule that decided how long it is kept.' }),
+    isTagRequested: t.exposeBoolean('isTagRequested', {
+      description: 'Whether whoever asked for the backup named that rule; otherwise it was the first of its period.',
+    }),
+    policyName: t.exposeString('policyName', {
+      description: 'The name that the policy had which decided tag and end.',
+    }),
+    policyVersion: t.exposeInt('policyVersion', { description: 'The version of that policy which decided them.' }),
     pointInTime: t.expose('pointInTime', {
       type: 'DateTime',
       description: 'The moment whose data it holds: that of the snapshot of its first dump.',
