@@ -52,11 +52,14 @@ export interface InstanceParts {
   state?: ProtectionState
   server?: PostgresServer
   vault?: Vault
+  /** The built-in one when left out. */
+  policy?: BackupPolicy
   createdAt?: Date
 }
 
 export async function addInstance(api: Api, parts: InstanceParts = {}): Promise<BackupInstance> {
   const { name = 'db in main', state = 'PROTECTION_CONFIGURED', createdAt = api.clock.now } = parts
+  const policy = parts.policy ?? (await builtInPolicy(api))
   const [added] = await api.database
     .insert(backupInstances)
     .values({
@@ -64,8 +67,8 @@ export async function addInstance(api: Api, parts: InstanceParts = {}): Promise<
       name,
       serverId: (parts.server ?? (await addServer(api, `server of ${name}`))).id,
       vaultId: (parts.vault ?? (await addVault(api, `vault-${crypto.randomUUID()}`))).id,
-      policyId: (await builtInPolicy(api)).id,
-      policyVersion: 1,
+      policyId: policy.id,
+      policyVersion: policy.version,
       state,
       stateSince: createdAt,
       createdAt,
