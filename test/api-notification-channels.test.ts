@@ -146,7 +146,10 @@ describe('a notification channel', () => {
     const rotated = await mutate('rotateNotificationChannelSecret', id, 'signingSecret channel { id secretSetAt }')
     expect(rotated).toMatchObject({ channel: { id } })
     expect(at(rotated, 'signingSecret')).not.toBe(at(created, 'signingSecret'))
-    expect(await mutate('deleteNotificationChannel', id, 'name')).toMatchObject({ name: 'ops' })
+    expect(await mutate('deleteNotificationChannel', id, 'deletedChannelId name')).toMatchObject({
+      deletedChannelId: id,
+      name: 'ops',
+    })
     const answer = await api.ask(
       '{ auditLog { nodes { action subject { id } } } notifications { nodes { kind deliveries { id } } } notificationChannels { totalCount } }',
     )

@@ -5,6 +5,7 @@ import { rotateSecret } from '../../notification/channel/rotate-secret.ts'
 import { testChannel } from '../../notification/channel/test.ts'
 import { InvalidInput, NameTaken, NotFound } from '../../refusal.ts'
 import { builder } from '../schema/builder.ts'
+import { encodeNodeId } from '../schema/ids.ts'
 import { mutation } from '../schema/mutation.ts'
 import { nodeQuery } from '../schema/node.ts'
 import { pageArgs, pageRequest } from '../schema/paging.ts'
@@ -94,10 +95,16 @@ const channelInput = {
 mutation('deleteNotificationChannel', {
   description: 'Removes a channel with its delivery log; what was on its way there is not delivered any more.',
   input: (t) => ({ channel: t.globalID(channelInput) }),
-  payload: { name: { type: 'String', description: 'The name that the channel had.' } },
+  payload: {
+    deletedChannelId: { type: 'ID', description: 'The id that the channel had.' },
+    name: { type: 'String', description: 'The name that the channel had.' },
+  },
   refusals: [NotFound],
-  resolve: ({ channel }, context) =>
-    deleteChannel(context.database, { channelId: idOf('NotificationChannel', channel), ...asked(context) }),
+  resolve: async ({ channel }, context) => {
+    const channelId = idOf('NotificationChannel', channel)
+    const { id, name } = await deleteChannel(context.database, { channelId, ...asked(context) })
+    return { deletedChannelId: encodeNodeId('NotificationChannel', id), name }
+  },
 })
 
 mutation('testNotificationChannel', {
