@@ -1,0 +1,98 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import type { PolicyRules, Schedule } from '../src/policy/policy.ts'
+import { previewRules } from '../src/policy/preview.ts'
+import { isShorter, shortenings } from '../src/policy/shortening.ts'
+import { retention, schedule, zone } from './kit/rules.ts'
+
+const rules: PolicyRules = {
+  timeZone: 'UTC',
+  schedule: { kind: 'DAILY', times: ['02:00', '14:00'], spreadMinutes: 10 },
+  defaultRetention: 'P30D',
+  retentionRules: [
+    { tag: 'WEEKLY', duration: 'P12W' },
+    { tag: 'MONTHLY', duration: 'P1Y' },
+  ],
+}
+const weekly: Schedule = { kind: 'WEEKLY', weekdays: ['SUNDAY'], times: ['02:00'], spreadMinutes: 10 }
+
+describe('a change of rules', () => {
+  it.for<[string, Partial<PolicyRules>]>([
+    ['nothing is changed', {}],
+    ['points are kept longer', { defaultRetention: 'P31D' }],
+    [
+      'points are kept as long in other words',
+      {
+        retentionRules: [
+          { tag: 'WEEKLY', duration: 'P84D' },
+          { tag: 'MONTHLY', duration: 'P12M' },
+        ],
+      },
+    ],
+    ['there is a rule more', { retentionRules: [...rules.retentionRules, { tag: 'YEARLY', duration: 'P10Y' }] }],
+    [
+      'the default keeps what a rule kept',
+      { defaultRetention: 'P12W', retentionRules: [{ tag: 'MONTHLY', duration: 'P1Y' }] },
+    ],
+    [
+      'backups start as often at other times',
+      { schedule: { kind: 'DAILY', times: ['05:00', '06:00'], spreadMinutes: 0 } },
+    ],
+    [
+      'backups start as often by another kind of schedule',
+      { schedule: { kind: 'HOURLY', everyHours: 12, minute: 0, spreadMinutes: 0 } },
+    ],
+    ['only the zone is another', { timeZone: 'Asia/Kathmandu' }],
+  ])('shortens nothing when %s', ([_title, change]) => {
+    expect(shortenings(rules, { ...rules, ...change })).toEqual([])
+  })
+
+  it.for<[Partial<PolicyRules>, string]>([
+    [{ defaultRetention: 'P1M' }, 'Recovery points with the tag DEFAULT would be kept P1M instead of P30D.'],
+    [
+      {
+        retentionRules: [
+          { tag: 'WEEKLY', duration: 'P83D' },
+          { tag: 'MONTHLY', duration: 'P1Y' },
+        ],
+      },
+      'Recovery points with the tag WEEKLY would be kept P83D instead of P12W.',
+    ],
+    [
+      { retentionRules: [{ tag: 'WEEKLY', duration: 'P12W' }] },
+      'The rule MONTHLY (P1Y) is gone: its recovery points would be kept P30D by default.',
+    ],
+    [{ schedule: null }, 'Backups would no longer start by a schedule.'],
+    [
+      { schedule: weekly },
+      'Backups would start less often: "Every Sunday at 02:00, UTC" instead of "Every day at 02:00 and 14:00, UTC".',
+    ],
+  ])('shortens by %j, and says what', ([change, sentence]) => {
+    expect(shortenings(rules, { ...rules, ...change })).toEqual([sentence])
+  })
+
+  it('compares durations wherever they may start', () => {
+    expect(isShorter('P1M', 'P31D')).toBe(true)
+    expect(isShorter('P31D', 'P1M')).toBe(false)
+    expect(isShorter('P365D', 'P1Y')).toBe(true)
+    expect(isShorter('P366D', 'P1Y')).toBe(false)
+    expect(isShorter('P12M', 'P1Y')).toBe(false)
+  })
+
+  it('that shortens nothing lets every recovery point be kept at least as long', () => {
+    fc.assert(
+      fc.property(zone, schedule, retention, retention, (timeZone, times, one, other) => {
+        const [before, after] = [one, other].map((kept) => ({ timeZone, schedule: times, ...kept }))
+        if (!before || !after) return
+        expect(shortenings(before, before)).toEqual([])
+        fc.pre(shortenings(before, after).length === 0)
+        const span = { start: new Date('2028-01-20T00:00:00Z'), horizon: 'P45D' }
+        const were = previewRules(before, span).points
+        for (const [index, point] of previewRules(after, span).points.entries()) {
+          expect(point.expiresAt.getTime()).toBeGreaterThanOrEqual(were[index]?.expiresAt.getTime() ?? 0)
+        }
+      }),
+      { numRuns: 40 },
+    )
+  })
+})
