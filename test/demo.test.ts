@@ -27,6 +27,20 @@ describe('the demo', { timeout: 240_000 }, () => {
     expect(restored).toContain('globals.sql')
   })
 
+  test('lets weeks of a policy pass under a moved clock, and keeps what the preview had foreseen', async ({
+    folder,
+  }) => {
+    const demo = startDemo(folder, ['--time-lapse'], { HOLDFAST_DEMO_WEEKS: '8' })
+    await once(demo.child, 'exit')
+
+    expect(demo.printed()).toMatch(/2024-02-25 +WEEKLY +2024-03-31 +8 weeks +WITHIN_RETENTION, NEWEST_RESTORABLE/)
+    expect(demo.printed()).toMatch(/2024-01-07 +YEARLY +2034-01-07 +1 week +WITHIN_RETENTION/)
+    expect(demo.printed()).not.toMatch(/2024-01-14 +WEEKLY/)
+    expect(demo.printed()).toContain('What is kept is what the preview of the policy had foreseen: 7 recovery points.')
+    expect(demo.child.exitCode).toBe(0)
+    expect(await processesOf(folder)).toEqual([])
+  })
+
   test('follows one that was killed, and stops everything when it is told to', async ({ folder }) => {
     const killed = startDemo(folder, [])
     await waitFor('Holdfast runs', () => killed.printed().includes('Start Holdfast  '), { withinMs: 60_000 })

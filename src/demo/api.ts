@@ -1,6 +1,6 @@
 import { createClient } from 'graphql-ws'
 
-/** Holdfast's GraphQL API, as any client would use it: HTTP for questions and commands, a WebSocket to watch. */
+/** Holdfast's GraphQL API, used as every client would: HTTP for questions and commands, a WebSocket to watch. */
 export interface Api extends AsyncDisposable {
   /** Answers a query's data; throws when the answer has errors. */
   ask<Answer>(query: string, variables?: Record<string, unknown>): Promise<Answer>

@@ -11,6 +11,8 @@ export interface Folder {
   vault: string
   restoredFiles: string
   holdfastLog: string
+  /** Holds the time of a service whose clock is moved by the time-lapse. */
+  clock: string
   /** Names the process of Holdfast, for the next run in case that this one is killed. */
   holdfastPid: string
 }
@@ -52,6 +54,7 @@ function foldersIn(directory: string): Folder {
     vault: join(directory, 'vault'),
     restoredFiles: join(directory, 'restored-files'),
     holdfastLog: join(directory, 'holdfast.log'),
+    clock: join(directory, 'clock'),
     holdfastPid: join(directory, 'holdfast.pid'),
   }
 }

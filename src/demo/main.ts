@@ -9,6 +9,7 @@ import { startEmptyServer, startSampleServer } from './processes/servers.ts'
 import { readyMadeQueries } from './ready-made-queries.ts'
 import { tellStory } from './story.ts'
 import { openTerminal } from './terminal.ts'
+import { firstMoment, setClock, tellTimeLapse } from './time-lapse.ts'
 
 const terminal = openTerminal(process.stdout)
 /** Aborted by Ctrl-C, or when Holdfast ends by itself; the reason says which. */
@@ -31,7 +32,7 @@ async function main(): Promise<number> {
     return 0
   }
   stopOnSignals()
-  await runDemo(options)
+  await (options.timeLapse ? runTimeLapse(options) : runDemo(options))
   terminal.line('Everything is stopped.')
   return 0
 }
@@ -57,10 +58,35 @@ async function runDemo(options: DemoOptions): Promise<void> {
   if (!options.once) await serve({ holdfast, folder, sample })
 }
 
-async function start(folder: Folder, options: DemoOptions, postgresDirectory: string): Promise<Holdfast> {
+/** The same service under a clock that the demo moves. */
+async function runTimeLapse(options: DemoOptions): Promise<void> {
+  const started = performance.now()
+  const { signal } = ending
+  const programs = await findPrograms(process.env)
+  await using folder = await claimFolder(options.directory)
+  terminal.line('Holdfast time-lapse: years of a policy, with real backups, under a clock that is moved.')
+  terminal.line(`Everything it makes lies in \`${shortPath(folder.directory)}\`.`)
+  terminal.line()
+  await using server = await startEmptyServer({ folder, programs, terminal, signal }, 'Start a server, empty')
+  await setClock(folder, firstMoment)
+  await using holdfast = await start(folder, options, programs.binDir, { HOLDFAST_TEST_CLOCK_FILE: folder.clock })
+  await using api = connectApi(holdfast.url, signal)
+  const proofs = await tellTimeLapse({ api, terminal, folder, server, weeks: options.weeks, signal })
+  terminal.line()
+  for (const proof of proofs) terminal.line(`✔ ${proof}`)
+  terminal.line(`  All of it took ${((performance.now() - started) / 1000).toFixed(0)} s.`)
+  terminal.line()
+}
+
+async function start(
+  folder: Folder,
+  options: DemoOptions,
+  postgresDirectory: string,
+  environment: Record<string, string> = {},
+): Promise<Holdfast> {
   return terminal.step('Start Holdfast', async (step) => {
     const port = await choosePort(options.port, options)
-    const holdfast = await startHoldfast(folder, { port, postgresDirectory, signal: ending.signal })
+    const holdfast = await startHoldfast(folder, { port, postgresDirectory, environment, signal: ending.signal })
     void holdfast.exited.then((log) => ending.abort(new Error(`Holdfast ended by itself:\n${log}`)))
     step.detail(`It answers at \`${holdfast.url}/graphql\`; its log is ${shortPath(folder.holdfastLog)}`)
     if (options.port !== 0 && port !== options.port) step.detail(`Port ${options.port} is taken by another program`)

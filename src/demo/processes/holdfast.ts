@@ -21,7 +21,12 @@ const stopPatienceMs = 40_000
 /** Starts Holdfast on a data directory of the demo's; resolves when it says that it is ready. */
 export async function startHoldfast(
   folder: Folder,
-  { port, postgresDirectory, signal }: { port: number; postgresDirectory: string; signal: AbortSignal },
+  {
+    port,
+    postgresDirectory,
+    environment = {},
+    signal,
+  }: { port: number; postgresDirectory: string; environment?: Record<string, string>; signal: AbortSignal },
 ): Promise<Holdfast> {
   const log = await open(folder.holdfastLog, 'a', 0o600)
   const child = spawn(process.execPath, [program], {
@@ -30,6 +35,7 @@ export async function startHoldfast(
       HOLDFAST_DATA_DIR: folder.holdfast,
       HOLDFAST_PORT: String(port),
       HOLDFAST_POSTGRES_DIRECTORIES: postgresDirectory,
+      ...environment,
     },
     stdio: ['ignore', log.fd, log.fd],
     // A group of its own: a Ctrl-C is meant for the demo, which then stops everything in order.

@@ -46,8 +46,11 @@ export async function startSampleServer(making: Making & { options: { megabytes:
 }
 
 /** Starts another server of the same version, with nothing in it. */
-export async function startEmptyServer({ folder, programs, terminal, signal }: Making): Promise<Cluster> {
-  return terminal.step('Start a second server, empty', async () => {
+export async function startEmptyServer(
+  { folder, programs, terminal, signal }: Making,
+  title = 'Start a second server, empty',
+): Promise<Cluster> {
+  return terminal.step(title, async () => {
     await discard(folder.secondServer)
     return start(folder.secondServer, { programs, signal, settings: {} })
   })
