@@ -17,7 +17,8 @@ export function encodeNodeId(typename: string, id: string): string {
 export function decodeNodeId(text: string): NodeId {
   const [, typename, id] = shape.exec(Buffer.from(text, 'base64url').toString('latin1')) ?? []
   if (typename === undefined || id === undefined || encodeNodeId(typename, id) !== text) {
-    throw badUserInput('This id is not one of ours: ids are opaque, copy them from an answer of this API.')
+    const given = JSON.stringify(text.slice(0, 100).toWellFormed())
+    throw badUserInput(`${given} is no id of ours: ids are opaque, copy them from an answer of this API.`)
   }
   return { typename, id }
 }
