@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import { and, asc, eq, inArray, lte, type SQL, sql } from 'drizzle-orm'
+import { and, asc, eq, inArray, lte, sql } from 'drizzle-orm'
 import type { Database } from '../database/connect.ts'
+import { recordset } from '../database/recordset.ts'
 import { backupInstances, scheduledStarts } from '../database/tables/backup-instance.ts'
 import { backupPolicies, policyVersions } from '../database/tables/policy.ts'
 import { type Enqueued, enqueueJobs } from '../job/enqueue.ts'
@@ -129,21 +130,19 @@ function decide(instance: DueInstance, present: Present | undefined): Decision[]
 /** Answers those that nobody has decided on before. */
 async function writeDown(tx: Database, decisions: readonly Decision[], now: Date): Promise<Decision[]> {
   if (decisions.length === 0) return []
-  const written = await tx
-    .insert(scheduledStarts)
-    .values(
-      decisions.map(({ instance, nominalAt, jobId, missedStarts }) => ({
-        instanceId: instance.id,
-        nominalAt,
-        decidedAt: now,
-        outcome: 'STARTED' as const,
-        jobId,
-        missedStarts,
-      })),
-    )
-    .onConflictDoNothing()
-    .returning({ jobId: scheduledStarts.jobId })
-  const fresh = new Set(written.map(({ jobId }) => jobId))
+  const rows = decisions.map(({ instance, nominalAt, jobId, missedStarts }) => ({
+    instance_id: instance.id,
+    nominal_at: nominalAt,
+    job_id: jobId,
+    missed_starts: missedStarts,
+  }))
+  const written = await tx.execute<{ job_id: string }>(sql`
+    insert into ${scheduledStarts} (instance_id, nominal_at, decided_at, outcome, job_id, missed_starts)
+    select instance_id, nominal_at, ${now.toISOString()}::timestamptz, 'STARTED', job_id, missed_starts
+    from ${recordset(scheduledStarts, rows)}
+    on conflict do nothing
+    returning job_id`)
+  const fresh = new Set(written.map((each) => each.job_id))
   return decisions.filter(({ jobId }) => fresh.has(jobId))
 }
 
@@ -168,14 +167,13 @@ function jobFor({ instance, policyName, jobId, nominalAt }: Decision, now: Date)
 async function markSkipped(tx: Database, fresh: readonly Decision[], enqueued: readonly Enqueued[]): Promise<number> {
   const held = fresh.flatMap(({ instance, nominalAt }, index) => {
     const answer = enqueued[index]
-    return answer && 'heldBy' in answer
-      ? [sql`(${instance.id}::uuid, ${moment(nominalAt)}, ${answer.heldBy}::uuid)`]
-      : []
+    if (!answer || !('heldBy' in answer)) return []
+    return [{ instance_id: instance.id, nominal_at: nominalAt, job_id: answer.heldBy }]
   })
   if (held.length === 0) return 0
   await tx.execute(sql`
     update ${scheduledStarts} set outcome = 'SKIPPED', reason = ${skipped}, job_id = held.job_id
-    from (values ${sql.join(held, sql`, `)}) as held (instance_id, nominal_at, job_id)
+    from ${recordset(scheduledStarts, held)} held
     where ${scheduledStarts.instanceId} = held.instance_id and ${scheduledStarts.nominalAt} = held.nominal_at`)
   return held.length
 }
@@ -184,20 +182,15 @@ async function markSkipped(tx: Database, fresh: readonly Decision[], enqueued: r
 async function plan(tx: Database, due: readonly DueInstance[], presents: Map<string, Present>): Promise<void> {
   const plans = due.map((instance) => {
     const { next, rules } = presents.get(keyOf(instance)) ?? {}
-    const startAt =
-      next && rules?.schedule ? spreadStart(next, rules.schedule.spreadMinutes, instance.jitter) : undefined
-    return sql`(${instance.id}::uuid, ${moment(next)}, ${moment(startAt)})`
+    const startAt = next && rules?.schedule && spreadStart(next, rules.schedule.spreadMinutes, instance.jitter)
+    return { id: instance.id, next_nominal_at: next ?? null, next_backup_at: startAt ?? null }
   })
   await tx.execute(sql`
-    update ${backupInstances} set next_nominal_at = planned.nominal_at, next_backup_at = planned.start_at
-    from (values ${sql.join(plans, sql`, `)}) as planned (id, nominal_at, start_at)
+    update ${backupInstances} set next_nominal_at = planned.next_nominal_at, next_backup_at = planned.next_backup_at
+    from ${recordset(backupInstances, plans)} planned
     where ${backupInstances.id} = planned.id`)
 }
 
 function keyOf({ policyId, policyVersion }: { policyId: string; policyVersion: number }): string {
   return `${policyId} ${policyVersion}`
-}
-
-function moment(at: Date | undefined): SQL {
-  return sql`${at?.toISOString() ?? null}::timestamptz`
 }

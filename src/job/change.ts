@@ -1,6 +1,7 @@
 import { and, eq, is, type SQL, sql } from 'drizzle-orm'
 import { PgTransaction, type PgUpdateSetSource } from 'drizzle-orm/pg-core'
 import type { Database } from '../database/connect.ts'
+import { recordset } from '../database/recordset.ts'
 import { type JobEventData, jobEvents, jobs } from '../database/tables/job.ts'
 import { isRunning, type JobEventType, type JobRow } from './states.ts'
 
@@ -65,19 +66,21 @@ export function requireTransaction(tx: Database): void {
   if (!is(tx, PgTransaction)) throw new Error('A job is changed inside a transaction only.')
 }
 
+/** What an event takes from its job's row, which has counted it already. */
+export type CountedJob = Pick<JobRow, 'id' | 'eventSequence' | 'eventTransactionId' | 'status' | 'attempt'>
+
 /** Appends events that the jobs' rows have already counted, and announces the jobs once each. */
 export async function appendEvents(
   tx: Database,
-  changed: readonly JobRow[],
+  changed: readonly CountedJob[],
   events: readonly EventDraft[],
   at?: Date,
 ): Promise<void> {
   const rows = changed.flatMap((job) =>
     events.map(({ type, data = {} }, index) => ({
-      jobId: job.id,
+      job_id: job.id,
       sequence: job.eventSequence - events.length + 1 + index,
-      transactionId: job.eventTransactionId,
-      at: at ?? databaseNow,
+      transaction_id: job.eventTransactionId,
       type,
       status: job.status,
       attempt: job.attempt,
@@ -86,19 +89,22 @@ export async function appendEvents(
   )
   if (rows.length === 0) return
   const ids = changed.map(({ id }) => id)
-  await Promise.all([tx.insert(jobEvents).values(rows), announceEach(tx, jobsChannel, ids)])
+  const moment = at ? sql`${at.toISOString()}::timestamptz` : databaseNow
+  await Promise.all([
+    tx.execute(sql`
+      insert into ${jobEvents} (job_id, sequence, transaction_id, at, type, status, attempt, data)
+      select job_id, sequence, transaction_id, ${moment}, type, status, attempt, data
+      from ${recordset(jobEvents, rows)}`),
+    announceEach(tx, jobsChannel, ids),
+  ])
 }
 
 /** Sends a hint for each payload when the transaction commits. */
 async function announceEach(tx: Database, channel: string, payloads: readonly string[]): Promise<void> {
-  const [first, ...others] = payloads
-  if (first === undefined) return
-  if (others.length === 0) return announce(tx, channel, first)
-  const each = sql.join(
-    payloads.map((payload) => sql`${payload}`),
-    sql`, `,
+  const each = JSON.stringify(payloads)
+  await tx.execute(
+    sql`select pg_notify(${channel}, payload) from jsonb_array_elements_text(${each}::text::jsonb) payload`,
   )
-  await tx.execute(sql`select pg_notify(${channel}, payload) from unnest(array[${each}]::text[]) payload`)
 }
 
 /** Sends a hint when the transaction commits; equal hints of one transaction are sent once. */
