@@ -1,7 +1,7 @@
 import { describe, expect } from 'vitest'
 import { JobEnded, JobMissing, requestCancel } from '../src/job/cancel.ts'
-import { pageEventsOfJob } from '../src/job/events.ts'
 import type { StopReason } from '../src/job/handler.ts'
+import { eventsOf } from './kit/events.ts'
 import { completed, ended, enqueue, handlerThat, jobOf, stopped, testRunner } from './kit/runner.ts'
 import { test } from './kit/test.ts'
 import { waitFor } from './kit/wait-for.ts'
@@ -12,7 +12,7 @@ describe('cancelling', () => {
   test('a job that waits ends it at once', async ({ database }) => {
     const { id } = await enqueue(database, { exclusiveKey: 'key' })
     expect(await requestCancel(database, request(id))).toMatchObject({ status: 'CANCELLED', attempt: 0 })
-    const { rows } = await pageEventsOfJob(database, id, { first: 10 })
+    const { rows } = await eventsOf(database, id, { first: 10 })
     expect(rows.map(({ type, status }) => [type, status])).toEqual([
       ['QUEUED', 'QUEUED'],
       ['CANCEL_REQUESTED', 'QUEUED'],

@@ -3,7 +3,6 @@ import type { Database } from '../src/database/connect.ts'
 import type { PageOrder, PageRequest } from '../src/database/page.ts'
 import { jobSubTasks } from '../src/database/tables/job.ts'
 import { requestCancel } from '../src/job/cancel.ts'
-import { pageEventsOfJob } from '../src/job/events.ts'
 import {
   countJobs,
   findJobs,
@@ -14,6 +13,7 @@ import {
   pageJobs,
   summariseJobs,
 } from '../src/job/find.ts'
+import { eventsOf } from './kit/events.ts'
 import { enqueue } from './kit/runner.ts'
 import { test } from './kit/test.ts'
 
@@ -145,8 +145,8 @@ describe('many at once', () => {
   test('events of one job come in pages of their sequence', async ({ database }) => {
     const { id } = await enqueue(database)
     await requestCancel(database, { jobId: id, actor: 'ann', now: new Date() })
-    const sequences = async (page: Parameters<typeof pageEventsOfJob>[2]) => {
-      const { rows, ...more } = await pageEventsOfJob(database, id, page)
+    const sequences = async (page: Parameters<typeof eventsOf>[2]) => {
+      const { rows, ...more } = await eventsOf(database, id, page)
       return { sequences: rows.map(({ sequence }) => sequence), ...more }
     }
     expect(await sequences({ first: 2 })).toEqual({

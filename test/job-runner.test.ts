@@ -1,13 +1,13 @@
 import { sql } from 'drizzle-orm'
 import { describe, expect } from 'vitest'
 import { jobs } from '../src/database/tables/job.ts'
-import { pageEventsOfJob } from '../src/job/events.ts'
+import { eventsOf } from './kit/events.ts'
 import { completed, ended, enqueue, errorSaying, handlerThat, jobOf, stopped, testRunner } from './kit/runner.ts'
 import { test } from './kit/test.ts'
 import { waitFor } from './kit/wait-for.ts'
 
-async function typesOf(database: Parameters<typeof pageEventsOfJob>[0], jobId: string) {
-  const { rows } = await pageEventsOfJob(database, jobId, { first: 1000 })
+async function typesOf(database: Parameters<typeof eventsOf>[0], jobId: string) {
+  const { rows } = await eventsOf(database, jobId, { first: 1000 })
   expect(rows.map(({ sequence }) => sequence)).toEqual(rows.map((_, index) => index + 1))
   return rows.map(({ type }) => type)
 }

@@ -2,7 +2,7 @@ import { sql } from 'drizzle-orm'
 import { describe, expect } from 'vitest'
 import { jobs } from '../src/database/tables/job.ts'
 import { enqueueJob, PendingJobExists } from '../src/job/enqueue.ts'
-import { pageEventsOfJob } from '../src/job/events.ts'
+import { eventsOf } from './kit/events.ts'
 import { completed, ended, enqueue, handlerThat, jobOf, stopped, testRunner } from './kit/runner.ts'
 import { test } from './kit/test.ts'
 import { waitFor, within } from './kit/wait-for.ts'
@@ -162,7 +162,7 @@ describe('a worker that shuts down', () => {
     await using worker = await testRunner(databaseUrl, handler)
     expect(await ended(worker, id)).toMatchObject({ status: 'COMPLETED', attempt: 3 })
     expect(runs).toEqual([1, 2, 3])
-    const { rows } = await pageEventsOfJob(database, id, { first: 20 })
+    const { rows } = await eventsOf(database, id, { first: 20 })
     expect(rows.map(({ type }) => type)).toEqual([
       'QUEUED',
       'STARTED',

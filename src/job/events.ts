@@ -1,7 +1,6 @@
-import { and, asc, desc, eq, getTableColumns, gt, inArray, lt, type SQL } from 'drizzle-orm'
+import { and, eq, getTableColumns, inArray, type SQL } from 'drizzle-orm'
 import type { Database } from '../database/connect.ts'
 import { type FeedCursor, feedStart, openFeed } from '../database/feed.ts'
-import { type Page, pageOf } from '../database/page.ts'
 import { jobEvents, jobs } from '../database/tables/job.ts'
 import type { JobEvent, JobEventType, JobOperation } from './states.ts'
 
@@ -52,28 +51,6 @@ export async function readJobEvents(
   const last = events.at(-1)
   const isFull = events.length === limit
   return { events, cursor: isFull && last ? cursorOf(last) : window.end, isFull, isHeldUp: window.isHeldUp }
-}
-
-/** One page of a job's own events, in their sequence; cursors are sequence numbers. */
-export async function pageEventsOfJob(
-  database: Database,
-  jobId: string,
-  page: { first?: number; after?: number; last?: number; before?: number },
-): Promise<Page<JobEvent>> {
-  const { first, after, last, before } = page
-  const rows = await database
-    .select()
-    .from(jobEvents)
-    .where(
-      and(
-        eq(jobEvents.jobId, jobId),
-        after === undefined ? undefined : gt(jobEvents.sequence, after),
-        before === undefined ? undefined : lt(jobEvents.sequence, before),
-      ),
-    )
-    .orderBy(last === undefined ? asc(jobEvents.sequence) : desc(jobEvents.sequence))
-    .limit((last ?? first ?? 0) + 1)
-  return pageOf(rows, page)
 }
 
 function eventsMatching(filter: JobEventFilter): SQL | undefined {

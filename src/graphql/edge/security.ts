@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Principal } from '../context.ts'
 import type { Rejection } from './answer.ts'
 
-/** Who may ask: anyone on this machine, or whoever shows the token. */
+/** Who may ask: whoever is on this machine, or whoever shows the token. */
 export interface Access {
   /** The host that was configured to listen on. */
   host: string
