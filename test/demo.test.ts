@@ -36,7 +36,7 @@ describe('the demo', { timeout: 240_000 }, () => {
     expect(demo.printed()).toMatch(/2024-02-25 +WEEKLY +2024-03-31 +8 weeks +WITHIN_RETENTION, NEWEST_RESTORABLE/)
     expect(demo.printed()).toMatch(/2024-01-07 +YEARLY +2034-01-07 +1 week +WITHIN_RETENTION/)
     expect(demo.printed()).not.toMatch(/2024-01-14 +WEEKLY/)
-    expect(demo.printed()).toContain('What is kept is what the preview of the policy had foreseen: 7 recovery points.')
+    expect(demo.printed()).toContain('What is kept is what the preview of the policy had foreseen: 6 recovery points.')
     expect(demo.child.exitCode).toBe(0)
     expect(await processesOf(folder)).toEqual([])
   })

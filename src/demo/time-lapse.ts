@@ -120,9 +120,12 @@ async function letTimePass(lapse: TimeLapse, instance: string): Promise<Date> {
       await backupDone(api, instance, nextBackupAt)
       step.progress({ fraction: week / weeks, text: now.toISOString().slice(0, 10) })
     }
-    now = new Date(now.getTime() + afterGraceMs)
-    await setClock(folder, now)
-    await expiryDone(api, instance, { now, step })
+    // Once to choose what has expired by now, once more to remove what was chosen when its grace is over.
+    for (const _ of ['choose', 'remove']) {
+      now = new Date(now.getTime() + afterGraceMs)
+      await setClock(folder, now)
+      await expiryDone(api, instance, { now, step })
+    }
     return now
   })
 }
