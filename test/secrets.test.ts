@@ -138,7 +138,7 @@ async function everyAnswer(databaseUrl: string, service: Service): Promise<strin
       query: `{
         servers { nodes { id name host port username passwordSetAt tlsMode } }
         vaults { nodes { id name directory recipient recoveryKeyExportedAt } }
-        auditLog { nodes { action actor subjectName details { name value } } }
+        auditLog { nodes { action actor subjectName changes { field before after } details { name value } } }
         jobs { nodes { status notes { name value } warnings error { code message details recommendedActions }
           events { nodes { type message error { details } } } } }
       }`,
