@@ -33,6 +33,7 @@ interface Story {
 
 const going = ['sweeping', 'marked', 'expired', 'expired too']
 const stories: Story[] = [
+  { operation: 'RETRY_CONFIGURE_PROTECTION', from: 'CONFIGURING_PROTECTION_FAILED' },
   { operation: 'CHANGE_POLICY', from: 'PROTECTION_CONFIGURED' },
   { operation: 'CHANGE_POLICY', from: 'PROTECTION_STOPPED' },
   {

@@ -51,6 +51,8 @@ const why = { reason: 'COST', comment: 'too dear' } as const
 
 /** The operations that have a dry run, each as a caller performs it. */
 export const rehearsed = {
+  RETRY_CONFIGURE_PROTECTION: ({ database, instance }: Life, options: Options): Promise<Outcome> =>
+    retryConfigureProtection(database, { instanceId: instance.id, ...options }),
   CHANGE_POLICY: ({ database, instance, otherPolicyId }: Life, options: Options): Promise<Outcome> =>
     changePolicy(database, { instanceId: instance.id, policyId: otherPolicyId, ...options }),
   STOP_PROTECTION_RETAIN_FOREVER: ({ database, instance }: Life, options: Options): Promise<Outcome> =>
@@ -69,8 +71,6 @@ export const rehearsed = {
 
 /** The others. */
 export const performed = {
-  RETRY_CONFIGURE_PROTECTION: ({ database, instance }: Life, options: Options): Promise<unknown> =>
-    retryConfigureProtection(database, { instanceId: instance.id, ...options }),
   BACK_UP_NOW: ({ database, instance }: Life, options: Options): Promise<unknown> =>
     backUpNow(database, { instanceId: instance.id, ...options }),
   RESTORE: async ({ database, instance, newestPointId: recoveryPointId }: Life, options: Options): Promise<unknown> => {

@@ -1,6 +1,5 @@
 import { BackupAlreadyRunning, backUpNow } from '../../instance/back-up-now.ts'
 import { AlreadyProtected, configureProtection, PlaceHeldBySoftDeleted } from '../../instance/configure-protection.ts'
-import { retryConfigureProtection } from '../../instance/retry-configure-protection.ts'
 import { allowedOperations, OperationNotAllowed } from '../../instance/states.ts'
 import { InvalidInput, NameTaken, NotFound } from '../../refusal.ts'
 import { mutation } from '../schema/mutation.ts'
@@ -125,23 +124,6 @@ mutation('configureProtection', {
       name: name ?? null,
       ...asked(context),
     })
-    return { backupInstance: instance, job }
-  },
-})
-
-mutation('retryConfigureProtection', {
-  description: 'Checks server and vault again after a configuration that failed.',
-  input: (t) => ({
-    backupInstance: t.globalID({ required: true, description: 'The id of the backup instance.' }),
-  }),
-  payload: {
-    backupInstance: { type: BackupInstance, description: 'The backup instance, being configured again.' },
-    job: { type: Job, description: 'The job that checks the server and the vault.' },
-  },
-  refusals: [NotFound, OperationNotAllowed],
-  resolve: async ({ backupInstance }, context) => {
-    const instanceId = idOf('BackupInstance', backupInstance)
-    const { instance, job } = await retryConfigureProtection(context.database, { instanceId, ...asked(context) })
     return { backupInstance: instance, job }
   },
 })

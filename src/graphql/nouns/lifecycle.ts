@@ -1,6 +1,7 @@
 import { changePolicy } from '../../instance/change-policy.ts'
 import { ConfirmationMismatch, deleteBackupInstance, PointsOnHold } from '../../instance/delete-backup-instance.ts'
 import { resumeProtection } from '../../instance/resume-protection.ts'
+import { retryConfigureProtection } from '../../instance/retry-configure-protection.ts'
 import { OperationNotAllowed } from '../../instance/states.ts'
 import { type StopProtection, type Stopped, stopProtection } from '../../instance/stop-protection.ts'
 import { InvalidInput, NotFound } from '../../refusal.ts'
@@ -74,6 +75,31 @@ export const stoppedOutcome = {
 export function stoppedAnswer({ instance, effects, cancelledJobIds }: Stopped) {
   return { backupInstance: instance, effects, cancelledJobs: cancelledJobIds }
 }
+
+mutation('retryConfigureProtection', {
+  description: 'Checks server and vault again after a configuration that failed.',
+  input: (t) => ({
+    backupInstance: t.globalID({ required: true, description: instanceId }),
+    dryRun: t.boolean({ defaultValue: false, description: dryRunOnly }),
+  }),
+  payload: {
+    ...outcome,
+    job: {
+      type: Job,
+      nullable: true,
+      description: 'The job that checks the server and the vault; null on a dry run.',
+    },
+  },
+  refusals: [NotFound, OperationNotAllowed],
+  resolve: async ({ backupInstance, dryRun }, context) => {
+    const { instance, effects, job } = await retryConfigureProtection(context.database, {
+      instanceId: idOf('BackupInstance', backupInstance),
+      dryRun: dryRun ?? false,
+      ...asked(context),
+    })
+    return { backupInstance: instance, effects, job: dryRun ? null : job }
+  },
+})
 
 mutation('changePolicy', {
   description:
