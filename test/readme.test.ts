@@ -42,6 +42,20 @@ describe('the README', { timeout: 120_000 }, () => {
     const point = idOf(recoveryPoints.nodes[0])
     expect(recoveryPoints.nodes[0]?.databases).toContainEqual({ name: 'orders', tableCount: 1, rowCount: 1000 })
 
+    const { policy } = await does(api, 'createPolicy', {})
+    const following = { "<the backup instance's id>": idOf(backupInstance), "<the policy's id>": idOf(policy) }
+    const previewed = block('graphql', 'previewPolicy').replace("<the policy's id>", idOf(policy))
+    const { previewPolicy } = await api.ask<{ previewPolicy: { maxPointCount: number } }>(previewed)
+    expect(previewPolicy.maxPointCount).toBeGreaterThan(50)
+    const changed = await does(api, 'changePolicy', following)
+    expect(changed.backupInstance).toMatchObject({ policy: { name: 'Nightly' }, nextBackupAt: expect.any(String) })
+    const dashboard = await api.ask<{ all: { nodes: unknown[] } }>(block('graphql', 'jobSummary'))
+    expect(dashboard.all.nodes).toMatchObject([{ state: 'PROTECTION_CONFIGURED', isOverdue: false }])
+    const stopped = await does(api, 'stopProtection', following)
+    expect(stopped.effects).toMatchObject({ keptForever: { count: 1 }, removed: { count: 0 } })
+    const channel = await does(api, 'createNotificationChannel', {})
+    expect(channel.signingSecret).toEqual(expect.any(String))
+
     const asFiles = await does(api, 'restoreAsFiles', { ...here, '<its id>': point })
     expect(await ends(api, asFiles.job)).toMatchObject({ status: 'COMPLETED', error: null })
     const superuser = { username: source.superuser, password: source.password }
@@ -79,6 +93,10 @@ describe('the README', { timeout: 120_000 }, () => {
       HOLDFAST_LOCK_WAIT_SECONDS: defaults.lockWaitMs / 1000,
       HOLDFAST_JOB_CEILING_MINUTES: defaults.jobCeilingMs / 60_000,
       HOLDFAST_NO_PROGRESS_SECONDS: defaults.noProgressMs / 1000,
+      HOLDFAST_REMOVAL_GRACE_MINUTES: defaults.removalGraceMs / 60_000,
+      HOLDFAST_RETENTION_MIN_DAYS: defaults.retentionLimits.minDays,
+      HOLDFAST_RETENTION_MAX_DAYS: defaults.retentionLimits.maxDays,
+      HOLDFAST_WEBHOOK_ALLOW_HTTP: defaults.allowHttpWebhooks,
       HOLDFAST_LOG_LEVEL: defaults.logLevel,
     }
     for (const [name, value] of Object.entries(shown)) expect([name, listed.get(name)]).toEqual([name, String(value)])
