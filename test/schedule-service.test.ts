@@ -1,12 +1,16 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { eq } from 'drizzle-orm'
 import { describe, expect } from 'vitest'
+import { connectDatabase } from '../src/database/connect.ts'
 import { backupInstances } from '../src/database/tables/backup-instance.ts'
 import { policyVersions } from '../src/database/tables/policy.ts'
 import { planNext } from '../src/instance/plan-next.ts'
 import { enqueueJob } from '../src/job/enqueue.ts'
 import { findRecoveryPointsOf } from './kit/points.ts'
-import { protect, runSql, type Service, startService } from './kit/protected-server.ts'
+import { endOf, protect, runSql, type Service, startService } from './kit/protected-server.ts'
 import { instanceNow, nightly, scheduledJobsOf, startsOf } from './kit/schedule.ts'
+import { startServiceProcess } from './kit/service-process.ts'
 import { sourceServer } from './kit/source-server.ts'
 import { test } from './kit/test.ts'
 import { waitFor } from './kit/wait-for.ts'
@@ -68,6 +72,33 @@ describe('a service whose clock is moved', () => {
       overdueAt: new Date('2026-03-11T14:00:00Z'),
       health: 'HEALTHY',
     })
+  })
+})
+
+describe('a service whose time is that of a file', () => {
+  test('warns of it, starts what is due by it and dates it so', async ({ databaseUrl, folder, source }) => {
+    const first = new Date('2031-03-01T12:00:00.000Z')
+    const clockFile = join(folder, 'clock')
+    const service = await startService({ databaseUrl, folder }, { now: () => first })
+    const { instance } = await protect(service, source, folder)
+    await follow(service, instance.id, first)
+    await service[Symbol.asyncDispose]()
+    await writeFile(clockFile, first.toISOString())
+    const settings = { keyFile: join(folder, 'secret.key'), environment: { HOLDFAST_TEST_CLOCK_FILE: clockFile } }
+    await using worker = await startServiceProcess({ databaseUrl, folder, ...settings })
+    expect(worker.printed()).toContain('for demonstrations and tests alone')
+    await using connection = connectDatabase(databaseUrl)
+    const { database } = connection
+    expect(await startsOf(database, instance.id)).toEqual([])
+    const next = new Date('2031-03-02T02:00:00.000Z')
+    await writeFile(clockFile, next.toISOString())
+    const start = await waitFor('the start', async () => (await startsOf(database, instance.id))[0])
+    expect(start).toMatchObject({ nominalAt: next, decidedAt: next, outcome: 'STARTED' })
+    expect(await endOf(database, start.jobId)).toMatchObject({ status: 'COMPLETED', createdAt: next })
+    expect(await findRecoveryPointsOf(database, instance.id)).toMatchObject([
+      { createdAt: next, expiresAt: new Date('2031-05-01T02:00:00.000Z'), provenAt: next },
+    ])
+    expect(await worker.stop()).toBe(0)
   })
 })
 

@@ -23,11 +23,14 @@ export async function startServiceProcess({
   folder,
   keyFile,
   leaseSeconds = 2,
+  environment = {},
 }: {
   databaseUrl: string
   folder: string
   keyFile: string
   leaseSeconds?: number
+  /** Further settings. */
+  environment?: Record<string, string>
 }): Promise<ServiceProcess> {
   const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
   const child = spawn(process.execPath, [main], {
@@ -39,6 +42,7 @@ export async function startServiceProcess({
       HOLDFAST_KEY_FILE: keyFile,
       HOLDFAST_LEASE_SECONDS: String(leaseSeconds),
       HOLDFAST_LOG_LEVEL: 'debug',
+      ...environment,
     },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
