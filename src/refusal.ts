@@ -43,6 +43,17 @@ export class NameTaken extends Refusal {
   }
 }
 
+/** What was typed to confirm is not the name of what is meant; nothing was changed. */
+export class ConfirmationMismatch extends Refusal {
+  readonly field = 'confirmName'
+
+  constructor(kind: string, name: string) {
+    super(`To confirm, confirmName must be exactly the name of the ${kind}, which is "${name}".`, [
+      `Make sure that this is the ${kind} you mean, and type its name as it is written there.`,
+    ])
+  }
+}
+
 /**
  * Refuses a name that is empty, over 200 characters, padded with spaces or holding control characters;
  * `field` is the input field it came in.

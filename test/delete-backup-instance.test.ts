@@ -2,12 +2,12 @@ import { expect } from 'vitest'
 import { notifications } from '../src/database/tables/notification.ts'
 import { configureProtection, PlaceHeldBySoftDeleted } from '../src/instance/configure-protection.ts'
 import {
-  ConfirmationMismatch,
   type DeleteBackupInstance,
   deleteBackupInstance,
   PointsOnHold,
 } from '../src/instance/delete-backup-instance.ts'
 import { PurgeHasBegun, undeleteBackupInstance } from '../src/instance/undelete-backup-instance.ts'
+import { ConfirmationMismatch } from '../src/refusal.ts'
 import { restoreToServer } from '../src/restore/to-server.ts'
 import { removeServer, ServerBeingRestoredInto, ServerInUse } from '../src/server/remove.ts'
 import { ForbiddenByImmutability } from '../src/vault/vault.ts'

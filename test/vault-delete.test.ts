@@ -23,7 +23,7 @@ const remove = (input: Record<string, unknown> = {}) =>
   api.mutate(
     'deleteVault',
     { vault: id, confirmName: 'main', ...input },
-    `... on DeleteVaultPayload { deletedVaultId name } ... on InvalidInput { field } ... on NotFound { kind }
+    `... on DeleteVaultPayload { deletedVaultId name } ... on ConfirmationMismatch { field } ... on NotFound { kind }
      ... on VaultNotEmpty { instanceCount recoveryPointCount orphanCount backupInstances { name state } }`,
   )
 const exists = async () => (await api.database.$count(vaults, eq(vaults.id, vault.id))) === 1
@@ -44,7 +44,7 @@ test('an empty vault is deleted; its jobs and its lines in the audit log stay', 
 
 test('a vault is deleted only by its exact name', async () => {
   for (const confirmName of ['', 'Main', 'main ', 'other']) {
-    expect(await remove({ confirmName })).toMatchObject({ __typename: 'InvalidInput', field: 'confirmName' })
+    expect(await remove({ confirmName })).toMatchObject({ __typename: 'ConfirmationMismatch', field: 'confirmName' })
   }
   expect(await exists()).toBe(true)
 })

@@ -23,7 +23,7 @@ const update = (input: Record<string, unknown>) =>
     'updateVaultSecurity',
     { vault: encodeNodeId('Vault', vault.id), ...input },
     `... on UpdateVaultSecurityPayload { ${rules} changes { field before after } }
-     ... on InvalidInput { field } ... on NotFound { kind } ... on VaultLocked { rule vault { immutability } }`,
+     ... on InvalidInput { field } ... on ConfirmationMismatch { field } ... on NotFound { kind } ... on VaultLocked { rule vault { immutability } }`,
   )
 const stored = async () => (await api.database.select().from(vaults).where(eq(vaults.id, vault.id)))[0]
 const audited = () =>
@@ -126,7 +126,10 @@ describe('An unlocked vault', () => {
 
   test('is locked only by whoever types its name exactly', async () => {
     for (const confirmName of [null, '', 'Main', ' main', 'main ']) {
-      expect(await update({ immutability: 'LOCKED', confirmName })).toMatchObject({ field: 'confirmName' })
+      expect(await update({ immutability: 'LOCKED', confirmName })).toMatchObject({
+        __typename: 'ConfirmationMismatch',
+        field: 'confirmName',
+      })
     }
     expect((await stored())?.immutability).toBe('UNLOCKED')
     expect(await update({ immutability: 'LOCKED', confirmName: 'main' })).toMatchObject({

@@ -7,7 +7,7 @@ import { cancelQueued, JobEnded, requestCancel } from '../job/cancel.ts'
 import { findJobsOfInstances } from '../job/find.ts'
 import { pendingStatuses } from '../job/states.ts'
 import { recordNotification } from '../notification/record.ts'
-import { checkComment, Refusal } from '../refusal.ts'
+import { ConfirmationMismatch, checkComment, Refusal } from '../refusal.ts'
 import { lockVault } from '../vault/find.ts'
 import { ForbiddenByImmutability, isImmutable, type Vault } from '../vault/vault.ts'
 import { effectsOf } from './effects.ts'
@@ -16,17 +16,6 @@ import { nothingPlanned } from './plan-next.ts'
 import { noApprovalAsked, type Stopped, type StopReason, whyStopped } from './stop-protection.ts'
 import { takeBackMarks } from './take-back-marks.ts'
 import { lockFor, moveInstance } from './transition.ts'
-
-/** What was typed as confirmation is not the name of the backup instance. */
-export class ConfirmationMismatch extends Refusal {
-  readonly field = 'confirmName'
-
-  constructor(instance: BackupInstance) {
-    super(`To confirm, confirmName must be exactly the name of the backup instance, which is "${instance.name}".`, [
-      'Make sure that this is the backup instance you mean, and type its name as it is written there.',
-    ])
-  }
-}
 
 /** Recovery points are on hold: their backup instance is not deleted. */
 export class PointsOnHold extends Refusal {
@@ -72,7 +61,7 @@ async function markDeleted(tx: Database, input: DeleteBackupInstance): Promise<S
   const { instanceId, reason, comment, actor, now } = input
   const operation = 'DELETE_BACKUP_INSTANCE'
   const before = await lockFor(tx, instanceId, operation)
-  if (input.confirmName !== before.name) throw new ConfirmationMismatch(before)
+  if (input.confirmName !== before.name) throw new ConfirmationMismatch('backup instance', before.name)
   const vault = await lockVault(tx, before.vaultId)
   if (!vault) throw new Error('A backup instance has no vault.')
   await refuseTooEarly(tx, { instance: before, vault, now })

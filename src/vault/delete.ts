@@ -5,7 +5,7 @@ import { carryOut } from '../database/rehearse.ts'
 import { backupInstances } from '../database/tables/backup-instance.ts'
 import { recoveryPoints } from '../database/tables/recovery-point.ts'
 import { vaultOrphans, vaults } from '../database/tables/vault.ts'
-import { InvalidInput, NotFound, Refusal } from '../refusal.ts'
+import { ConfirmationMismatch, NotFound, Refusal } from '../refusal.ts'
 import type { Vault } from './vault.ts'
 
 /** What keeps a vault from being deleted. */
@@ -56,11 +56,7 @@ export async function deleteVault(
   return carryOut(database, { dryRun }, async (tx) => {
     const [vault] = await tx.select().from(vaults).where(eq(vaults.id, vaultId)).for('update')
     if (!vault) throw new NotFound('vault')
-    if (confirmName !== vault.name) {
-      throw new InvalidInput('confirmName', 'Deleting a vault needs its name.', [
-        `Type the name exactly: ${vault.name}`,
-      ])
-    }
+    if (confirmName !== vault.name) throw new ConfirmationMismatch('vault', vault.name)
     const contents = await contentsOf(tx, vaultId)
     if (contents.instanceCount + contents.recoveryPointCount + contents.orphanCount > 0) {
       throw new VaultNotEmpty(vault, contents)

@@ -3,7 +3,7 @@ import { recordAudit } from '../audit/record.ts'
 import type { Database } from '../database/connect.ts'
 import { carryOut } from '../database/rehearse.ts'
 import { vaults } from '../database/tables/vault.ts'
-import { checkComment, InvalidInput, NotFound } from '../refusal.ts'
+import { ConfirmationMismatch, checkComment, InvalidInput, NotFound } from '../refusal.ts'
 import { brokenRule, checkSecurity, VaultLocked, type VaultSecurity } from './security.ts'
 import type { Vault } from './vault.ts'
 
@@ -29,8 +29,8 @@ export interface SecurityChange {
 
 /**
  * Changes the rules of a vault. Backup instances that are soft deleted already keep the date of their purge.
- * Throws VaultLocked when that would weaken a locked vault, and InvalidInput when the rules contradict each other or
- * locking is not confirmed by the vault's name.
+ * Throws VaultLocked when that would weaken a locked vault, InvalidInput when the rules contradict each other, and
+ * ConfirmationMismatch when a vault is locked without its name.
  */
 export async function updateVaultSecurity(
   database: Database,
@@ -90,11 +90,7 @@ function checkLocking(before: Vault, wanted: VaultSecurity, confirmName: string 
       'Set immutability to UNLOCKED first, see that all works under it, and lock the vault then.',
     ])
   }
-  if (confirmName !== before.name) {
-    throw new InvalidInput('confirmName', 'Locking can never be taken back: it needs the name of the vault.', [
-      `Type the name exactly: ${before.name}`,
-    ])
-  }
+  if (confirmName !== before.name) throw new ConfirmationMismatch('vault', before.name)
 }
 
 function differences(before: Vault, after: Vault): SecurityChange[] {

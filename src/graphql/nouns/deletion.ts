@@ -1,8 +1,8 @@
 import { PlaceHeldBySoftDeleted } from '../../instance/configure-protection.ts'
-import { ConfirmationMismatch, deleteBackupInstance, PointsOnHold } from '../../instance/delete-backup-instance.ts'
+import { deleteBackupInstance, PointsOnHold } from '../../instance/delete-backup-instance.ts'
 import { OperationNotAllowed } from '../../instance/states.ts'
 import { PurgeHasBegun, undeleteBackupInstance } from '../../instance/undelete-backup-instance.ts'
-import { InvalidInput, NotFound } from '../../refusal.ts'
+import { ConfirmationMismatch, InvalidInput, NotFound } from '../../refusal.ts'
 import { ServerBeingRestoredInto } from '../../server/remove.ts'
 import { ForbiddenByImmutability } from '../../vault/vault.ts'
 import { mutation } from '../schema/mutation.ts'
@@ -11,10 +11,6 @@ import { BackupInstance, idOf, Job } from './declared.ts'
 import { StopReason } from './enums.ts'
 import { asked } from './fields.ts'
 import { dryRunOnly, outcome, stoppedAnswer, stoppedOutcome } from './lifecycle.ts'
-
-refusalType(ConfirmationMismatch, 'What was typed as confirmation is not the name of the backup instance.', (t) => ({
-  field: t.exposeString('field', { description: 'The field of the input that the name belongs in.' }),
-}))
 
 refusalType(PointsOnHold, 'Recovery points are on hold: their backup instance is not deleted.', (t) => ({
   count: t.exposeInt('count', { description: 'How many recovery points are on hold.' }),

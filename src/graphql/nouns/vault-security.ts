@@ -1,4 +1,4 @@
-import { InvalidInput, NotFound } from '../../refusal.ts'
+import { ConfirmationMismatch, InvalidInput, NotFound } from '../../refusal.ts'
 import { deleteVault, VaultNotEmpty } from '../../vault/delete.ts'
 import { type VaultRule as Rule, VaultLocked } from '../../vault/security.ts'
 import { type SecurityChange, updateVaultSecurity } from '../../vault/update-security.ts'
@@ -137,7 +137,7 @@ mutation('updateVaultSecurity', {
     vault: { type: Vault, description: 'The vault with its new rules, in a dry run with those that it would have.' },
     changes: { type: [VaultSecurityChange], description: 'What was changed, or would be; empty when nothing differs.' },
   },
-  refusals: [InvalidInput, NotFound, VaultLocked],
+  refusals: [InvalidInput, NotFound, ConfirmationMismatch, VaultLocked],
   resolve: ({ vault, softDelete, immutability, expiryShareLimitPercent, ...input }, context) =>
     updateVaultSecurity(context.database, {
       vaultId: idOf('Vault', vault),
@@ -169,7 +169,7 @@ mutation('deleteVault', {
     deletedVaultId: { type: 'ID', description: 'The id that the vault had, or in a dry run has.' },
     name: { type: 'String', description: 'The name that the vault had, or in a dry run has.' },
   },
-  refusals: [InvalidInput, NotFound, VaultNotEmpty],
+  refusals: [NotFound, ConfirmationMismatch, VaultNotEmpty],
   resolve: async ({ vault, confirmName, dryRun }, context) => {
     const vaultId = idOf('Vault', vault)
     const { id, name }: VaultRow = await deleteVault(context.database, {

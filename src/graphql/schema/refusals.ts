@@ -1,5 +1,5 @@
 import type { FieldMap, ObjectRef } from '@pothos/core'
-import { InvalidInput, NameTaken, NotFound, type Refusal } from '../../refusal.ts'
+import { ConfirmationMismatch, InvalidInput, NameTaken, NotFound, type Refusal } from '../../refusal.ts'
 import { builder, type Types } from './builder.ts'
 
 /** A class of refusals, as the schema knows it. */
@@ -44,4 +44,8 @@ refusalType(InvalidInput, 'One field of the input cannot be used as it is.', (t)
 
 refusalType(NameTaken, 'The name belongs to another object of the same kind already.', (t) => ({
   takenName: t.exposeString('takenName', { description: 'The name that was asked for.' }),
+}))
+
+refusalType(ConfirmationMismatch, 'What was typed as confirmation is not the name of what is meant.', (t) => ({
+  field: t.exposeString('field', { description: 'The field of the input that the name belongs in.' }),
 }))
