@@ -1,9 +1,11 @@
+import fc from 'fast-check'
 import { describe, expect } from 'vitest'
 import type { Database } from '../src/database/connect.ts'
 import { backupInstances } from '../src/database/tables/backup-instance.ts'
 import { backUpNow } from '../src/instance/back-up-now.ts'
 import { startDueBackups } from '../src/instance/start-due-backups.ts'
 import type { Schedule } from '../src/policy/policy.ts'
+import { startsBetween } from '../src/policy/schedule.ts'
 import { addScheduled, endPendingJobs, instanceNow, nightly, scheduledJobsOf, startsOf } from './kit/schedule.ts'
 import { test } from './kit/test.ts'
 
@@ -180,4 +182,37 @@ test('a thousand instances start all over the spread, each at its own place', as
   const [first] = planned
   const after = await instanceNow(database, first?.id ?? '')
   expect(Number(after.nextBackupAt) - Number(first?.nextBackupAt)).toBe(24 * 3_600_000)
+})
+
+test('whenever the clock ticks, every start of the schedule is answered or made up for, and none twice', async ({
+  database,
+}) => {
+  const schedules: Schedule[] = [
+    { kind: 'HOURLY', everyHours: 6, minute: 30, spreadMinutes: 45 },
+    { kind: 'DAILY', times: ['02:30', '14:00'], spreadMinutes: 60 },
+    { kind: 'WEEKLY', weekdays: ['SUNDAY', 'WEDNESDAY'], times: ['02:30'], spreadMinutes: 0 },
+  ]
+  const plannedAt = at('2026-03-25T12:00:00Z')
+  const ticks = fc.array(fc.integer({ min: 1, max: 3000 }), { minLength: 1, maxLength: 12 })
+  const anyZone = fc.constantFrom('UTC', 'Europe/Berlin', 'America/New_York', 'Australia/Lord_Howe')
+  await fc.assert(
+    fc.asyncProperty(ticks, fc.constantFrom(...schedules), anyZone, async (minutes, schedule, timeZone) => {
+      const [instance] = await addScheduled(database, { plannedAt, schedule, timeZone })
+      let now = plannedAt
+      for (const more of minutes) {
+        now = new Date(now.getTime() + more * 60_000)
+        await startDueBackups(database, { now, atMost: 500 })
+        await endPendingJobs(database)
+      }
+      const starts = await startsOf(database, instance?.id ?? '')
+      const { nextNominalAt } = await instanceNow(database, instance?.id ?? '')
+      // All before the one that is planned, which may have been reached but not its place within the spread.
+      const upTo = new Date(Number(nextNominalAt) - 1)
+      const asked = startsBetween({ schedule, timeZone }, { after: plannedAt, upTo, atMost: 1000 })
+      expect(starts.reduce((sum, { missedStarts }) => sum + 1 + missedStarts, 0)).toBe(asked.length)
+      expect(asked).toEqual(expect.arrayContaining(starts.map(({ nominalAt }) => nominalAt)))
+      expect(await scheduledJobsOf(database, instance?.id ?? '')).toHaveLength(starts.length)
+    }),
+    { numRuns: 25 },
+  )
 })
