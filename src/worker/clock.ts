@@ -18,9 +18,9 @@ export interface ClockOptions {
   longestRoundMs?: number
 }
 
+/** The longest pause after the time could not be told, and after a chore failed. Pauses begin with the poll's, and double. */
 const longestPauseMs = 10_000
-/** How soon a chore that failed is tried again at first, ms; twice as long after each further failure, up to its own rhythm. */
-const retryMs = 1_000
+const longestRetryMs = 30_000
 
 interface Duty {
   chore: Chore
@@ -64,10 +64,9 @@ export function startClock(
   }
   const round = async () => {
     const now = await context.dueNow()
-    for (const duty of duties) {
-      if (!duty.running && isDue(duty, now)) begin(duty, now)
-    }
-    await withinTime(runningOf(duties), longestRoundMs)
+    const due = duties.filter((duty) => !duty.running && isDue(duty, { now, pollMs }))
+    for (const duty of due) begin(duty, now)
+    await withinTime(runningOf(due), longestRoundMs)
   }
   const keepAsking = async () => {
     for (let failures = 0; !isClosing; ) {
@@ -92,9 +91,9 @@ export function startClock(
   }
 }
 
-function isDue({ chore, failures, begunMs, begunAt }: Duty, now: Date): boolean {
+function isDue({ chore, failures, begunMs, begunAt }: Duty, { now, pollMs }: { now: Date; pollMs: number }): boolean {
   const sinceMs = performance.now() - begunMs
-  if (failures > 0) return sinceMs >= Math.min(chore.everyMs, retryMs * 2 ** (failures - 1))
+  if (failures > 0) return sinceMs >= Math.min(pollMs * 2 ** (failures - 1), longestRetryMs)
   return sinceMs >= chore.everyMs || Math.abs(now.getTime() - begunAt) >= chore.everyMs
 }
 
