@@ -3,9 +3,10 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { auditRecords } from '../src/database/tables/audit.ts'
 import { vaults } from '../src/database/tables/vault.ts'
 import { encodeNodeId } from '../src/graphql/schema/ids.ts'
+import { findInstances } from '../src/instance/find.ts'
 import type { Vault } from '../src/vault/vault.ts'
 import { type Api, startApi } from './kit/api.ts'
-import { addVault } from './kit/catalogue.ts'
+import { addInstance, addVault } from './kit/catalogue.ts'
 
 let api: Api
 let vault: Vault
@@ -182,4 +183,19 @@ test('of two operators who take the lock on and the immutability off at once, on
   ])
   const isLocked = (await stored())?.immutability === 'LOCKED'
   expect(isLocked ? freed.__typename : locked.__typename).toBe(isLocked ? 'VaultLocked' : 'InvalidInput')
+})
+
+test('a changed retention of soft delete is that of later deletions only', async () => {
+  const remove = async (name: string) => {
+    const { id } = await addInstance(api, { name, vault })
+    const backupInstance = encodeNodeId('BackupInstance', id)
+    await api.mutate('deleteBackupInstance', { backupInstance, confirmName: name }, '')
+    return id
+  }
+  const purgeOf = async (id: string) => (await findInstances(api.database, [id]))[0]?.scheduledPurgeAt?.toISOString()
+  const early = await remove('early')
+  expect(await purgeOf(early)).toBe('2026-03-15T12:00:00.000Z')
+  await update({ softDelete: { retentionDays: 30 } })
+  expect(await purgeOf(early)).toBe('2026-03-15T12:00:00.000Z')
+  expect(await purgeOf(await remove('late'))).toBe('2026-03-31T12:00:00.000Z')
 })
