@@ -2,7 +2,7 @@ import { InvalidInput } from '../refusal.ts'
 import { type KeptBecause, whyItStays } from '../retention/decide-expiry.ts'
 import { decideRetention } from '../retention/decide-retention.ts'
 import { addDuration, parseDuration } from '../retention/duration.ts'
-import type { LastTagged, RetentionTag } from '../retention/rules.ts'
+import type { PeriodTag, RetentionTag } from '../retention/rules.ts'
 import type { PolicyRules } from './policy.ts'
 import { startsBetween } from './schedule.ts'
 
@@ -75,12 +75,12 @@ export function countAt({ points, departures }: PolicyPreview, at: Date): number
 }
 
 function makePoints(rules: PolicyRules, starts: readonly Date[]): PreviewedPoint[] {
-  let lastTagged: LastTagged = {}
+  const lastTagged: Partial<Record<PeriodTag, number>> = {}
   return starts.map((createdAt, index) => {
     const { tag, expiresAt, reason } = decideRetention(rules, { createdAt, lastTagged, requested: 'SCHEDULE' })
-    if (tag !== 'DEFAULT') lastTagged = { ...lastTagged, [tag]: createdAt.toISOString() }
+    if (tag !== 'DEFAULT') lastTagged[tag] = createdAt.getTime()
     const next = starts[index + 1]
-    const goesAt = next && next > expiresAt ? next : expiresAt
+    const goesAt = next && next.getTime() > expiresAt.getTime() ? next : expiresAt
     return { createdAt, tag, reason, expiresAt, goesAt: next ? goesAt : null }
   })
 }

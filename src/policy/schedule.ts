@@ -61,7 +61,7 @@ export function startsBetween(
 ): Date[] {
   const starts: Date[] = []
   let start = nextStart(rules, after)
-  while (start && start <= upTo && starts.length < atMost) {
+  while (start && start.getTime() <= upTo.getTime() && starts.length < atMost) {
     starts.push(start)
     start = nextStart(rules, start)
   }

@@ -28,7 +28,7 @@ export function decideRetention(
   const end = (duration: string) => addDuration(createdAt, durationOf(duration))
   const day = localDayOf(createdAt, rules.timeZone)
   const isServed = requested === 'SCHEDULE' ? servedPeriods(rules.timeZone, day, lastTagged) : undefined
-  for (const tag of tagsByPriority.toReversed()) {
+  for (const tag of descending) {
     const rule = rules.retentionRules.find((each) => each.tag === tag)
     if (!rule) continue
     if (isServed ? isServed(rule.tag) : requested !== tag) continue
@@ -42,13 +42,21 @@ export function decideRetention(
 
 /** Tells of a tag whether a point of it, or of one with more priority, was made in the period that a day lies in. */
 function servedPeriods(timeZone: string, day: number, lastTagged: LastTagged): (tag: PeriodTag) => boolean {
-  const lastDays = tagsByPriority.map((tag) => {
-    const last = tag === 'DEFAULT' ? undefined : lastTagged[tag]
+  const lastDays = periodTags.map((tag) => {
+    const last = lastTagged[tag]
     return last === undefined ? undefined : localDayOf(new Date(last), timeZone)
   })
-  return (tag) =>
-    lastDays.slice(tagsByPriority.indexOf(tag)).some((last) => last !== undefined && isSamePeriod(tag, day, last))
+  return (tag) => {
+    for (let index = periodTags.indexOf(tag); index < periodTags.length; index += 1) {
+      const last = lastDays[index]
+      if (last !== undefined && isSamePeriod(tag, day, last)) return true
+    }
+    return false
+  }
 }
+
+const periodTags = tagsByPriority.filter((tag) => tag !== 'DEFAULT')
+const descending = tagsByPriority.toReversed()
 
 function durationOf(text: string) {
   const duration = parseDuration(text)

@@ -16,9 +16,9 @@ export function isSamePeriod(tag: PeriodTag, day: number, other: number): boolea
     case 'WEEKLY':
       return mondayOf(day) === mondayOf(other)
     case 'MONTHLY':
-      return monthOf(day) === monthOf(other)
+      return Math.abs(day - other) < 31 && monthOf(day) === monthOf(other)
     case 'YEARLY':
-      return Math.floor(monthOf(day) / 12) === Math.floor(monthOf(other) / 12)
+      return Math.abs(day - other) < 366 && Math.floor(monthOf(day) / 12) === Math.floor(monthOf(other) / 12)
   }
 }
 

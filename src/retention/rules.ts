@@ -14,5 +14,5 @@ export interface RetentionRules {
   retentionRules: readonly { tag: PeriodTag; duration: string }[]
 }
 
-/** When the latest point of each tag was made, ISO 8601. */
-export type LastTagged = Readonly<Partial<Record<PeriodTag, string>>>
+/** When the latest point of each tag was made: ISO 8601, or milliseconds since 1970. */
+export type LastTagged = Readonly<Partial<Record<PeriodTag, string | number>>>
