@@ -15,7 +15,9 @@ import { type Holder, heldBy } from '../src/job/change.ts'
 import { type Job, pageJobs } from '../src/job/find.ts'
 import { claimJobs } from '../src/job/runner/claim.ts'
 import { settle } from '../src/job/settle/settle.ts'
+import { usualRetentionLimits } from '../src/policy/check-rules.ts'
 import { createPolicy } from '../src/policy/create.ts'
+import { revisePolicy } from '../src/policy/revise.ts'
 import { recordRecoveryPoint } from '../src/recovery-point/record.ts'
 import { restoreAsFiles } from '../src/restore/as-files.ts'
 import { addLife, asked, daysFromNow, instanceOf, now } from './kit/lifecycle.ts'
@@ -143,7 +145,7 @@ test('a deletion leaves a restore that reads alone, and none begins after it', a
   expect(await findRecoveryPointsOf(database, instance.id)).toHaveLength(7)
 })
 
-test('a deletion asks a running backup to stop, however it comes to run meanwhile', async ({ database }) => {
+test('a deletion asks a running backup to stop', async ({ database }) => {
   const instance = await addLife(database)
   const backup = { trigger: 'SCHEDULE', exclusiveKey: `backup:${instance.id}` } as const
   const job = await running(database, instance, backup)
@@ -191,6 +193,30 @@ test('no scheduled backup is left waiting of an instance that stops while it sta
   await startDueBackups(database, { now, atMost: 100 })
   const { rows } = await pageJobs(database, { filter: { trigger: 'SCHEDULE' }, page: { first: 100 } })
   expect(rows.filter(({ status }) => status !== 'CANCELLED')).toEqual([])
+})
+
+test('protection that resumes while its policy is revised follows the new version', async ({ database }) => {
+  const schedule = { kind: 'DAILY' as const, times: ['15:00'], spreadMinutes: 0 }
+  for (const round of [0, 1, 2, 3, 4, 5]) {
+    const { id: instanceId, policyId } = await addLife(database, { state: 'PROTECTION_STOPPED', points: [] })
+    const resume = () => resumeProtection(database, { instanceId, ...asked })
+    const revise = () =>
+      revisePolicy(database, {
+        policyId,
+        expectedVersion: 1,
+        changes: { schedule },
+        limits: usualRetentionLimits,
+        ...asked,
+      })
+    await Promise.all(round % 2 === 0 ? [resume(), revise()] : [revise(), resume()])
+    const next = new Date('2026-03-01T15:00:00.000Z')
+    expect(await instanceOf(database, instanceId)).toMatchObject({
+      state: 'PROTECTION_CONFIGURED',
+      policyVersion: 2,
+      nextNominalAt: next,
+      nextBackupAt: next,
+    })
+  }
 })
 
 test('operations at once come one after another: the audit log is one walk through the states', async ({

@@ -98,6 +98,12 @@ const stories: Story[] = [
     cancelled: ['backup', 'verification'],
   },
   {
+    operation: 'APPROVE_EXPIRY',
+    from: 'PROTECTION_CONFIGURED',
+    removed: ['expired', 'expired too'],
+    removedAt: now,
+  },
+  {
     operation: 'UNDELETE_BACKUP_INSTANCE',
     from: 'SOFT_DELETED',
     removed: ['sweeping'],
@@ -141,7 +147,9 @@ async function lifeOf(
   database: Database,
   { operation, from }: Story,
 ): Promise<{ life: Life; nameOf: (id: string) => string }> {
-  const life = await live(database, { state: from, points: [] })
+  const isAsking = operation === 'APPROVE_EXPIRY'
+  const blocked = { expiryBlockedAt: now, expiryBlockedCount: 2 }
+  const life = await live(database, { state: from, points: [], ...(isAsking && { instance: blocked }) })
   const isStill = from === 'PROTECTION_STOPPED' || from === 'SOFT_DELETED'
   const chosen = names.filter(
     (name) => !(name === 'marked' && isStill) && !(name === 'held' && operation === 'DELETE_BACKUP_INSTANCE'),
