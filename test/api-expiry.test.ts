@@ -171,7 +171,8 @@ describe('what is shown of expiry', () => {
     const statementsFor = async () => {
       const before = api.statements.length
       expect((await api.ask(query)).errors).toBeUndefined()
-      return api.statements.length - before
+      // Each new connection asks once what types there are.
+      return api.statements.slice(before).filter((statement) => !statement.includes('pg_catalog')).length
     }
     const add = async (name: string) => {
       const instance = await addInstance(api, { name, vault: name === 'one' ? vault : await addVault(api, name) })
@@ -187,8 +188,6 @@ describe('what is shown of expiry', () => {
       })
     }
     await add('one')
-    // The first time the driver asks what types there are.
-    await statementsFor()
     const few = await statementsFor()
     for (const name of ['two', 'three', 'four']) await add(name)
     expect(await statementsFor()).toBe(few)
