@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
-import { and, eq, ne, sql } from 'drizzle-orm'
+import { eq, inArray, sql } from 'drizzle-orm'
 import { recordAudit } from '../audit/record.ts'
 import type { Database } from '../database/connect.ts'
 import { carryOut } from '../database/rehearse.ts'
@@ -8,7 +8,7 @@ import { backupPolicies, policyVersions } from '../database/tables/policy.ts'
 import { vaults } from '../database/tables/vault.ts'
 import { recordNotification } from '../notification/record.ts'
 import { NotFound, Refusal } from '../refusal.ts'
-import { ForbiddenByImmutability } from '../vault/vault.ts'
+import { ForbiddenByImmutability, isImmutable } from '../vault/vault.ts'
 import { type AskedRules, checkRules, type RetentionLimits } from './check-rules.ts'
 import { factsOf } from './facts.ts'
 import { lockPolicyAlone } from './find.ts'
@@ -91,15 +91,15 @@ function rulesOf({ timeZone, schedule, defaultRetention, retentionRules }: Polic
   return { timeZone, schedule, defaultRetention, retentionRules }
 }
 
+/** The vaults are locked first: none becomes immutable before the revision is done. */
 async function refuseInImmutableVault(tx: Database, policyId: string, shortened: readonly string[]): Promise<void> {
-  const [immutable] = await tx
-    .select({ vault: vaults })
+  const inUse = tx
+    .select({ id: backupInstances.vaultId })
     .from(backupInstances)
-    .innerJoin(vaults, eq(vaults.id, backupInstances.vaultId))
-    .where(and(eq(backupInstances.policyId, policyId), ne(vaults.immutability, 'DISABLED')))
-    .orderBy(vaults.name)
-    .limit(1)
-  if (immutable) throw new ForbiddenByImmutability(immutable.vault, 'revisePolicy', shortened.join(' '))
+    .where(eq(backupInstances.policyId, policyId))
+  const locked = await tx.select().from(vaults).where(inArray(vaults.id, inUse)).orderBy(vaults.id).for('share')
+  const immutable = locked.find(isImmutable)
+  if (immutable) throw new ForbiddenByImmutability(immutable, 'revisePolicy', shortened.join(' '))
 }
 
 async function addVersion(
