@@ -132,7 +132,7 @@ async function explain(database: Database): Promise<void> {
   for (const [name, statement] of Object.entries(statements)) {
     const lines = await database.execute<{ 'QUERY PLAN': string }>(sql`explain ${statement}`)
     const text = lines.map((line) => line['QUERY PLAN']).join('\n')
-    row(name, /(?:Scan using|Scan on) (\w+)/.exec(text)?.[1] ?? text)
+    row(name, /Scan (?:Backward )?(?:using|on) (\w+)/.exec(text)?.[1] ?? text)
   }
 }
 

@@ -1,8 +1,8 @@
-import { and, asc, count, eq, isNull, lte, sql } from 'drizzle-orm'
+import { and, asc, eq, isNull, lte, sql } from 'drizzle-orm'
 import type { Database } from '../database/connect.ts'
 import { recoveryPoints } from '../database/tables/recovery-point.ts'
 import { vaults } from '../database/tables/vault.ts'
-import { findGuardedPoints, findPointsBeingRead } from '../recovery-point/find.ts'
+import { findGuardedPoints, isBeingRead } from '../recovery-point/find.ts'
 import { isOnHold } from '../recovery-point/recovery-point.ts'
 import {
   decideExpiry,
@@ -56,6 +56,7 @@ async function findCandidates(tx: Database, instanceId: string, now: Date): Prom
         expiresAt: recoveryPoints.expiresAt,
         heldAt: recoveryPoints.heldAt,
         holdUntil: recoveryPoints.holdUntil,
+        isBeingRead,
       })
       .from(recoveryPoints)
       .where(
@@ -69,12 +70,8 @@ async function findCandidates(tx: Database, instanceId: string, now: Date): Prom
       )
       .orderBy(asc(recoveryPoints.expiresAt), asc(recoveryPoints.id))
       .limit(pageSize)
-    const read = await findPointsBeingRead(
-      tx,
-      page.map(({ id }) => id),
-    )
-    for (const { id, expiresAt, ...hold } of page) {
-      candidates.push({ id, expiresAt, isHeld: isOnHold(hold, now), isBeingRead: read.has(id) })
+    for (const { id, expiresAt, isBeingRead: isRead, ...hold } of page) {
+      candidates.push({ id, expiresAt, isHeld: isOnHold(hold, now), isBeingRead: isRead })
     }
     if (page.length < pageSize) return candidates
   }
@@ -84,14 +81,14 @@ async function budgetOf(
   tx: Database,
   { id, vaultId }: Pick<BackupInstance, 'id' | 'vaultId'>,
 ): Promise<Pick<ExpiryFacts, 'unmarkedCount' | 'shareLimitPercent'>> {
-  const [vault] = await tx
-    .select({ shareLimitPercent: vaults.expiryShareLimitPercent })
+  const [budget] = await tx
+    .select({
+      shareLimitPercent: vaults.expiryShareLimitPercent,
+      unmarkedCount:
+        sql`(select count(*) from recovery_points where instance_id = ${id} and marked_at is null)`.mapWith(Number),
+    })
     .from(vaults)
     .where(eq(vaults.id, vaultId))
-  if (!vault) throw new Error('A backup instance has no vault.')
-  const [unmarked] = await tx
-    .select({ count: count() })
-    .from(recoveryPoints)
-    .where(and(eq(recoveryPoints.instanceId, id), isNull(recoveryPoints.markedAt)))
-  return { unmarkedCount: unmarked?.count ?? 0, ...vault }
+  if (!budget) throw new Error('A backup instance has no vault.')
+  return budget
 }

@@ -2,6 +2,7 @@ import { eq, inArray, type SQL, sql } from 'drizzle-orm'
 import type { Database } from '../database/connect.ts'
 import { backupInstances } from '../database/tables/backup-instance.ts'
 import { recordNotification } from '../notification/record.ts'
+import { isBeingRead } from '../recovery-point/find.ts'
 import type { BackupInstance } from './instance.ts'
 import { guardedOf } from './plan-expiry.ts'
 import { statesThatExpire } from './states.ts'
@@ -59,15 +60,13 @@ async function nextRun(
   const at = (moment: Date | null) => sql`${moment?.toISOString() ?? null}::timestamptz`
   const isFree = sql`instance_id = ${instance.id} and marked_at is null
     and id is distinct from ${newestRestorable}::uuid and id is distinct from ${bestProven}::uuid`
-  const isRead = sql`exists (select 1 from jobs where recovery_point_id = recovery_points.id
-    and operation in ('RESTORE', 'VERIFY') and status in ('QUEUED', 'IN_PROGRESS', 'CANCELLING'))`
   const asks = instance.expiryBlockedAt
     ? sql`(${at(instance.expiryApprovedThrough)} is null or expires_at > ${at(instance.expiryApprovedThrough)})`
     : sql`false`
   const due: SQL = sql`select min(case
       when held_at is not null and hold_until is null then null
       when held_at is not null and hold_until > ${at(now)} then hold_until
-      when ${isRead} then ${at(new Date(now.getTime() + lookAgainMs))}
+      when ${isBeingRead} then ${at(new Date(now.getTime() + lookAgainMs))}
       when ${asks} then null
       else ${at(now)} end)
     from recovery_points where ${isFree} and expires_at <= ${at(now)}`

@@ -180,6 +180,11 @@ export async function findHoldings(
   return new Map(rows.map(({ id, ...holdings }) => [id, holdings]))
 }
 
+/** Whether a restore or verification reads a point, or will as soon as it is its turn: part of a statement on the points. */
+export const isBeingRead: SQL<boolean> = sql<boolean>`exists (select 1 from jobs
+  where jobs.recovery_point_id = recovery_points.id and operation in ('RESTORE', 'VERIFY')
+    and status in ('QUEUED', 'IN_PROGRESS', 'CANCELLING'))`
+
 /** Which of these points a restore or verification reads, or will as soon as it is its turn. */
 export async function findPointsBeingRead(tx: Database, ids: readonly string[]): Promise<Set<string>> {
   if (ids.length === 0) return new Set()
