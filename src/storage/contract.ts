@@ -6,6 +6,14 @@ export interface StoredObject {
   sizeBytes: number
 }
 
+/** What a place can do, as its last probe has shown. */
+export interface StorageCapabilities {
+  /** Whether the place itself lets only the first of two writers of one key succeed; else only a look before keeps them apart. */
+  conditionalCreate: boolean
+  /** The largest object that it can keep, in bytes; null where only its space sets an end. */
+  largestObjectBytes: number | null
+}
+
 /**
  * A place that keeps bytes under keys. Keys are relative, made of ids and fixed names, parts joined by "/".
  * Every method throws a StorageError; an error is never answered as "nothing there".
@@ -30,8 +38,8 @@ export interface Storage {
   remove(key: string): Promise<void>
   /** Removes everything below a folder prefix, half-written leftovers too; resolves when all is gone. */
   removeAll(prefix: string): Promise<void>
-  /** Writes, reads back and removes a small object: whether this place can be used at all right now. */
-  probe(): Promise<void>
+  /** Writes, reads back and removes a small object: whether this place can be used at all right now, and what it can do. */
+  probe(): Promise<StorageCapabilities>
   /** Bytes that can still be written, where the place can tell. */
   freeBytes(): Promise<number | undefined>
 }

@@ -47,7 +47,10 @@ export function directoryStorage(path: string): Storage {
       if (prefix === '') throw new StorageError('STORAGE_KEY_INVALID', prefix, 'A vault is not emptied in one go.')
       await removeFolder(root, prefix)
     },
-    probe: () => probeStorage(storage),
+    async probe() {
+      await probeStorage(storage)
+      return { conditionalCreate: true, largestObjectBytes: null }
+    },
     async freeBytes() {
       await rootIdentity(root)
       const { bavail, bsize } = await guarded(root, statfs(root))

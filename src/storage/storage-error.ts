@@ -23,3 +23,8 @@ export class StorageError extends Error {
     this.subject = subject
   }
 }
+
+/** A key is taken already: nothing is ever overwritten. */
+export function takenError(key: string): StorageError {
+  return new StorageError('STORAGE_OBJECT_EXISTS', key, `${key} exists already and is never overwritten.`)
+}

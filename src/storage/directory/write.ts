@@ -3,9 +3,9 @@ import { type FileHandle, link, lstat, open, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { Writable } from 'node:stream'
 import { finished } from 'node:stream/promises'
-import { abortError } from '../abort.ts'
+import { abortError, unlessAborted } from '../abort.ts'
 import { fillSink } from '../fill.ts'
-import { StorageError } from '../storage-error.ts'
+import { takenError } from '../storage-error.ts'
 import { guarded, makeFolders, storageError, syncFolder, systemCode, unlessMissing } from './place.ts'
 
 /** Begins the name of every half-written file; no key part may begin so. */
@@ -55,23 +55,6 @@ async function commit(key: string, partial: string, target: string): Promise<voi
   }
 }
 
-/** Waits for the work, but not beyond an abort: then the sink is destroyed and the work's own end is of no interest. */
-async function unlessAborted(work: Promise<void>, sink: Writable, signal: AbortSignal | undefined): Promise<void> {
-  if (!signal) return work
-  const { promise: aborted, reject } = Promise.withResolvers<never>()
-  const stop = () => {
-    sink.destroy(abortError(signal))
-    reject(abortError(signal))
-  }
-  if (signal.aborted) stop()
-  signal.addEventListener('abort', stop, { once: true })
-  try {
-    await Promise.race([work, aborted])
-  } finally {
-    signal.removeEventListener('abort', stop)
-  }
-}
-
 /** Writes to an open file, which it leaves open. Pieces that wait are written together. */
 function fileSink(key: string, file: FileHandle): Writable {
   const write = (pieces: Buffer[], done: (error?: Error) => void) => {
@@ -100,8 +83,4 @@ async function writeAll(file: FileHandle, pieces: Buffer[]): Promise<void> {
     if (!left[0]) return
     left = [left[0].subarray(bytesWritten), ...left.slice(1)]
   }
-}
-
-function takenError(key: string): StorageError {
-  return new StorageError('STORAGE_OBJECT_EXISTS', key, `${key} exists already and is never overwritten.`)
 }
