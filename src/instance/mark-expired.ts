@@ -27,18 +27,19 @@ export interface MarkedPoints {
  * is held, read, needed or not to expire any more by now stays. Nothing of their bytes is touched: until the sweep begins
  * the choice can be taken back.
  */
-export async function markExpired(database: Database, { instanceId, ids, now }: MarkExpired): Promise<MarkedPoints> {
-  if (ids.length === 0) return { count: 0, storedBytes: 0 }
+export async function markExpired(
+  database: Database,
+  { instanceId, ids: planned, now }: MarkExpired,
+): Promise<MarkedPoints> {
+  if (planned.length === 0) return { count: 0, storedBytes: 0 }
   return database.transaction(async (tx) => {
     const [instance] = await tx.select().from(backupInstances).where(eq(backupInstances.id, instanceId)).for('update')
     if (!instance) return { count: 0, storedBytes: 0 }
-    const candidates = await lockCandidates(tx, { instanceId, ids })
+    const candidates = await lockCandidates(tx, { instanceId, ids: planned })
     // Read after the points are locked: a reader that was enqueued before that is seen, a later one finds the mark.
-    const read = await findPointsBeingRead(
-      tx,
-      candidates.map(({ id }) => id),
-    )
-    const facts = { now, standstill: standstillIn(instance.state), guarded: await guardedOf(tx, instanceId) }
+    const ids = candidates.map(({ id }) => id)
+    const [read, guarded] = await Promise.all([findPointsBeingRead(tx, ids), guardedOf(tx, instanceId)])
+    const facts = { now, standstill: standstillIn(instance.state), guarded }
     const marked = candidates.filter(({ id, expiresAt, ...hold }) => {
       const candidate = { id, expiresAt, isHeld: isOnHold(hold, now), isBeingRead: read.has(id) }
       return whyItStays(candidate, facts).length === 0

@@ -31,13 +31,9 @@ export async function planExpiry(tx: Database, { instance, now }: PlanExpiry): P
   const standstill = standstillIn(instance.state)
   const candidates = standstill ? [] : await findCandidates(tx, instance.id, now)
   if (candidates.length === 0) return { marked: [], kept: [], blockedCount: 0 }
-  return decideExpiry(candidates, {
-    now,
-    standstill,
-    guarded: await guardedOf(tx, instance.id),
-    approvedThrough: instance.expiryApprovedThrough,
-    ...(await budgetOf(tx, instance)),
-  })
+  const [guarded, budget] = await Promise.all([guardedOf(tx, instance.id), budgetOf(tx, instance)])
+  const approvedThrough = instance.expiryApprovedThrough
+  return decideExpiry(candidates, { now, standstill, guarded, approvedThrough, ...budget })
 }
 
 /** The points of an instance that no expiry may take now. */
