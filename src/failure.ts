@@ -143,10 +143,14 @@ export const failures = {
   ]),
   STORAGE_PERMISSION_DENIED: user('The worker may not read or write there.', [
     'Give the user that runs the worker rights on the directory.',
+    'For a bucket, set a right access key with updateVaultCredentials, and let it list, read, write and delete there.',
   ]),
   STORAGE_UNREACHABLE: user(
     'The storage location is not there.',
-    ['Check that the disk is mounted and the directory exists.'],
+    [
+      'Check that the disk is mounted and the directory exists.',
+      'For a bucket, check its name, region and endpoint, and the network between it and the worker.',
+    ],
     true,
   ),
   STORAGE_OBJECT_EXISTS: ours('A file that was to be written exists already; it was not touched.', [
@@ -156,16 +160,20 @@ export const failures = {
     'Find out who removed it; restore from another recovery point.',
   ]),
   STORAGE_KEY_INVALID: ours('A storage key was malformed.', ['Report this: it is a defect of Holdfast.']),
-  STORAGE_FAILED: ours('The storage answered with an error.', ['Read the details; check the disk and its logs.'], true),
+  STORAGE_FAILED: ours(
+    'The storage answered with an error.',
+    ['Read the details; check the disk, or the store of the bucket, and its logs.'],
+    true,
+  ),
   ARTIFACT_DAMAGED: ours('A file of the recovery point is damaged: it is not what was written.', [
     'Restore from another recovery point.',
-    'Check the disk that holds the vault, and take a new backup.',
+    'Check the disk or the store that holds the vault, and take a new backup.',
   ]),
-  VAULT_OCCUPIED: user("The vault's directory holds other things and is no vault.", [
-    'Empty it, or create a vault in another directory.',
+  VAULT_OCCUPIED: user("The vault's place holds other things and is no vault.", [
+    'Empty it, or create a vault in another place.',
   ]),
   WRONG_KEY: user("The vault's files are sealed for another key, or mark it as another vault.", [
-    'Check that the directory is the one this vault was created with.',
+    'Check that the directory or bucket is the one this vault was created with.',
   ]),
   SECRET_UNREADABLE: user('A stored secret could not be opened with the key file.', [
     'Put back the key file that Holdfast was first started with, or set the credentials anew.',

@@ -11,7 +11,7 @@ import type { Handler, JobRun, Outcome } from '../src/job/handler.ts'
 import type { JobRow } from '../src/job/states.ts'
 import { handlersOf } from '../src/worker/handlers.ts'
 import { tellOfEnd } from '../src/worker/tell.ts'
-import { addVault, register, startService } from './kit/protected-server.ts'
+import { addVault, pathOf, register, startService } from './kit/protected-server.ts'
 import { completed, ended, enqueue, errorSaying, handlerThat, stopped, testRunner } from './kit/runner.ts'
 import { test } from './kit/test.ts'
 import { waitFor } from './kit/wait-for.ts'
@@ -117,8 +117,8 @@ describe('the end of a job', () => {
     const nowhere = { host: '127.0.0.1', port: 1, superuser: 'nobody', password: 'none' }
     const server = await register(service, nowhere)
     const vault = await addVault(service, folder)
-    await mkdir(vault.location.path)
-    await writeFile(join(vault.location.path, 'something-else'), '')
+    await mkdir(pathOf(vault))
+    await writeFile(join(pathOf(vault), 'something-else'), '')
     const { instance, job } = await configureProtection(database, {
       serverId: server.id,
       vaultId: vault.id,

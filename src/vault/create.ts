@@ -2,21 +2,22 @@ import { randomUUID } from 'node:crypto'
 import { sql } from 'drizzle-orm'
 import { recordAudit } from '../audit/record.ts'
 import type { Database } from '../database/connect.ts'
-import { type VaultLocation, vaults } from '../database/tables/vault.ts'
+import { vaults } from '../database/tables/vault.ts'
 import { checkName, InvalidInput, NameTaken, Refusal } from '../refusal.ts'
 import { generateIdentity } from '../secret/age-identity.ts'
 import type { SecretBox } from '../secret/secret-box.ts'
+import { checkLocation, factsOf, keyOf, type NewLocation, overlap, placeOf } from './location.ts'
 import { checkSecurity } from './security.ts'
-import { checkDirectory, type Vault } from './vault.ts'
+import type { Vault } from './vault.ts'
 
 /** Another vault keeps its recovery points in that place already, in one around it or in one within it. */
 export class LocationTaken extends Refusal {
   readonly vaultId: string
 
-  constructor(path: string, existing: Vault) {
+  constructor(place: string, existing: Vault) {
     super(
-      `Vault "${existing.name}" keeps its recovery points in ${existing.location.path}, so that ${path} is not free.`,
-      ['Use that vault, or choose a directory that lies neither in another vault nor around one.'],
+      `Vault "${existing.name}" keeps its recovery points in ${placeOf(existing.location)}, so that ${place} is not free.`,
+      ['Use that vault, or choose a place that lies neither in another vault nor around one.'],
     )
     this.vaultId = existing.id
   }
@@ -24,7 +25,7 @@ export class LocationTaken extends Refusal {
 
 export interface CreateVault {
   name: string
-  location: VaultLocation
+  location: NewLocation
   /** How long deleted backup instances can be had back; 14 days when left out, 0 for not at all. */
   softDeleteDays?: number | undefined
   /** DISABLED when left out; a vault is locked later, when all is seen to work. */
@@ -36,11 +37,11 @@ export interface CreateVault {
 
 /**
  * Adds a vault with a key pair of its own: recovery points are sealed for it, and the secret half is kept sealed.
- * The directory itself is made and marked when protection is first configured with the vault.
+ * The place is touched only when protection is first configured with the vault: then a directory is made, and it is marked.
  */
 export async function createVault(
   database: Database,
-  { name, location, softDeleteDays = 14, immutability = 'DISABLED', secrets, actor, now }: CreateVault,
+  { name, location: wanted, softDeleteDays = 14, immutability = 'DISABLED', secrets, actor, now }: CreateVault,
 ): Promise<Vault> {
   checkName('name', name)
   checkSecurity({ softDeleteDays, immutability })
@@ -49,23 +50,23 @@ export async function createVault(
       'Create it UNLOCKED, see that all works under it, and lock it by updateVaultSecurity.',
     ])
   }
-  const path = checkDirectory('directory', location.path)
+  const location = checkLocation(wanted, { secrets, now })
   const { identity, recipient } = generateIdentity()
   return database.transaction(async (tx) => {
     // Places of two vaults can lie in each other without being equal: one vault is created after the other.
     await tx.execute(sql`lock table ${vaults} in share row exclusive mode`)
     const existing = await tx.select().from(vaults)
-    const near = existing.find((vault) => overlap(vault.location.path, path))
+    const near = existing.find((vault) => overlap(vault.location, location))
     if (existing.some((vault) => vault.name === name)) throw new NameTaken('vault', name)
-    if (near) throw new LocationTaken(path, near)
+    if (near) throw new LocationTaken(placeOf(location), near)
     const [created] = await tx
       .insert(vaults)
       .values({
         id: randomUUID(),
         name,
         kind: location.kind,
-        location: { ...location, path },
-        locationKey: `directory:${path}`,
+        location,
+        locationKey: keyOf(location),
         recipient,
         sealedIdentity: secrets.seal(identity),
         softDeleteDays,
@@ -79,14 +80,9 @@ export async function createVault(
       action: 'createVault',
       subject: { kind: 'Vault', id: created.id, name },
       after: { softDeleteDays, immutability },
-      detail: { directory: path },
+      detail: factsOf(location),
       now,
     })
     return created
   })
-}
-
-/** Whether one directory is the other, or lies within it. */
-function overlap(one: string, other: string): boolean {
-  return `${one}/`.startsWith(`${other}/`) || `${other}/`.startsWith(`${one}/`)
 }

@@ -6,6 +6,7 @@ import { backupInstances } from '../database/tables/backup-instance.ts'
 import { recoveryPoints } from '../database/tables/recovery-point.ts'
 import { vaultOrphans, vaults } from '../database/tables/vault.ts'
 import { ConfirmationMismatch, NotFound, Refusal } from '../refusal.ts'
+import { factsOf } from './location.ts'
 import type { Vault } from './vault.ts'
 
 /** What keeps a vault from being deleted. */
@@ -67,7 +68,7 @@ export async function deleteVault(
       action: 'deleteVault',
       subject: { kind: 'Vault', id: vault.id, name: vault.name },
       before: {
-        directory: vault.location.path,
+        ...factsOf(vault.location),
         softDeleteDays: vault.softDeleteDays,
         immutability: vault.immutability,
         isRecoveryKeyExported: vault.recoveryKeyExportedAt !== null,

@@ -33,7 +33,7 @@ async function backUp(context: WorkerContext, run: JobRun): Promise<Outcome> {
     run.note('Not started', `The backup instance is in state ${instance.state}: its schedule does not run any more.`)
     return { kind: 'cancelled' }
   }
-  const storage = storageOf(vault)
+  const storage = storageOf(context, vault)
   await checkVault(storage, { vaultId: vault.id, recipient: vault.recipient })
   await sweepAttempts(context, run)
   const address = addressOf(server, context.secrets)
@@ -110,7 +110,7 @@ function totalsOf({ pointInTime, databases, storedBytes }: WrittenPoint) {
 /** Removes what earlier attempts of this job left in the vault: a killed worker could not. */
 async function sweepAttempts(context: WorkerContext, { job }: JobRun): Promise<void> {
   const { instance, vault } = await instanceOf(context, job)
-  const storage = storageOf(vault)
+  const storage = storageOf(context, vault)
   for (let attempt = 1; attempt < job.attempt; attempt++) {
     await storage.removeAll(pointPrefix(instance.id, job.id, attempt))
   }

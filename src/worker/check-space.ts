@@ -14,7 +14,7 @@ async function checkSpace(context: WorkerContext, now: Date): Promise<void> {
   const before = new Date(now.getTime() - everyMs)
   for (const vault of await findVaultsToMeasure(database, { before, limit: mostAtOnce })) {
     try {
-      const freeBytes = (await storageOf(vault).freeBytes()) ?? null
+      const freeBytes = (await storageOf(context, vault).freeBytes()) ?? null
       await recordSpace(database, { vaultId: vault.id, freeBytes, now })
     } catch (cause) {
       log.warn({ err: cause, vaultId: vault.id }, 'A vault could not be asked for its space.')

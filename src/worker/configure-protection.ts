@@ -4,8 +4,10 @@ import { inspectServer } from '../engine/inspect.ts'
 import { recordConfiguration, recordConfigurationFailure } from '../instance/record-configuration.ts'
 import type { Handler, JobRun, Outcome } from '../job/handler.ts'
 import { recordInspection } from '../server/record-inspection.ts'
+import type { StorageCapabilities } from '../storage/contract.ts'
 import { StorageError } from '../storage/storage-error.ts'
 import { initialiseVault } from '../storage/vault-layout.ts'
+import { recordCapabilities } from '../vault/record-capabilities.ts'
 import { handlerDefaults, type WorkerContext } from './context.ts'
 import { WorkFailed } from './failure.ts'
 import { addressOf, instanceOf, storageOf } from './subjects.ts'
@@ -24,13 +26,14 @@ export function configureProtectionHandler(context: WorkerContext): Handler {
 async function configure(context: WorkerContext, run: JobRun): Promise<Outcome> {
   const { signal } = run
   const { instance, server, vault } = await instanceOf(context, run.job)
-  await run.subTask('Check the vault', async () => {
-    const storage = storageOf(vault)
+  const capabilities = await run.subTask('Check the vault', async () => {
+    const storage = storageOf(context, vault)
     await initialiseVault(storage, { vaultId: vault.id, recipient: vault.recipient, now: context.now() }).catch(
       occupied,
     )
-    await storage.probe()
+    return await storage.probe()
   })
+  run.note('Create without overwriting', createNote(capabilities))
   const report = await run.subTask('Inspect the server', () =>
     inspectServer(addressOf(server, context.secrets), { signal }),
   )
@@ -45,6 +48,7 @@ async function configure(context: WorkerContext, run: JobRun): Promise<Outcome> 
     kind: 'completed',
     record: async (tx) => {
       const now = context.now()
+      await recordCapabilities(tx, { vaultId: vault.id, capabilities })
       await recordInspection(tx, { serverId: server.id, versionNumber: report.versionNumber, now })
       await recordConfiguration(tx, { instanceId: instance.id, now })
     },
@@ -54,4 +58,10 @@ async function configure(context: WorkerContext, run: JobRun): Promise<Outcome> 
 function occupied(cause: unknown): never {
   const isOccupied = cause instanceof StorageError && cause.code === 'STORAGE_OBJECT_EXISTS'
   throw isOccupied ? new WorkFailed('VAULT_OCCUPIED', cause.message) : cause
+}
+
+function createNote({ conditionalCreate }: StorageCapabilities): string {
+  return conditionalCreate
+    ? 'the storage itself refuses to overwrite'
+    : 'the storage takes no condition for it: Holdfast looks first, and each attempt writes to a folder of its own'
 }

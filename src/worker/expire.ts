@@ -25,7 +25,7 @@ export function expireHandler(context: WorkerContext): Handler {
 
 async function expire(context: WorkerContext, run: JobRun): Promise<Outcome> {
   const { instance, vault } = await instanceOf(context, run.job)
-  const place = { instance, vault, storage: storageOf(vault) }
+  const place = { instance, vault, storage: storageOf(context, vault) }
   await checkVault(place.storage, { vaultId: vault.id, recipient: vault.recipient })
   await run.subTask('Mark', () => markDue(context, run, instance.id))
   await run.subTask('Remove', () => sweepDue(context, run, place))

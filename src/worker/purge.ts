@@ -23,7 +23,7 @@ export function purgeHandler(context: WorkerContext): Handler {
 
 async function purge(context: WorkerContext, run: JobRun): Promise<Outcome> {
   const { instance, vault } = await instanceOf(context, run.job)
-  const place = { instance, vault, storage: storageOf(vault) }
+  const place = { instance, vault, storage: storageOf(context, vault) }
   const ask = { instanceId: instance.id, jobId: run.job.id }
   await checkVault(place.storage, { vaultId: vault.id, recipient: vault.recipient })
   await run.confirm()

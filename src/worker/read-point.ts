@@ -32,7 +32,7 @@ export async function openPoint(
   context: WorkerContext,
   { point, vault, signal }: { point: RecoveryPoint; vault: Vault; signal: AbortSignal },
 ): Promise<OpenPoint> {
-  const storage = storageOf(vault)
+  const storage = storageOf(context, vault)
   await checkVault(storage, { vaultId: vault.id, recipient: vault.recipient })
   const identity = context.secrets.open(vault.sealedIdentity)
   const key = manifestKey(point.prefix)

@@ -58,9 +58,11 @@ export function addressOf(server: PostgresServer, secrets: SecretBox): ServerAdd
   }
 }
 
-/** The storage that a vault keeps its bytes in. */
-export function storageOf(vault: Vault): Storage {
-  return openStorage(vault.location)
+/** The storage that a vault keeps its bytes in, its access key opened. */
+export function storageOf({ secrets }: Pick<WorkerContext, 'secrets'>, { location }: Vault): Storage {
+  if (location.kind === 'DIRECTORY') return openStorage(location)
+  const { sealedSecretAccessKey, ...bucket } = location
+  return openStorage({ ...bucket, secretAccessKey: secrets.open(sealedSecretAccessKey) })
 }
 
 function idsOf(id: string | null): string[] {

@@ -36,6 +36,21 @@ export async function addVault({ database, secrets, clock }: Api, name = 'main')
   return createVault(database, { name, location, secrets, actor: 'tester', now: clock.now })
 }
 
+/** A vault in a bucket that nobody asks for anything. */
+export async function addBucketVault({ database, secrets, clock }: Api, name = 'cloud'): Promise<Vault> {
+  const location = {
+    kind: 'S3' as const,
+    bucket: `backups-${name.replaceAll(' ', '-')}`,
+    prefix: 'main',
+    endpoint: 'https://s3.example.com',
+    region: 'eu-central-1',
+    pathStyle: null,
+    accessKeyId: 'AKIDFIRST',
+    secretAccessKey: 'secret-word-1',
+  }
+  return createVault(database, { name, location, secrets, actor: 'tester', now: clock.now })
+}
+
 export async function addPolicy({ database, clock }: Api, name = 'a month'): Promise<BackupPolicy> {
   return createPolicy(database, { name, defaultRetention: 'P30D', actor: 'tester', now: clock.now })
 }

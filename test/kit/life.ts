@@ -14,11 +14,19 @@ import { findBuiltInPolicy } from '../../src/policy/find.ts'
 import { findRecoveryPoints } from '../../src/recovery-point/find.ts'
 import type { RecoveryPoint } from '../../src/recovery-point/recovery-point.ts'
 import type { Storage } from '../../src/storage/contract.ts'
-import { openStorage } from '../../src/storage/open.ts'
 import { headerKey, initialiseVault, manifestKey, pointPrefix } from '../../src/storage/vault-layout.ts'
 import type { Vault } from '../../src/vault/vault.ts'
+import { storageOf } from '../../src/worker/subjects.ts'
 import { findRecoveryPointsOf } from './points.ts'
-import { actor, addVault, register, type Service, type ServiceOptions, startService } from './protected-server.ts'
+import {
+  actor,
+  addVault,
+  pathOf,
+  register,
+  type Service,
+  type ServiceOptions,
+  startService,
+} from './protected-server.ts'
 
 export const day = 86_400_000
 
@@ -61,7 +69,7 @@ export async function startLife(
   const server = await register(service, nowhere)
   const vault = await addVault(service, at.folder)
   await database.update(vaults).set({ expiryShareLimitPercent }).where(eq(vaults.id, vault.id))
-  const storage = openStorage(vault.location)
+  const storage = storageOf(service.context, vault)
   await initialiseVault(storage, { vaultId: vault.id, recipient: vault.recipient, now: clock.now })
   const policy = await findBuiltInPolicy(database)
   const [instance] = await database
@@ -85,7 +93,7 @@ export async function startLife(
     service,
     database,
     vault,
-    vaultPath: vault.location.path,
+    vaultPath: pathOf(vault),
     storage,
     instance,
     clock,
@@ -95,7 +103,7 @@ export async function startLife(
     pointIds: async () => (await findRecoveryPointsOf(database, instance.id)).map(({ id }) => id),
     pointNow: async ({ id }) => (await findRecoveryPoints(database, [id]))[0],
     instanceNow: async () => (await findInstances(database, [instance.id]))[0],
-    filesOf: ({ prefix }) => readdir(join(vault.location.path, prefix)).catch(() => []),
+    filesOf: ({ prefix }) => readdir(join(pathOf(vault), prefix)).catch(() => []),
     [Symbol.asyncDispose]: () => service[Symbol.asyncDispose](),
   }
 }

@@ -3,7 +3,7 @@ import { backupInstances } from '../../src/database/tables/backup-instance.ts'
 import { encodeNodeId } from '../../src/graphql/schema/ids.ts'
 import type { ProtectionState } from '../../src/instance/instance.ts'
 import type { Api } from './api.ts'
-import { addInstance, addPoint, addPolicy, addServer, addVault, builtInPolicy } from './catalogue.ts'
+import { addBucketVault, addInstance, addPoint, addPolicy, addServer, addVault, builtInPolicy } from './catalogue.ts'
 import { addWebhook } from './channels.ts'
 import { enqueue } from './runner.ts'
 
@@ -16,6 +16,11 @@ type Input = Record<string, unknown>
 export const mutations: Readonly<Record<string, (api: Api) => Promise<Input>>> = {
   createVault: async () => ({ name: 'new', location: { directory: '/backups/new' }, softDelete: { retentionDays: 3 } }),
   updateVaultSecurity: async (api) => ({ ...(await vault(api)), immutability: 'UNLOCKED', reason: 'audit asked' }),
+  updateVaultCredentials: async (api) => ({
+    vault: encodeNodeId('Vault', (await addBucketVault(api)).id),
+    accessKeyId: 'AKIDOTHER',
+    secretAccessKey: 'secret-word-2',
+  }),
   deleteVault: async (api) => ({ ...(await vault(api, 'empty')), confirmName: 'empty' }),
   exportRecoveryKey: vault,
   createPolicy: async () => ({ name: 'new', defaultRetention: 'P30D' }),

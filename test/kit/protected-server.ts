@@ -160,6 +160,12 @@ export async function addVault(
   })
 }
 
+/** The directory of a vault that is in one. */
+export function pathOf({ location }: Vault): string {
+  if (location.kind !== 'DIRECTORY') throw new Error('The vault is in no directory.')
+  return location.path
+}
+
 export interface Protected {
   server: PostgresServer
   vault: Vault
@@ -181,7 +187,7 @@ export async function protect(service: Service, cluster: Cluster, folder: string
   })
   const ended = await service.ended(job.id)
   if (ended.status !== 'COMPLETED') throw new Error(JSON.stringify(ended.error))
-  return { server, vault, vaultPath: vault.location.path, instance }
+  return { server, vault, vaultPath: pathOf(vault), instance }
 }
 
 /** Runs statements on a server's database, one after the other. */

@@ -1,13 +1,38 @@
 import { bigint, index, integer, jsonb, pgEnum, pgTable, primaryKey, text, timestamp, uuid } from 'drizzle-orm/pg-core'
 
-export const storageKind = pgEnum('storage_kind', ['DIRECTORY'])
+export const storageKind = pgEnum('storage_kind', ['DIRECTORY', 'S3'])
 
 /** Whether ways to remove points before their time are shut: UNLOCKED can be taken back, LOCKED never. */
 export const immutability = pgEnum('immutability', ['DISABLED', 'UNLOCKED', 'LOCKED'])
 export const orphanKind = pgEnum('orphan_kind', ['BYTES_WITHOUT_ROW', 'ROW_WITHOUT_BYTES'])
 
+/** A bucket of an S3-compatible store, or a folder in it. */
+export interface BucketLocation {
+  kind: 'S3'
+  bucket: string
+  /** A folder ending in "/" that all keys begin with, or "". */
+  prefix: string
+  /** Where the store is, such as "https://s3.example.com"; null for Amazon's own. */
+  endpoint: string | null
+  region: string
+  /** Whether requests name the bucket in their path, not in the host name. */
+  pathStyle: boolean
+  accessKeyId: string
+  /** Sealed by the key file. */
+  sealedSecretAccessKey: string
+  /** When the access key was last set, as ISO 8601 writes it. */
+  secretSetAt: string
+}
+
 /** Where a vault's bytes lie. */
-export type VaultLocation = { kind: 'DIRECTORY'; path: string }
+export type VaultLocation = { kind: 'DIRECTORY'; path: string } | BucketLocation
+
+/** What a vault's storage was seen to be able to do. */
+export interface VaultCapabilities {
+  conditionalCreate: boolean
+  /** In bytes; null where only its space sets an end. */
+  largestObjectBytes: number | null
+}
 
 export const vaults = pgTable('vaults', {
   id: uuid().primaryKey(),
@@ -26,6 +51,8 @@ export const vaults = pgTable('vaults', {
   immutability: immutability().notNull().default('DISABLED'),
   /** An expiry run that would remove a greater share of an instance's points stops and asks. */
   expiryShareLimitPercent: integer().notNull().default(50),
+  /** As its storage last showed; null until protection has been configured with it. */
+  capabilities: jsonb().$type<VaultCapabilities>(),
   /** What its storage last said of its space; null where it cannot tell. */
   freeBytes: bigint({ mode: 'number' }),
   spaceCheckedAt: timestamp({ precision: 3, withTimezone: true }),

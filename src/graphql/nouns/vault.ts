@@ -2,6 +2,7 @@ import { InvalidInput, NameTaken, NotFound } from '../../refusal.ts'
 import { createVault, LocationTaken } from '../../vault/create.ts'
 import { exportRecoveryKey, RecoveryKeyAlreadyExported } from '../../vault/export-recovery-key.ts'
 import { countVaults, pageVaults } from '../../vault/find.ts'
+import type { NewLocation } from '../../vault/location.ts'
 import { builder } from '../schema/builder.ts'
 import { mutation } from '../schema/mutation.ts'
 import { nodeQuery } from '../schema/node.ts'
@@ -10,6 +11,7 @@ import { BackupInstanceConnection, idOf, Vault, VaultConnection } from './declar
 import { Immutability, StorageKind } from './enums.ts'
 import { asked, instancesField } from './fields.ts'
 import { holdingsOf } from './loaded.ts'
+import { S3BucketInput } from './vault-bucket.ts'
 import { SoftDelete } from './vault-security.ts'
 
 Vault.implement({
@@ -71,12 +73,20 @@ const VaultLocation = builder.inputType('VaultLocationInput', {
     directory: t.string({
       description: "An absolute path on the worker's machine; it is made when it is not there.",
     }),
+    s3: t.field({ type: S3BucketInput, description: 'A bucket of a store that speaks S3, or a folder in it.' }),
   }),
 })
 
+/** Exactly one kind is given; the schema sees to it. */
+function locationOf({ directory, s3 }: typeof VaultLocation.$inferInput): NewLocation {
+  if (!s3) return { kind: 'DIRECTORY', path: directory ?? '' }
+  const { prefix = null, endpoint = null, pathStyle = null, ...bucket } = s3
+  return { kind: 'S3', ...bucket, prefix, endpoint, pathStyle }
+}
+
 mutation('createVault', {
   description:
-    'Adds a vault with a key of its own. Its directory is made and marked when protection is first configured with it.',
+    'Adds a vault with a key of its own. Its place is marked, and a directory made, when protection is first configured with it.',
   input: (t) => ({
     name: t.string({ required: true, description: 'A name of 1 to 200 characters that no other vault has.' }),
     location: t.field({ type: VaultLocation, required: true, description: 'Where it keeps its bytes.' }),
@@ -97,7 +107,7 @@ mutation('createVault', {
   resolve: async ({ name, location, softDelete, immutability }, context) => ({
     vault: await createVault(context.database, {
       name,
-      location: { kind: 'DIRECTORY', path: location.directory ?? '' },
+      location: locationOf(location),
       softDeleteDays: softDelete?.retentionDays,
       immutability,
       secrets: context.secrets,
