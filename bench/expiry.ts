@@ -7,9 +7,9 @@ import postgres from 'postgres'
 import { connectDatabase, type Database } from '../src/database/connect.ts'
 import { startEmbeddedDatabase } from '../src/database/embedded.ts'
 import { migrateDatabase } from '../src/database/migrate.ts'
-import { beginExpiry } from '../src/instance/begin-expiry.ts'
-import { markExpired } from '../src/instance/mark-expired.ts'
-import { startDueExpiries } from '../src/instance/start-due-expiries.ts'
+import { beginExpiry } from '../src/instance/expiry/begin-expiry.ts'
+import { markExpired } from '../src/instance/expiry/mark-expired.ts'
+import { startDueExpiries } from '../src/instance/expiry/start-due-expiries.ts'
 import { row } from './kit/report.ts'
 
 const instances = Number(process.env.BENCH_INSTANCES ?? 1_000)

@@ -5,7 +5,7 @@ import { sql } from 'drizzle-orm'
 import { connectDatabase, type Database } from '../src/database/connect.ts'
 import { startEmbeddedDatabase } from '../src/database/embedded.ts'
 import { migrateDatabase } from '../src/database/migrate.ts'
-import { startDueBackups } from '../src/instance/start-due-backups.ts'
+import { startDueBackups } from '../src/instance/schedule/start-due-backups.ts'
 import { median, row } from './kit/report.ts'
 
 const sizes = [1_000, 10_000, 100_000]

@@ -15,9 +15,9 @@ import { openSecretBox } from './secret/secret-box.ts'
 import { InvalidSetting, readSettings, type Settings } from './settings.ts'
 import { openTestClock } from './test-clock.ts'
 import { checkKeyFile, WrongKeyFile } from './vault/check-key.ts'
-import { allChores } from './worker/chores.ts'
-import { startClock } from './worker/clock.ts'
-import { startDeliveries } from './worker/deliver.ts'
+import { allChores } from './worker/clock/chores.ts'
+import { startClock } from './worker/clock/clock.ts'
+import { startDeliveries } from './worker/delivery/deliver.ts'
 import { handlersOf } from './worker/handlers.ts'
 
 const oldestNode = 24

@@ -4,7 +4,7 @@ import { backupInstances, scheduledStarts } from '../src/database/tables/backup-
 import { jobs } from '../src/database/tables/job.ts'
 import { failureOf } from '../src/failure.ts'
 import { encodeNodeId } from '../src/graphql/schema/ids.ts'
-import { startDueBackups } from '../src/instance/start-due-backups.ts'
+import { startDueBackups } from '../src/instance/schedule/start-due-backups.ts'
 import { type Api, at, listAt, startApi, textAt } from './kit/api.ts'
 import { enqueue } from './kit/runner.ts'
 import { addScheduled, endPendingJobs, nightly } from './kit/schedule.ts'

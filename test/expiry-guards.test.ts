@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm'
 import { describe, expect } from 'vitest'
 import { notifications } from '../src/database/tables/notification.ts'
-import { approveExpiry } from '../src/instance/approve-expiry.ts'
+import { approveExpiry } from '../src/instance/expiry/approve-expiry.ts'
 import { stopProtection } from '../src/instance/stop-protection.ts'
 import { holdRecoveryPoint } from '../src/recovery-point/hold.ts'
 import { day, type Life, startLife } from './kit/life.ts'

@@ -1,6 +1,6 @@
 import { expect } from 'vitest'
-import { beginPurge } from '../src/instance/begin-purge.ts'
-import { markExpired } from '../src/instance/mark-expired.ts'
+import { markExpired } from '../src/instance/expiry/mark-expired.ts'
+import { beginPurge } from '../src/instance/purge/begin-purge.ts'
 import { resumeProtection } from '../src/instance/resume-protection.ts'
 import { stopProtection } from '../src/instance/stop-protection.ts'
 import { PurgeHasBegun, undeleteBackupInstance } from '../src/instance/undelete-backup-instance.ts'

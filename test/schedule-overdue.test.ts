@@ -3,7 +3,7 @@ import { expect } from 'vitest'
 import type { Database } from '../src/database/connect.ts'
 import { backupInstances } from '../src/database/tables/backup-instance.ts'
 import { notifications } from '../src/database/tables/notification.ts'
-import { tellOverdue } from '../src/instance/tell-overdue.ts'
+import { tellOverdue } from '../src/instance/schedule/tell-overdue.ts'
 import { addScheduled, addScheduledPoint } from './kit/schedule.ts'
 import { test } from './kit/test.ts'
 

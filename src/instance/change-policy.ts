@@ -10,7 +10,7 @@ import { lockVault } from '../vault/find.ts'
 import { ForbiddenByImmutability, isImmutable } from '../vault/vault.ts'
 import { noEffects, type RetentionEffects } from './effects.ts'
 import type { BackupInstance } from './instance.ts'
-import { planNext } from './plan-next.ts'
+import { planNext } from './schedule/plan-next.ts'
 import { lockFor, moveInstance } from './transition.ts'
 
 export interface ChangePolicy {

@@ -11,10 +11,10 @@ import { ConfirmationMismatch, checkComment, Refusal } from '../refusal.ts'
 import { lockVault } from '../vault/find.ts'
 import { ForbiddenByImmutability, isImmutable, type Vault } from '../vault/vault.ts'
 import { effectsOf } from './effects.ts'
+import { takeBackMarks } from './expiry/take-back-marks.ts'
 import type { BackupInstance } from './instance.ts'
-import { nothingPlanned } from './plan-next.ts'
+import { nothingPlanned } from './schedule/plan-next.ts'
 import { noApprovalAsked, type Stopped, type StopReason, whyStopped } from './stop-protection.ts'
-import { takeBackMarks } from './take-back-marks.ts'
 import { lockFor, moveInstance } from './transition.ts'
 
 /** Recovery points are on hold: their backup instance is not deleted. */

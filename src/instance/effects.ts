@@ -1,8 +1,8 @@
 import { asc, eq, sql } from 'drizzle-orm'
 import type { Database } from '../database/connect.ts'
 import { recoveryPoints } from '../database/tables/recovery-point.ts'
+import { guardedOf, planExpiry } from './expiry/plan-expiry.ts'
 import type { BackupInstance } from './instance.ts'
-import { guardedOf, planExpiry } from './plan-expiry.ts'
 
 /** Some recovery points of one instance; of each only its id is held, however many they are. */
 export interface PointSet {

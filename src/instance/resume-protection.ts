@@ -8,10 +8,10 @@ import { lockPolicy } from '../policy/find.ts'
 import type { BackupPolicy } from '../policy/policy.ts'
 import { NotFound } from '../refusal.ts'
 import { effectsOf, type RetentionEffects } from './effects.ts'
-import { enqueueExpiry } from './enqueue-expiry.ts'
+import { enqueueExpiry } from './expiry/enqueue-expiry.ts'
+import { nextExpiry } from './expiry/next-expiry.ts'
 import type { BackupInstance } from './instance.ts'
-import { nextExpiry } from './next-expiry.ts'
-import { planNext } from './plan-next.ts'
+import { planNext } from './schedule/plan-next.ts'
 import { lockFor, moveInstance } from './transition.ts'
 
 export interface ResumeProtection {

@@ -4,10 +4,10 @@ import { carryOut } from '../database/rehearse.ts'
 import { cancelQueued } from '../job/cancel.ts'
 import { checkComment } from '../refusal.ts'
 import { effectsOf, type RetentionEffects } from './effects.ts'
+import { nextExpiry } from './expiry/next-expiry.ts'
+import { takeBackMarks } from './expiry/take-back-marks.ts'
 import type { BackupInstance } from './instance.ts'
-import { nextExpiry } from './next-expiry.ts'
-import { nothingPlanned } from './plan-next.ts'
-import { takeBackMarks } from './take-back-marks.ts'
+import { nothingPlanned } from './schedule/plan-next.ts'
 import { lockFor, moveInstance } from './transition.ts'
 
 export type StopReason = NonNullable<BackupInstance['stopReason']>

@@ -1,7 +1,7 @@
 import { chooseDumpTools } from '../engine/choose-tools.ts'
 import { findTools } from '../engine/find-tools.ts'
 import { inspectServer } from '../engine/inspect.ts'
-import { recordConfiguration, recordConfigurationFailure } from '../instance/record-configuration.ts'
+import { recordConfiguration, recordConfigurationFailure } from '../instance/record/record-configuration.ts'
 import type { Handler, JobRun, Outcome } from '../job/handler.ts'
 import { recordInspection } from '../server/record-inspection.ts'
 import type { StorageCapabilities } from '../storage/contract.ts'

@@ -2,9 +2,9 @@ import type { Handlers } from '../job/handler.ts'
 import { backUpHandler } from './back-up.ts'
 import { configureProtectionHandler } from './configure-protection.ts'
 import type { WorkerContext } from './context.ts'
-import { expireHandler } from './expire.ts'
-import { purgeHandler } from './purge.ts'
-import { restoreHandler } from './restore.ts'
+import { expireHandler } from './removal/expire.ts'
+import { purgeHandler } from './removal/purge.ts'
+import { restoreHandler } from './restore/restore.ts'
 import { verifyHandler } from './verify.ts'
 
 /** What a worker performs: one handler per kind of job. */

@@ -5,7 +5,7 @@ import { startListener } from '../../src/database/listen.ts'
 import { notificationDeliveries } from '../../src/database/tables/notification.ts'
 import { encodeNodeId } from '../../src/graphql/schema/ids.ts'
 import { type CreateChannel, createChannel } from '../../src/notification/channel/create.ts'
-import { type DeliveryOptions, startDeliveries } from '../../src/worker/deliver.ts'
+import { type DeliveryOptions, startDeliveries } from '../../src/worker/delivery/deliver.ts'
 import { rememberingLog } from './runner.ts'
 import { waitFor } from './wait-for.ts'
 

@@ -1,5 +1,5 @@
 import { SMTPServer } from 'smtp-server'
-import type { MailServer } from '../../src/worker/send-mail.ts'
+import type { MailServer } from '../../src/worker/delivery/send-mail.ts'
 
 export interface ReceivedMail {
   from: string

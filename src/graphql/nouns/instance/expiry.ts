@@ -1,0 +1,100 @@
+import { approveExpiry, NothingToApprove } from '../../../instance/expiry/approve-expiry.ts'
+import { findKeptBecause } from '../../../instance/expiry/find-kept-because.ts'
+import type { BackupInstance as InstanceRow } from '../../../instance/instance.ts'
+import { OperationNotAllowed } from '../../../instance/states.ts'
+import type { RecoveryPoint as PointRow } from '../../../recovery-point/recovery-point.ts'
+import { NotFound } from '../../../refusal.ts'
+import { batched } from '../../schema/batched.ts'
+import { builder } from '../../schema/builder.ts'
+import { mutation } from '../../schema/mutation.ts'
+import { refusalType } from '../../schema/refusals.ts'
+import { BackupInstance, idOf, RecoveryPoint } from '../declared.ts'
+import { KeptBecause } from '../enums.ts'
+import { asked } from '../fields.ts'
+import { dryRunOnly, outcome } from './lifecycle.ts'
+
+refusalType(NothingToApprove, 'No expiry of the backup instance waits for approval.')
+
+const keptBecauseOf = batched(({ database, now }, pointIds) => findKeptBecause(database, { pointIds, now: now() }))
+
+const PendingExpiry = builder.objectRef<InstanceRow>('PendingExpiry').implement({
+  description: 'An expiry that stopped because it would have removed too great a share of the recovery points at once.',
+  fields: (t) => ({
+    blockedSince: t.field({
+      type: 'DateTime',
+      description: 'Since when it waits for approval; recovery points that expired later are not meant.',
+      resolve: ({ expiryBlockedAt, createdAt }) => expiryBlockedAt ?? createdAt,
+    }),
+    pointCount: t.int({
+      description: 'How many recovery points it would have removed.',
+      resolve: ({ expiryBlockedCount }) => expiryBlockedCount ?? 0,
+    }),
+  }),
+})
+
+builder.objectFields(BackupInstance, (t) => ({
+  pendingExpiry: t.field({
+    type: PendingExpiry,
+    nullable: true,
+    description: 'The expiry that waits for approveExpiry; null when none does.',
+    resolve: (instance) => (instance.expiryBlockedAt === null ? null : instance),
+  }),
+  expiryDueAt: t.expose('expiryDueAt', {
+    type: 'DateTime',
+    nullable: true,
+    description: 'When its recovery points are looked at for expiry next; null while nothing is going to expire.',
+  }),
+}))
+
+const RecoveryPointRemoval = builder.objectRef<PointRow>('RecoveryPointRemoval').implement({
+  description: 'The removal of a recovery point that is planned or under way.',
+  fields: (t) => ({
+    markedAt: t.field({
+      type: 'DateTime',
+      description: 'When it was chosen for removal.',
+      resolve: ({ markedAt, createdAt }) => markedAt ?? createdAt,
+    }),
+    reason: t.string({ description: 'Why it goes.', resolve: ({ markReason }) => markReason ?? '' }),
+    sweepsAt: t.field({
+      type: 'DateTime',
+      description:
+        'When its bytes go, or began to go: until then the removal can be taken back, by holdRecoveryPoint for one.',
+      resolve: ({ sweepStartedAt, markedAt, createdAt }, _args, { removalGraceMs }) =>
+        sweepStartedAt ?? new Date((markedAt ?? createdAt).getTime() + removalGraceMs),
+    }),
+  }),
+})
+
+builder.objectFields(RecoveryPoint, (t) => ({
+  keptBecause: t.field({
+    type: [KeptBecause],
+    description:
+      'Every reason that keeps it from being removed now; empty when the next expiry run takes it, or its removal is under way.',
+    resolve: async ({ id }, _args, context) => (await keptBecauseOf(context, id, undefined)) ?? [],
+  }),
+  removal: t.field({
+    type: RecoveryPointRemoval,
+    nullable: true,
+    description: 'Its removal, once it was chosen for that; null before.',
+    resolve: (point) => (point.markedAt === null ? null : point),
+  }),
+}))
+
+mutation('approveExpiry', {
+  description:
+    'Lets an expiry go on that stopped because it would remove too great a share of the recovery points at once: those that had expired when it stopped go, under the usual guards.',
+  input: (t) => ({
+    backupInstance: t.globalID({ required: true, description: 'The id of the backup instance.' }),
+    dryRun: t.boolean({ defaultValue: false, description: dryRunOnly }),
+  }),
+  payload: outcome,
+  refusals: [NotFound, OperationNotAllowed, NothingToApprove],
+  resolve: async ({ backupInstance, dryRun }, context) => {
+    const { instance, effects } = await approveExpiry(context.database, {
+      instanceId: idOf('BackupInstance', backupInstance),
+      dryRun: dryRun ?? false,
+      ...asked(context),
+    })
+    return { backupInstance: instance, effects }
+  },
+})

@@ -1,0 +1,85 @@
+import { eq, inArray, sql } from 'drizzle-orm'
+import { recordAudit } from '../../audit/record.ts'
+import type { Database } from '../../database/connect.ts'
+import { carryOut } from '../../database/rehearse.ts'
+import { backupInstances } from '../../database/tables/backup-instance.ts'
+import { recoveryPoints } from '../../database/tables/recovery-point.ts'
+import { Refusal } from '../../refusal.ts'
+import { noEffects, type RetentionEffects } from '../effects.ts'
+import type { BackupInstance } from '../instance.ts'
+import { lockFor } from '../transition.ts'
+import { planExpiry } from './plan-expiry.ts'
+
+/** No expiry of the backup instance waits for approval. */
+export class NothingToApprove extends Refusal {
+  constructor(instance: BackupInstance) {
+    super(`No expiry of backup instance "${instance.name}" waits for approval.`, [
+      'Nothing has to be done: its recovery points go when their own time is over.',
+    ])
+  }
+}
+
+export interface ApproveExpiry {
+  instanceId: string
+  /** Answers what would happen, and changes nothing. */
+  dryRun: boolean
+  actor: string
+  now: Date
+}
+
+export interface ApprovedExpiry {
+  instance: BackupInstance
+  effects: RetentionEffects
+}
+
+/**
+ * Lets an expiry go on that stopped because it would remove too great a share of an instance's points: those that had
+ * expired when it stopped go, and no others by this. Every other guard holds as ever.
+ */
+export async function approveExpiry(
+  database: Database,
+  { instanceId, dryRun, actor, now }: ApproveExpiry,
+): Promise<ApprovedExpiry> {
+  return carryOut(database, { dryRun }, async (tx) => {
+    const before = await lockFor(tx, instanceId, 'APPROVE_EXPIRY')
+    const through = before.expiryBlockedAt
+    if (!through) throw new NothingToApprove(before)
+    const [instance] = await tx
+      .update(backupInstances)
+      .set({
+        expiryApprovedThrough: through,
+        expiryBlockedAt: null,
+        expiryBlockedCount: null,
+        expiryDueAt: now,
+      })
+      .where(eq(backupInstances.id, instanceId))
+      .returning()
+    if (!instance) throw new NothingToApprove(before)
+    // Only what was told of: points that expired since are weighed anew by the next run.
+    const { marked } = await planExpiry(tx, { instance, now: through })
+    const removed = { instanceId, ids: marked, storedBytes: await bytesOf(tx, marked) }
+    await recordAudit(tx, {
+      actor,
+      action: 'approveExpiry',
+      subject: { kind: 'BackupInstance', id: instance.id, name: instance.name },
+      before: { expiryBlockedAt: through.toISOString(), expiryBlockedCount: before.expiryBlockedCount },
+      after: { expiryApprovedThrough: through.toISOString() },
+      detail: { recoveryPoints: marked.length, storedBytes: removed.storedBytes },
+      now,
+    })
+    const removedAt = marked.length > 0 ? now : null
+    return { instance, effects: { ...noEffects(instance), removed, removedAt } }
+  })
+}
+
+async function bytesOf(tx: Database, ids: readonly string[]): Promise<number> {
+  let sum = 0
+  for (let start = 0; start < ids.length; start += 1_000) {
+    const [part] = await tx
+      .select({ bytes: sql`coalesce(sum(${recoveryPoints.storedBytes}), 0)`.mapWith(Number) })
+      .from(recoveryPoints)
+      .where(inArray(recoveryPoints.id, ids.slice(start, start + 1_000)))
+    sum += part?.bytes ?? 0
+  }
+  return sum
+}

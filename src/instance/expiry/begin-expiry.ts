@@ -1,0 +1,55 @@
+import { eq } from 'drizzle-orm'
+import type { Database } from '../../database/connect.ts'
+import { backupInstances } from '../../database/tables/backup-instance.ts'
+import { recordNotification } from '../../notification/record.ts'
+import type { ExpiryDecision } from '../../retention/decide-expiry.ts'
+import type { BackupInstance } from '../instance.ts'
+import { planExpiry } from './plan-expiry.ts'
+
+export interface BeginExpiry {
+  instanceId: string
+  now: Date
+}
+
+/**
+ * Decides what an expiry run takes, the budget included: once for the whole run. A run that would take too great a share
+ * takes only what was approved, and the instance waits for approveExpiry; that is told once.
+ */
+export async function beginExpiry(database: Database, { instanceId, now }: BeginExpiry): Promise<ExpiryDecision> {
+  return database.transaction(async (tx) => {
+    const [instance] = await tx.select().from(backupInstances).where(eq(backupInstances.id, instanceId)).for('update')
+    if (!instance) return { marked: [], kept: [], blockedCount: 0 }
+    const plan = await planExpiry(tx, { instance, now })
+    if (plan.blockedCount > 0 && instance.expiryBlockedAt === null) await block(tx, { instance, plan, now })
+    if (plan.blockedCount === 0 && instance.expiryBlockedAt !== null) {
+      await tx
+        .update(backupInstances)
+        .set({ expiryBlockedAt: null, expiryBlockedCount: null })
+        .where(eq(backupInstances.id, instanceId))
+    }
+    return plan
+  })
+}
+
+async function block(
+  tx: Database,
+  { instance, plan, now }: { instance: BackupInstance; plan: ExpiryDecision; now: Date },
+): Promise<void> {
+  const { id, name, vaultId } = instance
+  await tx
+    .update(backupInstances)
+    .set({ expiryBlockedAt: now, expiryBlockedCount: plan.blockedCount })
+    .where(eq(backupInstances.id, id))
+  await recordNotification(tx, {
+    kind: 'EXPIRY_NEEDS_APPROVAL',
+    severity: 'WARNING',
+    message: `${plan.blockedCount} recovery points of "${name}" have expired, a greater share of all than its vault lets go at once: none of them is removed.`,
+    recommendedActions: [
+      'Look at them with approveExpiry and dryRun, then let them go with approveExpiry.',
+      'Or keep them: stop protection and retain forever, or put single points on hold.',
+    ],
+    about: { instanceId: id, vaultId, name },
+    onceKey: `expiry-blocked:${id}:${now.toISOString()}`,
+    now,
+  })
+}

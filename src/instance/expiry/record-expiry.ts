@@ -1,0 +1,82 @@
+import { eq, inArray, type SQL, sql } from 'drizzle-orm'
+import type { Database } from '../../database/connect.ts'
+import { backupInstances } from '../../database/tables/backup-instance.ts'
+import { recordNotification } from '../../notification/record.ts'
+import { isBeingRead } from '../../recovery-point/find.ts'
+import type { BackupInstance } from '../instance.ts'
+import { statesThatExpire } from '../states.ts'
+import { guardedOf } from './plan-expiry.ts'
+
+/** How soon to look again at a point that only a restore or verification keeps, ms: nothing tells when that ends. */
+const lookAgainMs = 60 * 60_000
+
+export interface RecordExpiry {
+  instanceId: string
+  /** What the run has removed. */
+  removed: { count: number; storedBytes: number }
+  jobId: string
+  removalGraceMs: number
+  now: Date
+}
+
+/** Notes that an expiry run is over: when the next one is due, and what went, for those who want to be told. */
+export async function recordExpiry(
+  tx: Database,
+  { instanceId, removed, jobId, removalGraceMs, now }: RecordExpiry,
+): Promise<void> {
+  const [instance] = await tx.select().from(backupInstances).where(eq(backupInstances.id, instanceId)).for('update')
+  if (!instance) return
+  const expiryDueAt = await nextRun(tx, { instance, removalGraceMs, now })
+  await tx.update(backupInstances).set({ expiryDueAt }).where(eq(backupInstances.id, instanceId))
+  if (removed.count === 0) return
+  await recordNotification(tx, {
+    kind: 'RECOVERY_POINTS_REMOVED',
+    severity: 'INFO',
+    message: `${removed.count} expired recovery points of "${instance.name}" were removed: ${removed.storedBytes} bytes.`,
+    about: { instanceId, vaultId: instance.vaultId, jobId, name: instance.name },
+    onceKey: `recovery-points-removed:${jobId}`,
+    now,
+  })
+}
+
+/** Has the clock ask again later: an expiry run failed or was cancelled, and what was due still is. */
+export async function retryExpiryLater(
+  tx: Database,
+  { instanceId, now }: { instanceId: string; now: Date },
+): Promise<void> {
+  await tx
+    .update(backupInstances)
+    .set({ expiryDueAt: new Date(now.getTime() + lookAgainMs) })
+    .where(sql`${eq(backupInstances.id, instanceId)} and ${inArray(backupInstances.state, [...statesThatExpire])}`)
+}
+
+/** When the next run has something to do: an end, a hold's end, or the end of a mark's grace; null while none is in sight. */
+async function nextRun(
+  tx: Database,
+  { instance, removalGraceMs, now }: { instance: BackupInstance; removalGraceMs: number; now: Date },
+): Promise<Date | null> {
+  if (!statesThatExpire.some((each) => each === instance.state)) return null
+  const { newestRestorable, bestProven } = await guardedOf(tx, instance.id)
+  const at = (moment: Date | null) => sql`${moment?.toISOString() ?? null}::timestamptz`
+  const isFree = sql`instance_id = ${instance.id} and marked_at is null
+    and id is distinct from ${newestRestorable}::uuid and id is distinct from ${bestProven}::uuid`
+  const asks = instance.expiryBlockedAt
+    ? sql`(${at(instance.expiryApprovedThrough)} is null or expires_at > ${at(instance.expiryApprovedThrough)})`
+    : sql`false`
+  const due: SQL = sql`select min(case
+      when held_at is not null and hold_until is null then null
+      when held_at is not null and hold_until > ${at(now)} then hold_until
+      when ${isBeingRead} then ${at(new Date(now.getTime() + lookAgainMs))}
+      when ${asks} then null
+      else ${at(now)} end)
+    from recovery_points where ${isFree} and expires_at <= ${at(now)}`
+  const coming: SQL = sql`select expires_at from recovery_points where ${isFree} and expires_at > ${at(now)}
+    order by expires_at, id limit 1`
+  const marked: SQL = sql`select min(case when sweep_started_at is null
+      then greatest(marked_at + ${removalGraceMs} * interval '1 millisecond', ${at(now)}) else ${at(now)} end)
+    from recovery_points where instance_id = ${instance.id} and marked_at is not null`
+  const [row] = await tx.execute<{ at: string | null }>(
+    sql`select to_char(least((${due}), (${coming}), (${marked})) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as at`,
+  )
+  return row?.at ? new Date(row.at) : null
+}

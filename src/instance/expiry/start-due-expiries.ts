@@ -1,0 +1,40 @@
+import { and, asc, inArray, lte } from 'drizzle-orm'
+import type { Database } from '../../database/connect.ts'
+import { backupInstances } from '../../database/tables/backup-instance.ts'
+import { enqueueJobs } from '../../job/enqueue.ts'
+import { statesThatExpire } from '../states.ts'
+import { expiryJob, putOff } from './enqueue-expiry.ts'
+
+export interface StartDue {
+  /** The moment that decides what is due: by the clock that all schedulers share. */
+  now: Date
+  /** How many instances at once. */
+  atMost: number
+}
+
+/**
+ * Enqueues the expiry jobs of instances that are to be looked at, in one short transaction; resolves with how many those
+ * were. Any number of schedulers may do this at once: an instance that another one has at hand is passed over.
+ */
+export async function startDueExpiries(database: Database, { now, atMost }: StartDue): Promise<number> {
+  return database.transaction(async (tx) => {
+    const due = await tx
+      .select()
+      .from(backupInstances)
+      .where(and(lte(backupInstances.expiryDueAt, now), inArray(backupInstances.state, [...statesThatExpire])))
+      .orderBy(asc(backupInstances.expiryDueAt))
+      .limit(atMost)
+      .for('no key update', { skipLocked: true })
+    if (due.length === 0) return 0
+    await enqueueJobs(
+      tx,
+      due.map((instance) => expiryJob({ instance, trigger: 'SYSTEM', actor: 'holdfast', now })),
+    )
+    await putOff(
+      tx,
+      due.map(({ id }) => id),
+      now,
+    )
+    return due.length
+  })
+}

@@ -1,0 +1,122 @@
+import { and, count, eq, gt, inArray, isNotNull, isNull, max, ne, or, sql } from 'drizzle-orm'
+import { recordAudit } from '../../audit/record.ts'
+import type { Database } from '../../database/connect.ts'
+import { backupInstances } from '../../database/tables/backup-instance.ts'
+import { jobs } from '../../database/tables/job.ts'
+import { recoveryPoints } from '../../database/tables/recovery-point.ts'
+import { isPending } from '../../job/states.ts'
+import { lockVault } from '../../vault/find.ts'
+import { isImmutable } from '../../vault/vault.ts'
+import type { BackupInstance } from '../instance.ts'
+
+export interface BeginPurge {
+  instanceId: string
+  jobId: string
+  now: Date
+}
+
+/** Whether the purge may go on, and when not, what it waits for. */
+export type PurgeDecision =
+  | { kind: 'PURGE' }
+  /** Not deleted any more, or its time has not come. */
+  | { kind: 'NOT_DUE' }
+  /** Jobs that may read or write its bytes have not ended. */
+  | { kind: 'BUSY'; pendingJobs: number }
+  /** Put off to that moment. */
+  | { kind: 'PUT_OFF'; until: Date; why: string }
+
+/** How long a purge that meets a hold without an end, or a failure, waits before it looks again, ms. */
+const lookAgainMs = 24 * 60 * 60_000
+
+/**
+ * The point of no return of a deleted instance: from here on it cannot be undeleted, and all of its points are on their way
+ * out. Not before its time, nor while its jobs are pending; in an immutable vault, or for a point on hold, not before
+ * every point's own time. One that was begun before is only gone on with.
+ */
+export async function beginPurge(database: Database, { instanceId, jobId, now }: BeginPurge): Promise<PurgeDecision> {
+  return database.transaction(async (tx): Promise<PurgeDecision> => {
+    const [instance] = await tx.select().from(backupInstances).where(eq(backupInstances.id, instanceId)).for('update')
+    if (!instance?.scheduledPurgeAt || instance.state !== 'SOFT_DELETED') return { kind: 'NOT_DUE' }
+    // Whoever is enqueueing a reader of a point holds that point until the job can be seen.
+    await tx
+      .select({ id: recoveryPoints.id })
+      .from(recoveryPoints)
+      .where(eq(recoveryPoints.instanceId, instanceId))
+      .orderBy(recoveryPoints.id)
+      .for('update')
+    const pendingJobs = await tx.$count(jobs, and(eq(jobs.instanceId, instanceId), ne(jobs.id, jobId), isPending))
+    if (pendingJobs > 0) return { kind: 'BUSY', pendingJobs }
+    if (instance.purgeStartedAt) return { kind: 'PURGE' }
+    if (instance.scheduledPurgeAt > now) return { kind: 'NOT_DUE' }
+    const obstacle = await findObstacle(tx, instance, now)
+    if (obstacle) {
+      await tx
+        .update(backupInstances)
+        .set({ scheduledPurgeAt: obstacle.until })
+        .where(eq(backupInstances.id, instanceId))
+      return { kind: 'PUT_OFF', ...obstacle }
+    }
+    await commit(tx, instance, now)
+    return { kind: 'PURGE' }
+  })
+}
+
+/** Has the clock start another purge later: this one failed or was cancelled. */
+export async function retryPurgeLater(
+  tx: Database,
+  { instanceId, now }: { instanceId: string; now: Date },
+): Promise<void> {
+  await tx
+    .update(backupInstances)
+    .set({ scheduledPurgeAt: sql`greatest(${backupInstances.scheduledPurgeAt}, ${inAnHour(now)}::timestamptz)` })
+    .where(and(eq(backupInstances.id, instanceId), eq(backupInstances.state, 'SOFT_DELETED')))
+}
+
+function inAnHour(now: Date): string {
+  return new Date(now.getTime() + 60 * 60_000).toISOString()
+}
+
+async function findObstacle(
+  tx: Database,
+  { id, vaultId }: BackupInstance,
+  now: Date,
+): Promise<{ until: Date; why: string } | undefined> {
+  const isOfIt = eq(recoveryPoints.instanceId, id)
+  const isHeld = and(
+    isNotNull(recoveryPoints.heldAt),
+    or(isNull(recoveryPoints.holdUntil), gt(recoveryPoints.holdUntil, now)),
+  )
+  const held = await tx.$count(recoveryPoints, and(isOfIt, isHeld))
+  if (held > 0) {
+    return { until: new Date(now.getTime() + lookAgainMs), why: `${held} of its recovery points are on hold` }
+  }
+  const vault = await lockVault(tx, vaultId)
+  if (!vault || !isImmutable(vault)) return undefined
+  const [kept] = await tx
+    .select({ count: count(), last: max(recoveryPoints.expiresAt) })
+    .from(recoveryPoints)
+    .where(and(isOfIt, gt(recoveryPoints.expiresAt, now)))
+  if (!kept?.last) return undefined
+  return { until: kept.last, why: `its vault is immutable, and the time of ${kept.count} recovery points is not over` }
+}
+
+async function commit(tx: Database, { id, name, scheduledPurgeAt }: BackupInstance, now: Date): Promise<void> {
+  await tx.update(backupInstances).set({ purgeStartedAt: now }).where(eq(backupInstances.id, id))
+  const points = await tx
+    .update(recoveryPoints)
+    .set({
+      state: 'REMOVING',
+      markedAt: sql`coalesce(${recoveryPoints.markedAt}, ${now.toISOString()}::timestamptz)`,
+      markReason: 'Its backup instance was deleted.',
+      sweepStartedAt: now,
+    })
+    .where(inArray(recoveryPoints.instanceId, [id]))
+    .returning({ id: recoveryPoints.id })
+  await recordAudit(tx, {
+    actor: 'holdfast',
+    action: 'purgeBegun',
+    subject: { kind: 'BackupInstance', id, name },
+    detail: { recoveryPoints: points.length, scheduledPurgeAt: scheduledPurgeAt?.toISOString() ?? null },
+    now,
+  })
+}

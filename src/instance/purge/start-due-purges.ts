@@ -1,0 +1,85 @@
+import { and, asc, eq, gt, isNotNull, isNull, lte, sql } from 'drizzle-orm'
+import type { Database } from '../../database/connect.ts'
+import { backupInstances } from '../../database/tables/backup-instance.ts'
+import { notifications } from '../../database/tables/notification.ts'
+import { enqueueJobs } from '../../job/enqueue.ts'
+import { recordNotification } from '../../notification/record.ts'
+import type { StartDue } from '../expiry/start-due-expiries.ts'
+
+/** While its jobs are pending a purge tries again every few minutes; a restore may take days. */
+const mostAttempts = 2_000
+const nearMs = 2 * 24 * 60 * 60_000
+
+/**
+ * Enqueues the purges of deleted instances whose time has come, each once at a time, in one short transaction; resolves
+ * with how many those were.
+ */
+export async function startDuePurges(database: Database, { now, atMost }: StartDue): Promise<number> {
+  return database.transaction(async (tx) => {
+    const isWithoutJob = sql`not exists (select 1 from jobs where exclusive_key = 'purge:' || ${backupInstances.id}
+      and status in ('QUEUED', 'IN_PROGRESS', 'CANCELLING'))`
+    const due = await tx
+      .select()
+      .from(backupInstances)
+      .where(and(eq(backupInstances.state, 'SOFT_DELETED'), lte(backupInstances.scheduledPurgeAt, now), isWithoutJob))
+      .orderBy(asc(backupInstances.scheduledPurgeAt))
+      .limit(atMost)
+      .for('no key update', { skipLocked: true })
+    if (due.length === 0) return 0
+    await enqueueJobs(
+      tx,
+      due.map((instance) => ({
+        operation: 'PURGE' as const,
+        trigger: 'SYSTEM' as const,
+        input: {},
+        subject: {
+          instanceId: instance.id,
+          vaultId: instance.vaultId,
+          serverId: instance.serverId,
+          instanceName: instance.name,
+        },
+        exclusiveKey: `purge:${instance.id}`,
+        lanes: [`vault:${instance.vaultId}`],
+        maxAttempts: mostAttempts,
+        actor: 'holdfast',
+        now,
+      })),
+    )
+    return due.length
+  })
+}
+
+/** Tells once of each deleted instance that it is purged within two days; resolves with how many were told. */
+export async function tellOfNearPurges(database: Database, { now, atMost }: StartDue): Promise<number> {
+  return database.transaction(async (tx) => {
+    const onceKey = sql<string>`'purge-near:' || ${backupInstances.id} || ':' || extract(epoch from ${backupInstances.scheduledPurgeAt})`
+    const near = await tx
+      .select({ instance: backupInstances, onceKey })
+      .from(backupInstances)
+      .where(
+        and(
+          eq(backupInstances.state, 'SOFT_DELETED'),
+          isNull(backupInstances.purgeStartedAt),
+          isNotNull(backupInstances.scheduledPurgeAt),
+          gt(backupInstances.scheduledPurgeAt, now),
+          lte(backupInstances.scheduledPurgeAt, new Date(now.getTime() + nearMs)),
+          sql`not exists (select 1 from ${notifications} where ${notifications.onceKey} = ${onceKey})`,
+        ),
+      )
+      .orderBy(asc(backupInstances.scheduledPurgeAt))
+      .limit(atMost)
+    for (const { instance, onceKey: key } of near) {
+      const { id, name, vaultId, scheduledPurgeAt } = instance
+      await recordNotification(tx, {
+        kind: 'PURGE_NEAR',
+        severity: 'WARNING',
+        message: `The deleted backup instance "${name}" is purged with all its recovery points at ${scheduledPurgeAt?.toISOString() ?? ''}.`,
+        recommendedActions: ['If its data is needed, undelete it before then with undeleteBackupInstance.'],
+        about: { instanceId: id, vaultId, name },
+        onceKey: key,
+        now,
+      })
+    }
+    return near.length
+  })
+}

@@ -1,0 +1,49 @@
+import { eq } from 'drizzle-orm'
+import type { Database } from '../../database/connect.ts'
+import { backupInstances } from '../../database/tables/backup-instance.ts'
+import { findPolicies } from '../../policy/find.ts'
+import type { BackupPolicy } from '../../policy/policy.ts'
+import { overdueAfter } from '../../policy/schedule.ts'
+import type { RecoveryPoint } from '../../recovery-point/recovery-point.ts'
+import { NotFound } from '../../refusal.ts'
+import { nextExpiry } from '../expiry/next-expiry.ts'
+import type { BackupInstance } from '../instance.ts'
+import { standstillIn } from '../states.ts'
+import { afterSuccess } from './health.ts'
+
+/**
+ * Locks an instance and answers it with the policy it follows now: what a new point's tag and end are decided by, in the
+ * transaction that records the point. Throws NotFound when it has been purged.
+ */
+export async function lockInstance(
+  tx: Database,
+  instanceId: string,
+): Promise<{ instance: BackupInstance; policy: BackupPolicy }> {
+  const [instance] = await tx.select().from(backupInstances).where(eq(backupInstances.id, instanceId)).for('update')
+  const [policy] = await findPolicies(tx, instance ? [instance.policyId] : [])
+  if (!instance || !policy) throw new NotFound('backup instance')
+  return { instance, policy }
+}
+
+/**
+ * Notes on an instance that a backup has succeeded: its health, when it would be overdue next, which periods have their
+ * point, and when points are to be looked at for removal. The instance is locked by lockInstance in the same transaction.
+ */
+export async function recordBackup(
+  tx: Database,
+  { instance, policy, point, now }: { instance: BackupInstance; policy: BackupPolicy; point: RecoveryPoint; now: Date },
+): Promise<void> {
+  const isScheduled = instance.overdueAt !== null
+  await tx
+    .update(backupInstances)
+    .set({
+      ...afterSuccess(now),
+      ...(isScheduled && { overdueAt: overdueAfter(policy.rules, point.createdAt) }),
+      ...(point.tag !== 'DEFAULT' && {
+        lastTaggedAt: { ...instance.lastTaggedAt, [point.tag]: point.createdAt.toISOString() },
+      }),
+      // A newer point may set free the one that was kept only for being the newest: look again at once if any is past its time.
+      expiryDueAt: standstillIn(instance.state) ? null : nextExpiry,
+    })
+    .where(eq(backupInstances.id, instance.id))
+}

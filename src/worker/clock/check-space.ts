@@ -1,0 +1,23 @@
+import { findVaultsToMeasure, recordSpace } from '../../vault/record-space.ts'
+import type { WorkerContext } from '../context.ts'
+import { storageOf } from '../subjects.ts'
+import type { Chore } from './clock.ts'
+
+const everyMs = 60 * 60_000
+const mostAtOnce = 100
+
+/** Looks once an hour how much space each vault has left. A vault that cannot be asked is left as it was, and asked again. */
+export const checkSpaceChore: Chore = { name: 'check the space of vaults', everyMs: 60_000, run: checkSpace }
+
+async function checkSpace(context: WorkerContext, now: Date): Promise<void> {
+  const { database, log } = context
+  const before = new Date(now.getTime() - everyMs)
+  for (const vault of await findVaultsToMeasure(database, { before, limit: mostAtOnce })) {
+    try {
+      const freeBytes = (await storageOf(context, vault).freeBytes()) ?? null
+      await recordSpace(database, { vaultId: vault.id, freeBytes, now })
+    } catch (cause) {
+      log.warn({ err: cause, vaultId: vault.id }, 'A vault could not be asked for its space.')
+    }
+  }
+}

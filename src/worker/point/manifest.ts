@@ -1,0 +1,51 @@
+import type { TableRows } from '../../engine/count-rows.ts'
+import type { DatabaseReport, RoleReport } from '../../engine/inspect.ts'
+import type { ArtifactDigest, Compression } from '../../storage/artifact.ts'
+
+export const manifestFormat = 1
+
+/** One stored object of a recovery point. */
+export interface ManifestArtifact {
+  /** Its name inside the point's folder. */
+  file: string
+  kind: 'DATABASE' | 'GLOBALS'
+  /** The database it holds; null for roles and tablespaces. */
+  database: string | null
+  /** What lies under the age sealing: ZSTD has to be decompressed, NONE is the archive itself. */
+  compression: Compression
+  digest: ArtifactDigest
+  /** Room for artifacts that only hold what changed since another one; always null in this format version. */
+  baseArtifact: null
+}
+
+/** One database as it was in the snapshot that its dump was taken from. */
+export interface ManifestDatabase {
+  report: DatabaseReport
+  snapshotAt: string
+  tables: TableRows[]
+  largeObjectCount: number
+}
+
+/** Everything about a recovery point: enough to restore it without Holdfast's own database. */
+export interface Manifest {
+  format: typeof manifestFormat
+  recoveryPointId: string
+  vaultId: string
+  instance: { id: string; name: string }
+  job: { id: string; attempt: number }
+  server: { name: string; host: string; port: number; version: string; versionNumber: number }
+  tools: { version: string; major: number }
+  policyName: string
+  tag: string
+  pointInTime: string
+  createdAt: string
+  expiresAt: string
+  databases: ManifestDatabase[]
+  roles: RoleReport[]
+  artifacts: ManifestArtifact[]
+}
+
+/** The artifact that holds a database; undefined when the point has none of that name. */
+export function artifactOf(manifest: Manifest, database: string): ManifestArtifact | undefined {
+  return manifest.artifacts.find((artifact) => artifact.kind === 'DATABASE' && artifact.database === database)
+}

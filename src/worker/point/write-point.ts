@@ -1,0 +1,268 @@
+import type { Writable } from 'node:stream'
+import type { ServerAddress } from '../../engine/address.ts'
+import { dumpCompression, dumpDatabase } from '../../engine/dump.ts'
+import { dumpGlobals } from '../../engine/dump-globals.ts'
+import type { Toolset } from '../../engine/find-tools.ts'
+import type { DatabaseReport, ServerReport } from '../../engine/inspect.ts'
+import type { BackupInstance } from '../../instance/instance.ts'
+import type { JobRun } from '../../job/handler.ts'
+import type { BackupPolicy } from '../../policy/policy.ts'
+import type { ContainedDatabase } from '../../recovery-point/recovery-point.ts'
+import type { RetentionDecision } from '../../retention/decide-retention.ts'
+import type { PostgresServer } from '../../server/server.ts'
+import { type ArtifactDigest, readBackArtifact, type WriteArtifact, writeArtifact } from '../../storage/artifact.ts'
+import type { Storage } from '../../storage/contract.ts'
+import type { SealedDigest } from '../../storage/sealed-json.ts'
+import { artifactKey, checkPointHeader, globalsKey, writePointEnd } from '../../storage/vault-layout.ts'
+import type { Vault } from '../../vault/vault.ts'
+import type { WorkerContext } from '../context.ts'
+import { type Manifest, type ManifestArtifact, type ManifestDatabase, manifestFormat } from './manifest.ts'
+
+export interface PointSource {
+  storage: Storage
+  vault: Vault
+  address: ServerAddress
+  report: ServerReport
+  tools: Toolset
+  prefix: string
+}
+
+/** What the manifest says beside what was dumped. */
+export interface PointIdentity {
+  id: string
+  instance: BackupInstance
+  vault: Vault
+  server: PostgresServer
+  policy: BackupPolicy
+  retention: RetentionDecision
+  createdAt: Date
+}
+
+/** Artifacts that lie in the vault; no recovery point before `commit` has written the manifest and then the header. */
+export interface WrittenPoint {
+  prefix: string
+  pointInTime: Date
+  databases: ContainedDatabase[]
+  artifacts: ManifestArtifact[]
+  /** The manifest's digest, once it is written. */
+  manifest: () => SealedDigest | undefined
+  /** Bytes in the vault so far. */
+  storedBytes: () => number
+  /** Writes manifest and header, the header last; resolves with the manifest's sha256 in hex. */
+  commit: (identity: PointIdentity) => Promise<string>
+}
+
+/** Dumps every database, then roles and tablespaces, each into one sealed artifact below the attempt's own prefix. */
+export async function writePoint(context: WorkerContext, run: JobRun, source: PointSource): Promise<WrittenPoint> {
+  const { storage, vault, report, tools, prefix } = source
+  const databases: ManifestDatabase[] = []
+  const artifacts: ManifestArtifact[] = []
+  const progress = sizeProgress(run, report.databases)
+  for (const [index, database] of report.databases.entries()) {
+    const dumped = await run.subTask(`Back up ${JSON.stringify(database.name)}`, (task) =>
+      writeDatabase(context, run, {
+        ...source,
+        database,
+        position: index + 1,
+        onBytes: (bytes) => {
+          progress.within(database, bytes)
+          task.progress({ bytesDone: bytes, bytesTotal: Math.max(bytes, database.sizeBytes) })
+        },
+      }),
+    )
+    progress.finished(database, dumped.facts)
+    databases.push(dumped.facts)
+    artifacts.push(dumped.artifact)
+  }
+  artifacts.push(await run.subTask('Back up roles and tablespaces', () => writeGlobals(run, source)))
+
+  let manifest: SealedDigest | undefined
+  return {
+    prefix,
+    pointInTime: new Date(databases[0]?.snapshotAt ?? context.now()),
+    databases: databases.map((facts) => containedDatabase(facts, artifacts)),
+    artifacts,
+    manifest: () => manifest,
+    storedBytes: () => artifacts.reduce((sum, { digest }) => sum + digest.storedBytes, manifest?.storedBytes ?? 0),
+    commit: async (identity) => {
+      const value = manifestOf({ identity, source, job: run.job, databases, artifacts })
+      manifest = await run.subTask('Write the manifest', () =>
+        writePointEnd(storage, prefix, {
+          recipients: [vault.recipient],
+          manifest: value,
+          header: { recoveryPointId: identity.id, instanceId: identity.instance.id, vaultId: vault.id },
+          createdAt: identity.createdAt,
+          signal: run.signal,
+        }),
+      )
+      run.note('Archive format', `pg_dump custom format of ${tools.version}, sealed for ${vault.recipient}`)
+      return manifest.storedSha256
+    },
+  }
+}
+
+/** Re-reads every artifact and the manifest from the vault; throws ARTIFACT_DAMAGED naming the first that differs. */
+export async function readBackPoint({
+  storage,
+  written,
+  signal,
+  onBytes,
+}: {
+  storage: Storage
+  written: WrittenPoint
+  signal: AbortSignal
+  onBytes: (total: number) => void
+}): Promise<void> {
+  let before = 0
+  for (const { file, digest } of written.artifacts) {
+    const count = (bytes: number) => onBytes(before + bytes)
+    await readBackArtifact(storage, `${written.prefix}${file}`, digest, { signal, onBytes: count })
+    before += digest.storedBytes
+  }
+  const manifest = written.manifest()
+  if (!manifest) return
+  await readBackArtifact(storage, manifest.key, manifest, { signal })
+  await checkPointHeader(storage, written.prefix, manifest)
+}
+
+async function writeDatabase(
+  { lockWaitMs }: WorkerContext,
+  run: JobRun,
+  source: PointSource & { database: DatabaseReport; position: number; onBytes: (bytes: number) => void },
+): Promise<{ facts: ManifestDatabase; artifact: ManifestArtifact }> {
+  const { storage, vault, address, tools, prefix, database, position, onBytes } = source
+  const { signal } = run
+  const compression = dumpCompression(tools)
+  const key = artifactKey(prefix, position, compression)
+  let facts: ManifestDatabase | undefined
+  const digest = await writeWhole(
+    storage,
+    key,
+    { recipients: [vault.recipient], compression, signal, onPlainBytes: onBytes },
+    async (sink) => {
+      const dumped = await dumpDatabase(address, { database: database.name, tools, sink, signal, lockWaitMs })
+      for (const warning of dumped.warnings) run.warn(`${JSON.stringify(database.name)}: ${warning}`)
+      facts = {
+        report: database,
+        snapshotAt: dumped.snapshotAt.toISOString(),
+        tables: dumped.tables,
+        largeObjectCount: dumped.largeObjectCount,
+      }
+    },
+  )
+  if (!facts) throw new Error('An artifact was committed without its dump having ended.')
+  const artifact = {
+    file: key.slice(prefix.length),
+    kind: 'DATABASE',
+    database: database.name,
+    compression,
+    digest,
+    baseArtifact: null,
+  } as const
+  return { facts, artifact }
+}
+
+/** As writeArtifact, and whatever happens only when the program that fills it is gone as well. */
+async function writeWhole(
+  storage: Storage,
+  key: string,
+  options: WriteArtifact,
+  fill: (sink: Writable) => Promise<void>,
+): Promise<ArtifactDigest> {
+  let filling: Promise<void> = Promise.resolve()
+  try {
+    return await writeArtifact(storage, key, options, (sink) => {
+      filling = fill(sink)
+      return filling
+    })
+  } finally {
+    await filling.catch(() => undefined)
+  }
+}
+
+async function writeGlobals(run: JobRun, source: PointSource): Promise<ManifestArtifact> {
+  const { storage, vault, address, tools, prefix } = source
+  const key = globalsKey(prefix)
+  const digest = await writeWhole(
+    storage,
+    key,
+    { recipients: [vault.recipient], compression: 'ZSTD', signal: run.signal },
+    (sink) => dumpGlobals(address, { tools, sink, signal: run.signal }),
+  )
+  return {
+    file: key.slice(prefix.length),
+    kind: 'GLOBALS',
+    database: null,
+    compression: 'ZSTD',
+    digest,
+    baseArtifact: null,
+  }
+}
+
+function manifestOf({
+  identity,
+  source,
+  job,
+  databases,
+  artifacts,
+}: {
+  identity: PointIdentity
+  source: PointSource
+  job: JobRun['job']
+  databases: ManifestDatabase[]
+  artifacts: ManifestArtifact[]
+}): Manifest {
+  const { id, instance, vault, server, policy, retention, createdAt } = identity
+  const { report, tools } = source
+  return {
+    format: manifestFormat,
+    recoveryPointId: id,
+    vaultId: vault.id,
+    instance: { id: instance.id, name: instance.name },
+    job: { id: job.id, attempt: job.attempt },
+    server: {
+      name: server.name,
+      host: server.host,
+      port: server.port,
+      version: report.version,
+      versionNumber: report.versionNumber,
+    },
+    tools: { version: tools.version, major: tools.major },
+    policyName: policy.name,
+    tag: retention.tag,
+    pointInTime: databases[0]?.snapshotAt ?? createdAt.toISOString(),
+    createdAt: createdAt.toISOString(),
+    expiresAt: retention.expiresAt.toISOString(),
+    databases,
+    roles: report.roles,
+    artifacts,
+  }
+}
+
+function containedDatabase(facts: ManifestDatabase, artifacts: readonly ManifestArtifact[]): ContainedDatabase {
+  const stored = artifacts.find((artifact) => artifact.database === facts.report.name)
+  return {
+    name: facts.report.name,
+    sourceBytes: facts.report.sizeBytes,
+    storedBytes: stored?.digest.storedBytes ?? 0,
+    tableCount: facts.tables.length,
+    rowCount: facts.tables.reduce((sum, table) => sum + table.rows, 0),
+  }
+}
+
+/** Progress in bytes of the databases' sizes: a dump is smaller than its database, so the rest is added when it is done. */
+function sizeProgress(run: JobRun, databases: readonly DatabaseReport[]) {
+  const bytesTotal = databases.reduce((sum, database) => sum + database.sizeBytes, 0)
+  let before = 0
+  let rowsDone = 0
+  run.progress({ bytesDone: 0, bytesTotal })
+  return {
+    within: (database: DatabaseReport, bytes: number) =>
+      run.progress({ bytesDone: before + Math.min(bytes, database.sizeBytes) }),
+    finished: (database: DatabaseReport, facts: ManifestDatabase) => {
+      before += database.sizeBytes
+      rowsDone += facts.tables.reduce((sum, table) => sum + table.rows, 0)
+      run.progress({ bytesDone: before, rowsDone })
+    },
+  }
+}

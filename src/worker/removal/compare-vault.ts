@@ -1,0 +1,88 @@
+import type { BackupInstance } from '../../instance/instance.ts'
+import type { JobRun } from '../../job/handler.ts'
+import { findKnownFolders, type KnownFolders } from '../../recovery-point/find-folders.ts'
+import { recordDamage } from '../../recovery-point/record-proof.ts'
+import type { Storage } from '../../storage/contract.ts'
+import { isEmpty, listPointFolders, missingMarks, type PointFolder } from '../../storage/point-folders.ts'
+import { checkVault } from '../../storage/vault-layout.ts'
+import { orphanSentence, recordOrphans, type SeenOrphan } from '../../vault/record-orphans.ts'
+import type { Vault } from '../../vault/vault.ts'
+import type { WorkerContext } from '../context.ts'
+
+export interface ComparedVault {
+  instance: BackupInstance
+  vault: Vault
+  storage: Storage
+}
+
+/**
+ * Finds where the vault and the catalogue disagree about an instance, both ways, and writes it down; points that lost their
+ * header or manifest become suspect. Removes nothing. What cannot be listed is an error, and nothing is concluded from it.
+ */
+export async function compareWithVault(context: WorkerContext, run: JobRun, place: ComparedVault): Promise<void> {
+  const { instance, vault, storage } = place
+  const { database } = context
+  const folders = await listPointFolders(storage, instance.id)
+  const known = await findKnownFolders(database, instance.id)
+  const strays = await findStrays(storage, folders, known)
+  const lost = await findLost(storage, folders, known)
+  // Only now is it certain that all of this was seen in the vault, not below an empty mount point.
+  await checkVault(storage, { vaultId: vault.id, recipient: vault.recipient })
+  await run.confirm()
+  for (const { point, damage } of lost) {
+    if (point.state === 'AVAILABLE') {
+      await database.transaction((tx) => recordDamage(tx, { recoveryPointId: point.id, damage }))
+    }
+  }
+  const orphans = [...strays, ...lost.map(({ orphan }) => orphan)]
+  await recordOrphans(database, { vault, instance, orphans, jobId: run.job.id, now: context.now() })
+  if (orphans.length > 0) run.warn(orphanSentence(orphans, vault.name, instance.name))
+}
+
+/** Folders of no point and of no backup that is still being made. */
+async function findStrays(
+  storage: Storage,
+  folders: ReadonlyMap<string, PointFolder>,
+  { points, pendingBackupIds }: KnownFolders,
+): Promise<SeenOrphan[]> {
+  const prefixes = new Set(points.map(({ prefix }) => prefix))
+  const strays: SeenOrphan[] = []
+  for (const { prefix, objectCount, sizeBytes } of folders.values()) {
+    if (prefixes.has(prefix) || pendingBackupIds.has(jobOf(prefix))) continue
+    // A backup that failed meanwhile has removed what it wrote.
+    if (prefix.endsWith('/') && (await isEmpty(storage, prefix))) continue
+    strays.push({ prefix, kind: 'BYTES_WITHOUT_ROW', recoveryPointId: null, objectCount, sizeBytes })
+  }
+  return strays
+}
+
+/** Points whose header or manifest is not there; those on their way out may lose them. */
+async function findLost(
+  storage: Storage,
+  folders: ReadonlyMap<string, PointFolder>,
+  { points }: KnownFolders,
+): Promise<{ point: KnownFolders['points'][number]; damage: string[]; orphan: SeenOrphan }[]> {
+  const lost = []
+  for (const point of points) {
+    const folder = folders.get(point.prefix)
+    if (point.state === 'REMOVING' || folder?.isWhole) continue
+    // A point that was recorded while the vault was being listed is not in the list.
+    const damage = await missingMarks(storage, point.prefix)
+    if (damage.length === 0) continue
+    const { objectCount = 0, sizeBytes = 0 } = folder ?? {}
+    const orphan: SeenOrphan = {
+      prefix: point.prefix,
+      kind: 'ROW_WITHOUT_BYTES',
+      recoveryPointId: point.id,
+      objectCount,
+      sizeBytes,
+    }
+    lost.push({ point, damage, orphan })
+  }
+  return lost
+}
+
+/** The backup job that a folder such as "points/<instance>/<job>.<attempt>/" is named after. */
+function jobOf(prefix: string): string {
+  return prefix.split('/')[2]?.split('.')[0] ?? ''
+}

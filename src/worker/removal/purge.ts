@@ -1,0 +1,66 @@
+import { failureOf } from '../../failure.ts'
+import { beginPurge, retryPurgeLater } from '../../instance/purge/begin-purge.ts'
+import { finishPurge } from '../../instance/purge/finish-purge.ts'
+import type { Handler, JobRun, Outcome } from '../../job/handler.ts'
+import { pageRecoveryPoints } from '../../recovery-point/find.ts'
+import { instancePrefix } from '../../storage/point-folders.ts'
+import { checkVault } from '../../storage/vault-layout.ts'
+import { handlerDefaults, type WorkerContext } from '../context.ts'
+import { instanceOf, storageOf } from '../subjects.ts'
+import type { ComparedVault } from './compare-vault.ts'
+import { removeBytes } from './remove-bytes.ts'
+
+const pageSize = 100
+
+/** Ends deleted backup instances: the bytes of every point, then what else lies in their folder, then the rows. */
+export function purgeHandler(context: WorkerContext): Handler {
+  return {
+    ...handlerDefaults(context),
+    perform: (run) => purge(context, run),
+    recordFailure: (tx, { instanceId }) => retryPurgeLater(tx, { instanceId: instanceId ?? '', now: context.now() }),
+  }
+}
+
+async function purge(context: WorkerContext, run: JobRun): Promise<Outcome> {
+  const { instance, vault } = await instanceOf(context, run.job)
+  const place = { instance, vault, storage: storageOf(context, vault) }
+  const ask = { instanceId: instance.id, jobId: run.job.id }
+  await checkVault(place.storage, { vaultId: vault.id, recipient: vault.recipient })
+  await run.confirm()
+  const decision = await beginPurge(context.database, { ...ask, now: await context.dueNow() })
+  switch (decision.kind) {
+    case 'NOT_DUE':
+      run.note('Nothing was purged', 'The backup instance is not deleted any more, or its time has not come.')
+      return { kind: 'completed' }
+    case 'PUT_OFF':
+      run.warn(`Nothing was purged, and the purge is put off to ${decision.until.toISOString()}: ${decision.why}.`)
+      return { kind: 'completed' }
+    case 'BUSY':
+      return {
+        kind: 'retryLater',
+        error: failureOf('INSTANCE_BUSY', `${decision.pendingJobs} jobs of "${instance.name}" have not ended.`),
+      }
+    case 'PURGE':
+      await run.subTask('Remove recovery points', () => removePoints(context, run, place))
+      await run.subTask('Remove the rest', () => removeBytes(place, instancePrefix(instance.id)))
+      await run.confirm()
+      return { kind: 'completed', record: (tx) => finishPurge(tx, { ...ask, now: context.now() }) }
+  }
+}
+
+async function removePoints({ database }: WorkerContext, run: JobRun, place: ComparedVault): Promise<void> {
+  const filter = { instanceId: place.instance.id }
+  let count = 0
+  for (let after: { at: Date; id: string } | undefined; ; ) {
+    const { rows } = await pageRecoveryPoints(database, { filter, page: { first: pageSize, ...(after && { after }) } })
+    for (const { prefix } of rows) {
+      run.signal.throwIfAborted()
+      await run.confirm()
+      await removeBytes(place, prefix)
+      run.progress({ rowsDone: ++count })
+    }
+    const last = rows.at(-1)
+    if (!last) return
+    after = { at: last.createdAt, id: last.id }
+  }
+}
