@@ -2,7 +2,6 @@ import { execFile } from 'node:child_process'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { sql } from 'drizzle-orm'
 import { expect } from 'vitest'
 import { startListener } from '../src/database/listen.ts'
 import { startServer } from '../src/graphql/edge/server.ts'
@@ -12,6 +11,7 @@ import { restoreAsFiles } from '../src/restore/as-files.ts'
 import { restoreToServer } from '../src/restore/to-server.ts'
 import { exportRecoveryKey } from '../src/vault/export-recovery-key.ts'
 import { freezeDump } from './kit/dump-process.ts'
+import { everyRow } from './kit/every-row.ts'
 import { findRecoveryPointsOf } from './kit/points.ts'
 import { actor, protect, register, runSql, startService } from './kit/protected-server.ts'
 import { sourceServer } from './kit/source-server.ts'
@@ -71,7 +71,7 @@ test('no password, key or token is found in logs, arguments, the database, the v
     processes,
     environments,
     log: service.logged(),
-    database: await everyRow(service),
+    database: await everyRow(database),
     vault: await everyFile(vaultPath),
     restored: await everyFile(join(folder, 'restored')),
     api: await everyAnswer(databaseUrl, service),
@@ -92,17 +92,6 @@ test('no password, key or token is found in logs, arguments, the database, the v
 })
 
 type Service = Awaited<ReturnType<typeof startService>>
-
-async function everyRow({ database }: Service): Promise<string> {
-  const tables = await database.execute<{ name: string }>(
-    sql`select quote_ident(table_name) as name from information_schema.tables where table_schema = 'public'`,
-  )
-  const texts: string[] = []
-  for (const { name } of tables) {
-    texts.push(JSON.stringify(await database.execute(sql.raw(`select to_jsonb(t) from ${name} t`))))
-  }
-  return texts.join('\n')
-}
 
 async function everyFile(folder: string): Promise<string> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true })
