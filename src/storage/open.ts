@@ -1,6 +1,6 @@
 import type { Storage } from './contract.ts'
 import { directoryStorage } from './directory.ts'
-import type { S3Location } from './s3/bucket.ts'
+import type { S3Location } from './s3/location.ts'
 import { s3Storage } from './s3.ts'
 
 /** Where bytes can be kept; the secrets in it are open: keep it out of every log and error. */

@@ -1,55 +1,25 @@
 import type { Storage } from './contract.ts'
-import { checkKey, checkPrefix } from './key.ts'
-import { probeStorage } from './probe.ts'
-import { openBucket, type S3Location, type S3Patience, usualPatience } from './s3/bucket.ts'
-import { listObjects } from './s3/list.ts'
-import { headBucket, headObject } from './s3/look.ts'
-import { largestObjectBytes } from './s3/part-plan.ts'
-import { probeConditions } from './s3/probe.ts'
-import { readObject } from './s3/read.ts'
-import { removeObject, removeObjects } from './s3/remove.ts'
-import { writeObject } from './s3/write.ts'
-import { StorageError } from './storage-error.ts'
+import { describeBucket, type S3Location, type S3Patience, usualPatience } from './s3/location.ts'
 
-/**
- * Keeps objects in a bucket of an S3-compatible store, which has to be there; none is made. Where the store takes no
- * condition for a new object, two writers of one key in the same moment may both believe that they were first.
- */
+/** Keeps objects in a bucket of an S3-compatible store, as `bucketStorage` does. Nothing is loaded before it is used: the SDK is large. */
 export function s3Storage(location: S3Location, patience: S3Patience = usualPatience): Storage {
-  const bucket = openBucket(location, patience)
-  const storage: Storage = {
-    description: bucket.description,
-    prepare: () => headBucket(bucket),
-    async write(key, fill, { signal } = {}) {
-      checkKey(key)
-      await writeObject(bucket, key, fill, signal)
-    },
-    async read(key, range = {}) {
-      checkKey(key)
-      return await readObject(bucket, key, range)
-    },
-    async size(key) {
-      checkKey(key)
-      return (await headObject(bucket, key))?.sizeBytes
-    },
-    async *list(prefix) {
-      checkPrefix(prefix)
-      yield* listObjects(bucket, prefix)
-    },
-    async remove(key) {
-      checkKey(key)
-      await removeObject(bucket, key)
-    },
-    async removeAll(prefix) {
-      checkPrefix(prefix)
-      if (prefix === '') throw new StorageError('STORAGE_KEY_INVALID', prefix, 'A vault is not emptied in one go.')
-      await removeObjects(bucket, prefix)
-    },
-    async probe() {
-      await probeStorage(storage)
-      return { conditionalCreate: await probeConditions(bucket), largestObjectBytes }
-    },
-    freeBytes: async () => undefined,
+  let opened: Promise<Storage> | undefined
+  const storage = () => {
+    opened ??= import('./s3/storage.ts').then(({ bucketStorage }) => bucketStorage(location, patience))
+    return opened
   }
-  return storage
+  return {
+    description: describeBucket(location),
+    prepare: async () => (await storage()).prepare(),
+    write: async (key, fill, options) => (await storage()).write(key, fill, options),
+    read: async (key, options) => (await storage()).read(key, options),
+    size: async (key) => (await storage()).size(key),
+    async *list(prefix) {
+      yield* (await storage()).list(prefix)
+    },
+    remove: async (key) => (await storage()).remove(key),
+    removeAll: async (prefix) => (await storage()).removeAll(prefix),
+    probe: async () => (await storage()).probe(),
+    freeBytes: async () => (await storage()).freeBytes(),
+  }
 }

@@ -11,6 +11,9 @@ You need the vault's recovery key (one line, \`AGE-SECRET-KEY-1…\`, in a file 
 \`age\` and \`zstd\`, \`psql\` and \`pg_restore\` of PostgreSQL, and a shell with the usual \`awk\`, \`sed\`, \`sort\` and \`sha256sum\`.
 \`pg_restore\` must not be older than the \`pg_dump\` that wrote the archives: step 3 shows its version.
 
+Where the vault lies in a bucket, copy the bucket, or its folder of the vault, to a disk first, with any program that speaks S3,
+such as \`aws s3 sync\` or \`rclone copy\`.
+
 Paste the steps one after the other into one shell. Only step 1, and step 7 where you use it, hold values to change.
 
 ## 1. Say where everything is

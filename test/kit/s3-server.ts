@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
-import type { S3Location } from '../../src/storage/s3/bucket.ts'
+import type { S3Location } from '../../src/storage/s3/location.ts'
 import { signatureProblem } from './s3-signature.ts'
 import { failed, perform, type S3Answer, type S3Request, type S3Store } from './s3-store.ts'
 

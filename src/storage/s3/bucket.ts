@@ -3,31 +3,7 @@ import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import { S3Client } from '@aws-sdk/client-s3'
 import { s3Error } from './error.ts'
-
-/** A bucket of an S3-compatible store, or a folder in it, and how to sign in to it. */
-export interface S3Location {
-  kind: 'S3'
-  bucket: string
-  /** A folder ending in "/" that all keys begin with, or "". */
-  prefix: string
-  /** Where the store is; null for Amazon's own. */
-  endpoint: string | null
-  region: string
-  /** Whether the bucket is named in the path of requests, not in the host name. */
-  pathStyle: boolean
-  accessKeyId: string
-  secretAccessKey: string
-}
-
-/** How long a store may keep one waiting, in ms, and how often a request is tried. */
-export interface S3Patience {
-  connectMs: number
-  /** Without a byte going either way. */
-  idleMs: number
-  attempts: number
-}
-
-export const usualPatience: S3Patience = { connectMs: 10_000, idleMs: 30_000, attempts: 4 }
+import { describeBucket, type S3Location, type S3Patience } from './location.ts'
 
 /** What all operations on a bucket work with. */
 export interface Bucket {
@@ -50,8 +26,7 @@ export interface Bucket {
 /** A bucket to work on; nothing is sent yet. Redirects are never followed, and what the environment says of AWS is passed over. */
 export function openBucket(location: S3Location, patience: S3Patience): Bucket {
   const { bucket: name, prefix, endpoint, region, pathStyle, accessKeyId, secretAccessKey } = location
-  const host = endpoint === null ? `Amazon S3 ${region}` : new URL(endpoint).host
-  const description = `bucket ${name}${prefix === '' ? '' : `/${prefix.slice(0, -1)}`} at ${host}`
+  const description = describeBucket(location)
   const sockets = { keepAlive: true, maxSockets: 8, maxFreeSockets: 4, timeout: patience.idleMs }
   const client = new S3Client({
     ...(endpoint !== null && { endpoint }),
