@@ -16,6 +16,7 @@ const instances = Number(process.env.BENCH_INSTANCES ?? 1_000)
 const pointsEach = Number(process.env.BENCH_POINTS_EACH ?? 1_000)
 const dueEach = 10
 const connections = 2
+const markAtMost = 1_000
 const now = new Date('2026-03-01T12:00:00Z')
 
 /**
@@ -52,9 +53,9 @@ async function measure(database: Database): Promise<void> {
   const queue = jobs.map(({ id }) => id)
   const work = async () => {
     for (let instanceId = queue.pop(); instanceId !== undefined; instanceId = queue.pop()) {
-      const plan = await beginExpiry(database, { instanceId, now })
-      const { count } = await markExpired(database, { instanceId, ids: plan.marked, now })
-      marked += count
+      const plan = await beginExpiry(database, { instanceId, markAtMost, now })
+      const { count } = await markExpired(database, { instanceId, ids: plan.marked.slice(markAtMost), now })
+      marked += plan.markedCount + count
     }
   }
   await Promise.all(Array.from({ length: connections }, work))

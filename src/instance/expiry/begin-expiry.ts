@@ -4,21 +4,30 @@ import { backupInstances } from '../../database/tables/backup-instance.ts'
 import { recordNotification } from '../../notification/record.ts'
 import type { ExpiryDecision } from '../../retention/decide-expiry.ts'
 import type { BackupInstance } from '../instance.ts'
+import { markOfLocked } from './mark-expired.ts'
 import { planExpiry } from './plan-expiry.ts'
 
 export interface BeginExpiry {
   instanceId: string
+  /** How many of the points that go are marked at once, in the same transaction; the rest is left to markExpired. */
+  markAtMost: number
   now: Date
 }
+
+/** What a run takes in all, and how many of that are marked already. */
+export type BegunExpiry = ExpiryDecision & { markedCount: number }
 
 /**
  * Decides what an expiry run takes, the budget included: once for the whole run. A run that would take too great a share
  * takes only what was approved, and the instance waits for approveExpiry; that is told once.
  */
-export async function beginExpiry(database: Database, { instanceId, now }: BeginExpiry): Promise<ExpiryDecision> {
+export async function beginExpiry(
+  database: Database,
+  { instanceId, markAtMost, now }: BeginExpiry,
+): Promise<BegunExpiry> {
   return database.transaction(async (tx) => {
     const [instance] = await tx.select().from(backupInstances).where(eq(backupInstances.id, instanceId)).for('update')
-    if (!instance) return { marked: [], kept: [], blockedCount: 0 }
+    if (!instance) return { marked: [], kept: [], blockedCount: 0, markedCount: 0 }
     const plan = await planExpiry(tx, { instance, now })
     if (plan.blockedCount > 0 && instance.expiryBlockedAt === null) await block(tx, { instance, plan, now })
     if (plan.blockedCount === 0 && instance.expiryBlockedAt !== null) {
@@ -27,7 +36,8 @@ export async function beginExpiry(database: Database, { instanceId, now }: Begin
         .set({ expiryBlockedAt: null, expiryBlockedCount: null })
         .where(eq(backupInstances.id, instanceId))
     }
-    return plan
+    const { count } = await markOfLocked(tx, { instance, ids: plan.marked.slice(0, markAtMost), now })
+    return { ...plan, markedCount: count }
   })
 }
 

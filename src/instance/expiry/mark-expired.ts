@@ -6,6 +6,7 @@ import { recoveryPoints } from '../../database/tables/recovery-point.ts'
 import { findPointsBeingRead } from '../../recovery-point/find.ts'
 import { isOnHold } from '../../recovery-point/recovery-point.ts'
 import { whyItStays } from '../../retention/decide-expiry.ts'
+import type { BackupInstance } from '../instance.ts'
 import { standstillIn } from '../states.ts'
 import { guardedOf } from './plan-expiry.ts'
 
@@ -31,36 +32,47 @@ export async function markExpired(
   database: Database,
   { instanceId, ids: planned, now }: MarkExpired,
 ): Promise<MarkedPoints> {
-  if (planned.length === 0) return { count: 0, storedBytes: 0 }
+  if (planned.length === 0) return none
   return database.transaction(async (tx) => {
     const [instance] = await tx.select().from(backupInstances).where(eq(backupInstances.id, instanceId)).for('update')
-    if (!instance) return { count: 0, storedBytes: 0 }
-    const candidates = await lockCandidates(tx, { instanceId, ids: planned })
-    // Read after the points are locked: a reader that was enqueued before that is seen, a later one finds the mark.
-    const ids = candidates.map(({ id }) => id)
-    const [read, guarded] = await Promise.all([findPointsBeingRead(tx, ids), guardedOf(tx, instanceId)])
-    const facts = { now, standstill: standstillIn(instance.state), guarded }
-    const marked = candidates.filter(({ id, expiresAt, ...hold }) => {
-      const candidate = { id, expiresAt, isHeld: isOnHold(hold, now), isBeingRead: read.has(id) }
-      return whyItStays(candidate, facts).length === 0
-    })
-    if (marked.length === 0) return { count: 0, storedBytes: 0 }
-    await mark(
-      tx,
-      marked.map(({ id }) => id),
-      now,
-    )
-    const storedBytes = marked.reduce((sum, point) => sum + point.storedBytes, 0)
-    await recordAudit(tx, {
-      actor: 'holdfast',
-      action: 'recoveryPointsMarked',
-      subject: { kind: 'BackupInstance', id: instance.id, name: instance.name },
-      detail: { count: marked.length, storedBytes },
-      now,
-    })
-    return { count: marked.length, storedBytes }
+    return instance ? markOfLocked(tx, { instance, ids: planned, now }) : none
   })
 }
+
+/** The same for an instance that the transaction has locked already. */
+export async function markOfLocked(
+  tx: Database,
+  { instance, ids: planned, now }: { instance: BackupInstance; ids: readonly string[]; now: Date },
+): Promise<MarkedPoints> {
+  if (planned.length === 0) return none
+  const instanceId = instance.id
+  const candidates = await lockCandidates(tx, { instanceId, ids: planned })
+  // Read after the points are locked: a reader that was enqueued before that is seen, a later one finds the mark.
+  const ids = candidates.map(({ id }) => id)
+  const [read, guarded] = await Promise.all([findPointsBeingRead(tx, ids), guardedOf(tx, instanceId)])
+  const facts = { now, standstill: standstillIn(instance.state), guarded }
+  const marked = candidates.filter(({ id, expiresAt, ...hold }) => {
+    const candidate = { id, expiresAt, isHeld: isOnHold(hold, now), isBeingRead: read.has(id) }
+    return whyItStays(candidate, facts).length === 0
+  })
+  if (marked.length === 0) return none
+  await mark(
+    tx,
+    marked.map(({ id }) => id),
+    now,
+  )
+  const storedBytes = marked.reduce((sum, point) => sum + point.storedBytes, 0)
+  await recordAudit(tx, {
+    actor: 'holdfast',
+    action: 'recoveryPointsMarked',
+    subject: { kind: 'BackupInstance', id: instance.id, name: instance.name },
+    detail: { count: marked.length, storedBytes },
+    now,
+  })
+  return { count: marked.length, storedBytes }
+}
+
+const none: MarkedPoints = { count: 0, storedBytes: 0 }
 
 async function lockCandidates(tx: Database, { instanceId, ids }: { instanceId: string; ids: readonly string[] }) {
   return tx

@@ -44,9 +44,10 @@ async function expire(context: WorkerContext, run: JobRun): Promise<Outcome> {
 /** Marks what the plan takes, a bounded part at a time. */
 async function markDue({ database, dueNow }: WorkerContext, run: JobRun, instanceId: string): Promise<void> {
   const now = await dueNow()
-  const { marked, kept, blockedCount } = await beginExpiry(database, { instanceId, now })
-  let count = 0
-  for (let start = 0; start < marked.length; start += markedAtOnce) {
+  const begun = await beginExpiry(database, { instanceId, markAtMost: markedAtOnce, now })
+  const { marked, kept, blockedCount } = begun
+  let count = begun.markedCount
+  for (let start = markedAtOnce; start < marked.length; start += markedAtOnce) {
     run.signal.throwIfAborted()
     await run.confirm()
     const ids = marked.slice(start, start + markedAtOnce)
