@@ -39,9 +39,9 @@ async function main(): Promise<void> {
     }
     for (const [kind, times] of Object.entries(seconds)) {
       const time = median(times)
-      console.log(row(`${megabytes} MB into a ${kind}`, `${time.toFixed(2)} s, ${(megabytes / time).toFixed(0)} MB/s`))
+      row(`${megabytes} MB into a ${kind}`, `${time.toFixed(2)} s, ${(megabytes / time).toFixed(0)} MB/s`)
     }
-    console.log(row('most memory while writing', `${(mostBytes / 1e6).toFixed(0)} MB`))
+    row('most memory while writing', `${(mostBytes / 1e6).toFixed(0)} MB`)
   } finally {
     store.kill()
     await rm(folder, { recursive: true })

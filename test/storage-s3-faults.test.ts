@@ -95,6 +95,8 @@ describe('a fault that stays', () => {
     ['large', 'CreateMultipartUpload', answer(403, 'AccessDenied'), 'STORAGE_PERMISSION_DENIED'],
     ['large', 'UploadPart', answer(500, 'InternalError'), 'STORAGE_FAILED'],
     ['large', 'UploadPart', answer(400, 'BadDigest'), 'STORAGE_FAILED'],
+    ['large', 'UploadPart', answer(404, 'NoSuchUpload'), 'STORAGE_FAILED'],
+    ['large', 'CompleteMultipartUpload', answer(409, 'ConditionalRequestConflict'), 'STORAGE_FAILED'],
     ['large', 'UploadPart', redirect, 'STORAGE_UNREACHABLE'],
     ['large', 'UploadPart', cut, 'STORAGE_UNREACHABLE'],
     ['large', 'CompleteMultipartUpload', errorInSuccess, 'STORAGE_FAILED'],

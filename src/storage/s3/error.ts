@@ -16,7 +16,12 @@ const names: Record<string, { code: StorageErrorCode; what: string }> = {
   NoSuchBucket: { code: 'STORAGE_UNREACHABLE', what: 'is not there: no bucket has that name' },
   NoSuchKey: { code: 'STORAGE_OBJECT_MISSING', what: 'does not hold it' },
   PreconditionFailed: { code: 'STORAGE_OBJECT_EXISTS', what: 'holds it already, and nothing is overwritten' },
-  ConditionalRequestConflict: { code: 'STORAGE_OBJECT_EXISTS', what: 'is being given it by another writer' },
+  NoSuchUpload: { code: 'STORAGE_FAILED', what: 'has dropped what was sent so far' },
+  InvalidObjectState: {
+    code: 'STORAGE_FAILED',
+    what: 'has moved it to an archive that it has to be fetched from first',
+  },
+  AuthorizationHeaderMalformed: { code: 'STORAGE_PERMISSION_DENIED', what: 'belongs to another region' },
   InvalidAccessKeyId: { code: 'STORAGE_PERMISSION_DENIED', what: 'does not know the access key' },
   SignatureDoesNotMatch: { code: 'STORAGE_PERMISSION_DENIED', what: 'does not accept the secret access key' },
   AccessDenied: { code: 'STORAGE_PERMISSION_DENIED', what: 'does not permit the access key to do this' },
@@ -66,7 +71,7 @@ function meaningOf({ name, status = 0, systemCode }: { name: string; status: num
     )
   if (status === 401 || status === 403) return meaning('STORAGE_PERMISSION_DENIED', 'does not permit this')
   if (status === 404) return meaning('STORAGE_OBJECT_MISSING', 'does not hold it')
-  if (status === 412 || status === 409) return meaning('STORAGE_OBJECT_EXISTS', 'holds it already')
+  if (status === 412) return meaning('STORAGE_OBJECT_EXISTS', 'holds it already')
   if (status === 507) return meaning('STORAGE_FULL', 'has no space left')
   if (status === 429 || status === 503)
     return meaning('STORAGE_UNREACHABLE', 'is not available, after several attempts')

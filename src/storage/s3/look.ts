@@ -14,6 +14,14 @@ export interface ObjectHead {
 }
 
 /** Looks at an object; undefined only when the bucket is there and the object is not. */
+export async function findObject(bucket: Bucket, key: string, signal?: AbortSignal): Promise<ObjectHead | undefined> {
+  const head = await headObject(bucket, key, signal)
+  // The same answer is given when there is no such bucket.
+  if (!head) await headBucket(bucket, signal)
+  return head
+}
+
+/** Looks at an object; undefined also when there is no such bucket, for callers that will learn of that anyway. */
 export async function headObject(bucket: Bucket, key: string, signal?: AbortSignal): Promise<ObjectHead | undefined> {
   const command = new HeadObjectCommand({ Bucket: bucket.name, Key: bucket.objectKey(key) })
   const request = bucket.client.send(command, signal && { abortSignal: signal }).catch((error) => {
@@ -21,11 +29,7 @@ export async function headObject(bucket: Bucket, key: string, signal?: AbortSign
     throw error
   })
   const head = await bucket.guarded(key, request, signal)
-  if (!head) {
-    // The same answer is given when there is no such bucket.
-    await headBucket(bucket, signal)
-    return undefined
-  }
+  if (!head) return undefined
   if (head.ContentLength === undefined) {
     throw new StorageError('STORAGE_FAILED', key, `The ${bucket.description} does not say how large ${key} is.`)
   }

@@ -4,7 +4,7 @@ import { abortError, destroyOnAbort } from '../abort.ts'
 import { StorageError } from '../storage-error.ts'
 import type { Bucket } from './bucket.ts'
 import { statusOf } from './error.ts'
-import { headObject } from './look.ts'
+import { findObject } from './look.ts'
 
 export interface ReadRange {
   start?: number
@@ -29,7 +29,7 @@ export async function readObject(bucket: Bucket, key: string, range: ReadRange):
   const { start = 0, end = Infinity, signal } = range
   if (signal?.aborted) throw abortError(signal)
   const first = start < end ? await ask(bucket, key, { start, end, signal }) : undefined
-  if (!first && !(await headObject(bucket, key, signal))) throw missing(bucket, key)
+  if (!first && !(await findObject(bucket, key, signal))) throw missing(bucket, key)
   const stream = first ? answerStream(bucket, key, first, start) : Readable.from([])
   destroyOnAbort(stream, signal)
   return stream

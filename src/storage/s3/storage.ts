@@ -5,7 +5,7 @@ import { StorageError } from '../storage-error.ts'
 import { openBucket } from './bucket.ts'
 import { listObjects } from './list.ts'
 import type { S3Location, S3Patience } from './location.ts'
-import { headBucket, headObject } from './look.ts'
+import { findObject, headBucket } from './look.ts'
 import { largestObjectBytes } from './part-plan.ts'
 import { probeConditions } from './probe.ts'
 import { readObject } from './read.ts'
@@ -31,7 +31,7 @@ export function bucketStorage(location: S3Location, patience: S3Patience): Stora
     },
     async size(key) {
       checkKey(key)
-      return (await headObject(bucket, key))?.sizeBytes
+      return (await findObject(bucket, key))?.sizeBytes
     },
     async *list(prefix) {
       checkPrefix(prefix)
