@@ -219,10 +219,14 @@ describe('the list of notifications', () => {
     for (let index = 0; index < 50; index++) await tell(`number ${index}`, { about: { instanceId: instance.id } })
     const cost = async (first: number) => {
       const query = `{ notifications(first: ${first}) { nodes { backupInstance { name } job { id } deliveries { status channel { name lastDelivery { status } failingSince } } } } }`
-      await api.ask(query)
-      api.statements.length = 0
-      expect((await api.ask(query)).errors).toBeUndefined()
-      return api.statements.length
+      const counts: number[] = []
+      // A subscription of an earlier story may look at its feed in between: the least of three is this query's own.
+      for (let time = 0; time < 3; time++) {
+        api.statements.length = 0
+        expect((await api.ask(query)).errors).toBeUndefined()
+        counts.push(api.statements.length)
+      }
+      return Math.min(...counts)
     }
     expect(await cost(50)).toBe(await cost(2))
     expect(await api.database.$count(notificationDeliveries)).toBe(100)
