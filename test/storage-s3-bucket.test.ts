@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { buffer } from 'node:stream/consumers'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { Storage } from '../src/storage/contract.ts'
-import { largestObjectBytes, planPart } from '../src/storage/s3/part-plan.ts'
+import { largestObjectBytes, planPart } from '../src/storage/s3/write/part-plan.ts'
 import { s3Storage } from '../src/storage/s3.ts'
 import { type S3Server, startS3Server } from './kit/s3-server.ts'
 import type { S3Answer } from './kit/s3-store.ts'
@@ -147,4 +147,35 @@ test('a place that cannot be used says why', async () => {
       await expect(operation(), there.description).rejects.toMatchObject({ name: 'StorageError', code })
     }
   }
+})
+
+test('no redirect is followed, whatever is asked', async () => {
+  await storage.write('folder/object', put('x'))
+  await using elsewhere = await startS3Server()
+  const operations: Record<string, () => Promise<unknown>> = {
+    HeadBucket: () => storage.prepare(),
+    HeadObject: () => storage.size('folder/object'),
+    GetObject: () => storage.read('folder/object'),
+    ListObjectsV2: () => Array.fromAsync(storage.list('folder/')),
+    PutObject: () => storage.write('other', put('y')),
+    DeleteObject: () => storage.remove('folder/object'),
+    ListMultipartUploads: () => storage.removeAll('folder/'),
+  }
+  for (const [operation, ask] of Object.entries(operations)) {
+    for (const status of [301, 302, 307, 308]) {
+      const headers = { location: `${elsewhere.endpoint}/backups/x`, 'x-amz-bucket-region': 'eu-other-1' }
+      server.fail(operation, { kind: 'answer', answer: { status, headers } })
+      await expect(ask(), `${operation} ${status}`).rejects.toMatchObject({ code: 'STORAGE_UNREACHABLE' })
+    }
+  }
+  expect(elsewhere.asked).toEqual([])
+  expect(server.everything()).toEqual(['folder/object'])
+})
+
+test('an upload whose beginning was answered in vain is swept with its folder', async () => {
+  server.fail('CreateMultipartUpload', { kind: 'lost' })
+  await storage.write('folder/object', put(Buffer.alloc(9 * megabyte)))
+  expect(server.everything()).toEqual(['folder/object', 'folder/object (unfinished)'])
+  await storage.removeAll('folder/')
+  expect(server.everything()).toEqual([])
 })

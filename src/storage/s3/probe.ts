@@ -2,9 +2,9 @@ import { randomUUID } from 'node:crypto'
 import { PutObjectCommand } from '@aws-sdk/client-s3'
 import { probePrefix } from '../probe.ts'
 import type { Bucket } from './bucket.ts'
-import { refusesConditions } from './commit.ts'
 import { statusOf } from './error.ts'
 import { removeObject } from './remove.ts'
+import { refusesConditions } from './write/commit.ts'
 
 /** Whether the store keeps the condition that an object is not there yet: tried on one that is. Leaves nothing. */
 export async function probeConditions(bucket: Bucket): Promise<boolean> {

@@ -6,11 +6,11 @@ import { openBucket } from './bucket.ts'
 import { listObjects } from './list.ts'
 import type { S3Location, S3Patience } from './location.ts'
 import { findObject, headBucket } from './look.ts'
-import { largestObjectBytes } from './part-plan.ts'
 import { probeConditions } from './probe.ts'
 import { readObject } from './read.ts'
 import { removeObject, removeObjects } from './remove.ts'
-import { writeObject } from './write.ts'
+import { largestObjectBytes } from './write/part-plan.ts'
+import { writeObject } from './write/write.ts'
 
 /**
  * Keeps objects in a bucket of an S3-compatible store, which has to be there; none is made. Where the store takes no

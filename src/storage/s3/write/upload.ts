@@ -1,11 +1,11 @@
 import { createHash, type Hash, randomUUID } from 'node:crypto'
 import { Writable } from 'node:stream'
 import { type CompletedPart, CreateMultipartUploadCommand, UploadPartCommand } from '@aws-sdk/client-s3'
-import { StorageError } from '../storage-error.ts'
-import type { Bucket } from './bucket.ts'
-import { writeIdName } from './look.ts'
+import { StorageError } from '../../storage-error.ts'
+import type { Bucket } from '../bucket.ts'
+import { writeIdName } from '../look.ts'
+import { abortUpload } from '../sweep.ts'
 import { largestObjectBytes, planPart } from './part-plan.ts'
-import { abortUpload } from './sweep.ts'
 
 /** Bytes on their way into the bucket, not an object yet. */
 export interface Upload {

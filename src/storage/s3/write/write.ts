@@ -1,11 +1,11 @@
 import type { Writable } from 'node:stream'
 import { finished } from 'node:stream/promises'
-import { abortError, unlessAborted } from '../abort.ts'
-import { fillSink } from '../fill.ts'
-import { takenError } from '../storage-error.ts'
-import type { Bucket } from './bucket.ts'
+import { abortError, unlessAborted } from '../../abort.ts'
+import { fillSink } from '../../fill.ts'
+import { takenError } from '../../storage-error.ts'
+import type { Bucket } from '../bucket.ts'
+import { headObject } from '../look.ts'
 import { commitUpload, undoCommit } from './commit.ts'
-import { headObject } from './look.ts'
 import { startUpload } from './upload.ts'
 
 /** How long is spent on leaving nothing behind after a failure, ms. */

@@ -1,8 +1,8 @@
 import { CompleteMultipartUploadCommand, DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3'
-import { StorageError, takenError } from '../storage-error.ts'
-import type { Bucket } from './bucket.ts'
-import { nameOf, statusOf } from './error.ts'
-import { headObject, writeIdName } from './look.ts'
+import { StorageError, takenError } from '../../storage-error.ts'
+import type { Bucket } from '../bucket.ts'
+import { nameOf, statusOf } from '../error.ts'
+import { headObject, writeIdName } from '../look.ts'
 import type { Upload } from './upload.ts'
 
 /**
