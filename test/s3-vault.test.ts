@@ -3,27 +3,22 @@ import { join } from 'node:path'
 import { eq } from 'drizzle-orm'
 import postgres from 'postgres'
 import { describe, expect } from 'vitest'
-import type { Cluster } from '../src/cluster/start.ts'
 import { recoveryPoints } from '../src/database/tables/recovery-point.ts'
 import { backUpNow } from '../src/instance/back-up-now.ts'
-import { configureProtection } from '../src/instance/configure-protection.ts'
 import { deleteBackupInstance } from '../src/instance/delete-backup-instance.ts'
 import { enqueueExpiry } from '../src/instance/expiry/enqueue-expiry.ts'
 import { findInstances } from '../src/instance/find.ts'
-import type { BackupInstance } from '../src/instance/instance.ts'
 import { startDuePurges } from '../src/instance/purge/start-due-purges.ts'
 import { retryConfigureProtection } from '../src/instance/retry-configure-protection.ts'
 import { requestCancel } from '../src/job/cancel.ts'
-import type { JobRow } from '../src/job/states.ts'
 import { findRecoveryPoints } from '../src/recovery-point/find.ts'
 import type { RecoveryPoint } from '../src/recovery-point/recovery-point.ts'
 import { verifyRecoveryPoint } from '../src/recovery-point/verify.ts'
 import { restoreAsFiles } from '../src/restore/as-files.ts'
 import { restoreToServer } from '../src/restore/to-server.ts'
-import { createVault } from '../src/vault/create.ts'
 import { findVaults } from '../src/vault/find.ts'
 import { updateVaultCredentials } from '../src/vault/update-credentials.ts'
-import type { Vault } from '../src/vault/vault.ts'
+import { bucketPrefix, type InBucket, keysBelow, protectInBucket } from './kit/bucket.ts'
 import { everyRow } from './kit/every-row.ts'
 import { findRecoveryPointsOf } from './kit/points.ts'
 import {
@@ -35,47 +30,13 @@ import {
   startService,
   tryAgainNow,
 } from './kit/protected-server.ts'
-import { type S3Server, secretAccessKey, startS3Server } from './kit/s3-server.ts'
+import { secretAccessKey, startS3Server } from './kit/s3-server.ts'
 import { failed } from './kit/s3-store.ts'
 import { sourceServer } from './kit/source-server.ts'
 import { test } from './kit/test.ts'
 
 const now = () => new Date()
 const asked = () => ({ actor, now: now() })
-const prefix = 'holdfast/main/'
-
-interface InBucket {
-  vault: Vault
-  instance: BackupInstance
-  configuration: JobRow
-}
-
-/** Protects a server in a new vault in the bucket, as far as the configuration job gets. */
-async function configured(
-  service: Service,
-  store: S3Server,
-  source: Cluster,
-  secret = secretAccessKey,
-): Promise<InBucket> {
-  const { database, secrets } = service
-  const vault = await createVault(database, {
-    name: 'cloud',
-    location: { ...store.location({ prefix }), secretAccessKey: secret },
-    softDeleteDays: 0,
-    secrets,
-    ...asked(),
-  })
-  const server = await register(service, source)
-  const { instance, job } = await configureProtection(database, {
-    serverId: server.id,
-    vaultId: vault.id,
-    policyId: null,
-    name: 'shop',
-    ...asked(),
-  })
-  return { vault, instance, configuration: await service.ended(job.id) }
-}
-
 async function backedUp(service: Service, { instance }: InBucket): Promise<RecoveryPoint> {
   const job = await backUpNow(service.database, { instanceId: instance.id, ...asked() })
   expect(await service.ended(job.id)).toMatchObject({ status: 'COMPLETED', error: null, attempt: 1 })
@@ -84,9 +45,6 @@ async function backedUp(service: Service, { instance }: InBucket): Promise<Recov
   if (!point) throw new Error('The backup made no recovery point.')
   return point
 }
-
-const keysBelow = (store: S3Server, folder: string) =>
-  store.everything().filter((key) => key.startsWith(prefix + folder))
 
 describe('a vault in a bucket', () => {
   test('takes backups, proves them, gives them back and lets them go, and no secret is found anywhere', {
@@ -104,16 +62,16 @@ describe('a vault in a bucket', () => {
       "create table orders as select i, 'a plain text' || encode(sha512((random()::text || i)::bytea), 'hex') as text from generate_series(1, 200000) i",
     )
 
-    const made = await configured(service, store, source)
+    const made = await protectInBucket(service, store, source)
     expect(made.configuration).toMatchObject({ status: 'COMPLETED', error: null })
     const [vault] = await findVaults(database, [made.vault.id])
     expect(vault?.capabilities).toEqual({ conditionalCreate: true, largestObjectBytes: 504_000 * 1024 * 1024 })
-    expect(keysBelow(store, '').toSorted()).toEqual([`${prefix}RESTORE.md`, `${prefix}holdfast-vault.json`])
+    expect(keysBelow(store, '').toSorted()).toEqual([`${bucketPrefix}RESTORE.md`, `${bucketPrefix}holdfast-vault.json`])
 
     const first = await backedUp(service, made)
     expect(first).toMatchObject({ proof: 'READ_BACK', state: 'AVAILABLE' })
-    const stored = [...store.store.objects].filter(([key]) => key.startsWith(prefix + first.prefix))
-    expect(stored.map(([key]) => key.slice(prefix.length + first.prefix.length)).toSorted()).toEqual(
+    const stored = [...store.store.objects].filter(([key]) => key.startsWith(bucketPrefix + first.prefix))
+    expect(stored.map(([key]) => key.slice(bucketPrefix.length + first.prefix.length)).toSorted()).toEqual(
       expect.arrayContaining(['globals.sql.zst.age', 'manifest.json.age', 'point.json']),
     )
     for (const [, { bytes }] of stored) expect(bytes.includes('a plain text')).toBe(false)
@@ -157,7 +115,7 @@ describe('a vault in a bucket', () => {
 
     // What a killed worker of some attempt has left.
     const lost = {
-      key: `${prefix}${second.prefix.replace(/\.1\/$/, '.2/')}0001.dump.age`,
+      key: `${bucketPrefix}${second.prefix.replace(/\.1\/$/, '.2/')}0001.dump.age`,
       metadata: {},
       parts: new Map(),
     }
@@ -172,7 +130,7 @@ describe('a vault in a bucket', () => {
     })
     await startDuePurges(database, { now: now(), atMost: 10 })
     await expect.poll(() => findInstances(database, [made.instance.id]), { timeout: 20_000 }).toEqual([])
-    expect(store.everything().toSorted()).toEqual([`${prefix}RESTORE.md`, `${prefix}holdfast-vault.json`])
+    expect(store.everything().toSorted()).toEqual([`${bucketPrefix}RESTORE.md`, `${bucketPrefix}holdfast-vault.json`])
 
     const objects = [...store.store.objects.values()].map(({ bytes }) => bytes.toString('latin1')).join('\n')
     for (const text of [service.logged(), await everyRow(database), objects]) {
@@ -190,7 +148,7 @@ describe('a vault in a bucket', () => {
     await using store = await startS3Server()
     await using service = await startService({ databaseUrl, folder })
     const { database, secrets } = service
-    const { vault, instance, configuration } = await configured(service, store, source, 'not-the-secret')
+    const { vault, instance, configuration } = await protectInBucket(service, store, source, 'not-the-secret')
     expect(configuration).toMatchObject({
       status: 'FAILED',
       error: { code: 'STORAGE_PERMISSION_DENIED', isUserError: true, isRetryable: false },
@@ -212,7 +170,7 @@ describe('a vault in a bucket', () => {
     await using store = await startS3Server()
     await using service = await startService({ databaseUrl, folder })
     const { database } = service
-    const made = await configured(service, store, source)
+    const made = await protectInBucket(service, store, source)
     const { instance } = made
     const full = failed(507, 'InsufficientStorage')
     store.fail('PutObject', { kind: 'answer', answer: full })
