@@ -1,4 +1,3 @@
-import { fork } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -6,9 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Storage } from '../src/storage/contract.ts'
 import { directoryStorage } from '../src/storage/directory.ts'
-import type { S3Location } from '../src/storage/s3/location.ts'
 import { s3Storage } from '../src/storage/s3.ts'
-import { startS3Server } from '../test/kit/s3-server.ts'
+import { startS3Process } from '../test/kit/s3-process.ts'
 import { median, row } from './kit/report.ts'
 
 const rounds = Number(process.env.BENCH_ROUNDS ?? 3)
@@ -20,13 +18,10 @@ const piece = randomBytes(1_000_000)
  * store is the tests' own in another process: it checks every signature and digest, and keeps no bytes.
  */
 async function main(): Promise<void> {
-  if (process.send) return await serve()
   const folder = await mkdtemp(join(tmpdir(), 'holdfast-bench-'))
-  const store = fork(import.meta.filename)
   try {
-    const [location] = await once(store, 'message')
-    // The store's process sends nothing else.
-    const bucket = s3Storage(location as S3Location)
+    await using store = await startS3Process()
+    const bucket = s3Storage(store.location)
     const seconds: Record<'bucket' | 'directory', number[]> = { bucket: [], directory: [] }
     let mostBytes = 0
     for (let round = 0; round < rounds; round++) {
@@ -43,15 +38,8 @@ async function main(): Promise<void> {
     }
     row('most memory while writing', `${(mostBytes / 1e6).toFixed(0)} MB`)
   } finally {
-    store.kill()
     await rm(folder, { recursive: true })
   }
-}
-
-async function serve(): Promise<void> {
-  const server = await startS3Server()
-  server.store.keepsBytes = false
-  process.send?.(server.location())
 }
 
 async function timed(storage: Storage, key: string, onMemory: (bytes: number) => void): Promise<number> {
