@@ -13,14 +13,34 @@ export abstract class Refusal extends Error {
   }
 }
 
+/** An id of another kind of object than its place takes: where it stands, and the two types of the schema. */
+export interface WrongKind {
+  field: string | null
+  given: string
+  needed: string
+}
+
 /** Nothing of that kind has the given id, or it is no longer there. */
 export class NotFound extends Refusal {
   readonly kind: string
+  /** The field whose id is of another kind of object; null when its kind is right. */
+  readonly field: string | null
 
-  constructor(kind: string) {
-    super(`There is no ${kind} with that id.`, [`List what exists and use one of the ids shown there.`])
+  constructor(kind: string, wrongKind?: WrongKind) {
+    super(
+      wrongKind
+        ? `That is the id of ${withArticle(wrongKind.given)}, not of ${withArticle(wrongKind.needed)}.`
+        : `There is no ${kind} with that id.`,
+      [`List what exists and use one of the ids shown there.`],
+    )
     this.kind = kind
+    this.field = wrongKind?.field ?? null
   }
+}
+
+/** A type of the schema as a sentence names one of it: "a Vault", "an AuditRecord". */
+export function withArticle(typeName: string): string {
+  return `${/^[AEIOU]/.test(typeName) ? 'an' : 'a'} ${typeName}`
 }
 
 /** One field of the input cannot be used as it is; nothing was changed. */
@@ -55,8 +75,8 @@ export class ConfirmationMismatch extends Refusal {
 }
 
 /**
- * Refuses a name that is empty, over 200 characters, padded with spaces or holding control characters;
- * `field` is the input field it came in.
+ * Refuses a name that is empty, over 200 characters, padded with spaces or holding control characters, invisible or half
+ * ones; `field` is the input field it came in.
  */
 export function checkName(field: string, name: string): void {
   if (name.length === 0 || name.length > 200) {
@@ -68,6 +88,17 @@ export function checkName(field: string, name: string): void {
     throw new InvalidInput(field, 'A name neither starts nor ends with a space and holds no control characters.', [
       'Choose another name.',
     ])
+  }
+  if (
+    !name.isWellFormed() ||
+    /\p{Cf}/u.test(name) ||
+    !/[^\p{Default_Ignorable_Code_Point}\p{White_Space}\p{M}\u2800]/u.test(name)
+  ) {
+    throw new InvalidInput(
+      field,
+      'A name holds no characters that cannot be seen, for it has to be typed to confirm.',
+      ['Type the name anew: such characters often come from copying out of a document.'],
+    )
   }
 }
 
@@ -85,6 +116,11 @@ export function checkComment(field: string, text: string | null): void {
   if (!text.isWellFormed() || /[^\P{Cc}\n\t]/u.test(text)) {
     throw new InvalidInput(field, 'This text holds no control characters other than line breaks and tabs.', [
       'Remove them: they often come from copying out of a terminal.',
+    ])
+  }
+  if (/\p{Bidi_Control}/u.test(text)) {
+    throw new InvalidInput(field, 'This text holds no characters that turn the direction of writing.', [
+      'Remove them: with them a text can look like another one.',
     ])
   }
 }

@@ -97,7 +97,7 @@ describe('a notification channel', () => {
     ['http://10.0.0.1/'],
   ])('is refused the URL %j', async (refused) => {
     const answer = await create({ target: { webhook: { url: refused } } })
-    expect(answer).toMatchObject({ __typename: 'InvalidInput', field: 'url' })
+    expect(answer).toMatchObject({ __typename: 'InvalidInput', field: 'target.webhook.url' })
     expect(await api.database.$count(notificationChannels)).toBe(0)
   })
 
@@ -119,7 +119,10 @@ describe('a notification channel', () => {
     ['no host', ['ann@']],
     ['a very long one', [`${'a'.repeat(60)}@${'b'.repeat(60)}.${'c'.repeat(60)}.${'d'.repeat(60)}.${'e'.repeat(60)}`]],
   ])('is refused recipients with %s', async (_what, to) => {
-    expect(await create({ target: { mail: { to } } })).toMatchObject({ __typename: 'InvalidInput', field: 'to' })
+    expect(await create({ target: { mail: { to } } })).toMatchObject({
+      __typename: 'InvalidInput',
+      field: 'target.mail.to',
+    })
   })
 
   test('is refused a taken or broken name, no kinds at all, and two targets', async () => {

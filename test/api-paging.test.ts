@@ -150,7 +150,7 @@ describe('Bad arguments', () => {
     for (const after of [at(edge, 'cursor'), at(edge, 'node.cursor')]) {
       refused(await api.ask('query ($after: Cursor) { jobs(after: $after) { nodes { id } } }', { after }))
     }
-    const after = encodePageCursor({ at: new Date(), id: job.id })
+    const after = encodePageCursor({ name: 'Job' }, { at: new Date(), id: job.id })
     refused(
       await api.ask('query ($id: ID!, $after: Cursor) { job(id: $id) { events(after: $after) { nodes { type } } } }', {
         id: encodeNodeId('Job', job.id),

@@ -56,7 +56,7 @@ test('a vault is refused whose name or place is taken, or whose place is no abso
     vault: { id: encodeNodeId('Vault', vault.id) },
   })
   for (const path of ['relative', '/', '', '/a\u0000b']) {
-    expect(await create('other', path)).toMatchObject({ __typename: 'InvalidInput', field: 'directory' })
+    expect(await create('other', path)).toMatchObject({ __typename: 'InvalidInput', field: 'location.directory' })
   }
   expect(await create(' padded', '/x')).toMatchObject({ __typename: 'InvalidInput', field: 'name' })
 })

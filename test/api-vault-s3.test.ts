@@ -123,8 +123,9 @@ test.each([
 ])('a bucket is refused whose %s cannot be used', async (field, values) => {
   for (const value of values) {
     const dotted = field === 'pathStyle' ? { bucket: 'back.ups' } : {}
+    const path = `location.s3.${field}`
     const refused = await create('odd', { [field]: value, ...dotted })
-    expect(refused, String(value)).toMatchObject({ __typename: 'InvalidInput', field })
+    expect(refused, String(value)).toMatchObject({ __typename: 'InvalidInput', field: path })
     expect(JSON.stringify(refused)).not.toContain(secret)
   }
 })

@@ -61,7 +61,7 @@ builder.queryField('lamps', (t) =>
     description: 'All lamps.',
     args: pageArgs(t),
     resolve: (_root, args) => {
-      const { first = 0, after } = pageRequest(args)
+      const { first = 0, after } = pageRequest(Lamp, args)
       const rows = lamps.filter((lamp) => !after || lamp.litAt < after.at)
       return {
         page: { rows: rows.slice(0, first), hasNextPage: rows.length > first, hasPreviousPage: Boolean(after) },
@@ -166,7 +166,7 @@ describe('A connection', () => {
         lamps: {
           edges: [
             {
-              cursor: encodePageCursor({ at: new Date('2026-01-02T00:00:00Z'), id: lampIds[0] }),
+              cursor: encodePageCursor(Lamp, { at: new Date('2026-01-02T00:00:00Z'), id: lampIds[0] }),
               node: { state: 'LIT' },
             },
           ],
@@ -176,7 +176,7 @@ describe('A connection', () => {
       },
     })
     expect(counts).toBe(0)
-    const after = encodePageCursor({ at: new Date('2026-01-02T00:00:00Z'), id: lampIds[0] })
+    const after = encodePageCursor(Lamp, { at: new Date('2026-01-02T00:00:00Z'), id: lampIds[0] })
     const second = await ask(
       'query ($after: Cursor) { lamps(after: $after) { totalCount nodes { state } pageInfo { hasNextPage hasPreviousPage } } }',
       { after },

@@ -133,11 +133,9 @@ describe('a policy', () => {
     ['schedule.monthly.daysOfMonth[0]', monthly([0], ['02:00'])],
     ['schedule.monthly.daysOfMonth[1]', monthly([3, 3], ['02:00'], true)],
     ['schedule.monthly.times', monthly([1], ['00:00', '23:30'], true)],
-    ['defaultRetention', { defaultRetention: 'P0D' }],
     ['defaultRetention', { defaultRetention: 'P6D' }],
     ['defaultRetention', { defaultRetention: 'P3654D' }],
     ['defaultRetention', { defaultRetention: 'P999999Y' }],
-    ['retentionRules[0].duration', kept(['DAILY', 'PT0S'])],
     ['retentionRules[1].duration', kept(['DAILY', 'P30D'], ['WEEKLY', 'P11Y'])],
     ['retentionRules[1].tag', kept(['DAILY', 'P30D'], ['DAILY', 'P60D'])],
     ['retentionRules[0].duration', kept(['DAILY', 'P29D'])],
@@ -153,6 +151,8 @@ describe('a policy', () => {
 
   test.for<[string, Record<string, unknown>]>([
     ['input.timeZone', { timeZone: '' }],
+    ['input.defaultRetention', { defaultRetention: 'P0D' }],
+    ['input.retentionRules[0].duration', kept(['DAILY', 'PT0S'])],
     ['input.timeZone', { timeZone: 'a\u0000b' }],
     ['input.schedule', { schedule: {} }],
     ['input.schedule', { schedule: { daily: { times: ['02:00'] }, hourly: {} } }],

@@ -111,9 +111,8 @@ function checkTwice(field: string, values: readonly (string | number)[]): void {
 
 function checkDay(field: string, day: number): void {
   if (Number.isInteger(day) && day >= 1 && day <= 28) return
-  throw new InvalidInput(field, `Not every month has a day ${day}.`, [
-    'Choose days from 1 to 28, and onLastDay for the last day of each month.',
-  ])
+  const message = day > 28 && day <= 31 ? `Not every month has a day ${day}.` : `No month has a day ${day}.`
+  throw new InvalidInput(field, message, ['Choose days from 1 to 28, and onLastDay for the last day of each month.'])
 }
 
 function checkSpread(field: string, asked: number | null, gapMs: number): number {

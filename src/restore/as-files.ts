@@ -22,7 +22,7 @@ export interface RestoreAsFiles {
  */
 export async function restoreAsFiles(database: Database, input: RestoreAsFiles): Promise<JobRow> {
   const { recoveryPointId, actor, now } = input
-  const directory = checkDirectory('directory', input.directory)
+  const directory = checkDirectory('target.directory', input.directory)
   return database.transaction(async (tx) => {
     const { point, instance } = await requireRestorable(tx, recoveryPointId)
     const databases = input.databases ?? point.databases.map((each) => each.name)

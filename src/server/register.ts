@@ -67,7 +67,9 @@ export async function registerServer(database: Database, input: RegisterServer):
 export function checkCredentials({ username, password }: { username: string; password: string }): void {
   checkIdentifier('username', username)
   if (password.length > 1000 || /[\0\r\n]/.test(password)) {
-    throw new InvalidInput('password', 'A password has at most 1,000 characters and no line breaks.')
+    throw new InvalidInput('password', 'A password has at most 1,000 characters and no line breaks.', [
+      'Look for a line break that came along when it was copied.',
+    ])
   }
 }
 
@@ -95,6 +97,7 @@ function checkIdentifier(field: string, value: string): void {
     throw new InvalidInput(
       field,
       `This must be a PostgreSQL name of 1 to 63 bytes without line breaks; it has ${bytes} bytes.`,
+      ['Give the name as the server knows it, such as postgres.'],
     )
   }
 }

@@ -23,83 +23,89 @@ export interface CheckedBucket extends BucketInput {
 
 const longestPrefix = 100
 
-/** Refuses what names no bucket that could be used; nothing is sent. No message repeats the secret. */
-export function checkBucket(input: BucketInput): CheckedBucket {
+/**
+ * Refuses what names no bucket that could be used; nothing is sent. No message repeats the secret. `within` is the path of
+ * the input that it was given in, with a dot.
+ */
+export function checkBucket(input: BucketInput, within: string): CheckedBucket {
   const { bucket, region, accessKeyId, secretAccessKey } = input
-  checkBucketName(bucket)
-  const endpoint = input.endpoint === null ? null : checkEndpoint(input.endpoint)
+  checkBucketName(`${within}bucket`, bucket)
+  const endpoint = input.endpoint === null ? null : checkEndpoint(`${within}endpoint`, input.endpoint)
   const pathStyle = input.pathStyle ?? endpoint !== null
   if (!pathStyle && bucket.includes('.')) {
     throw new InvalidInput(
-      'pathStyle',
+      `${within}pathStyle`,
       `The name ${bucket} holds a dot, so that it cannot be part of a host name with TLS.`,
       ['Set pathStyle to true.'],
     )
   }
   if (!/^[A-Za-z0-9-]{1,64}$/.test(region)) {
-    throw new InvalidInput('region', 'A region has 1 to 64 letters, digits and hyphens.', [
+    throw new InvalidInput(`${within}region`, 'A region has 1 to 64 letters, digits and hyphens.', [
       'Give the one that the store names, such as eu-central-1; many stores take us-east-1.',
     ])
   }
-  checkAccessKey({ accessKeyId, secretAccessKey })
-  const prefix = checkPrefix(input.prefix ?? '')
+  checkAccessKey({ accessKeyId, secretAccessKey }, within)
+  const prefix = checkPrefix(`${within}prefix`, input.prefix ?? '')
   return { bucket, prefix, endpoint, region, pathStyle, accessKeyId, secretAccessKey }
 }
 
 /** Refuses an access key that no store hands out. */
-export function checkAccessKey({
-  accessKeyId,
-  secretAccessKey,
-}: Pick<BucketInput, 'accessKeyId' | 'secretAccessKey'>): void {
+export function checkAccessKey(
+  { accessKeyId, secretAccessKey }: Pick<BucketInput, 'accessKeyId' | 'secretAccessKey'>,
+  within = '',
+): void {
   if (!/^[!-~]{1,128}$/.test(accessKeyId) || /[/,]/.test(accessKeyId)) {
     throw new InvalidInput(
-      'accessKeyId',
+      `${within}accessKeyId`,
       'The id of an access key has 1 to 128 characters without spaces, "/" and ",".',
+      ['Copy it from where the store shows it; it is often 20 letters and digits.'],
     )
   }
   if (!/^[!-~]{1,1000}$/.test(secretAccessKey)) {
-    throw new InvalidInput('secretAccessKey', 'A secret access key has 1 to 1,000 characters without spaces.', [
-      'Look for a space or line break that came along when it was copied.',
-    ])
+    throw new InvalidInput(
+      `${within}secretAccessKey`,
+      'A secret access key has 1 to 1,000 characters without spaces.',
+      ['Look for a space or line break that came along when it was copied.'],
+    )
   }
 }
 
-function checkBucketName(bucket: string): void {
+function checkBucketName(field: string, bucket: string): void {
   const isName = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(bucket) && !bucket.includes('..')
   if (isName && !/^[0-9.]+$/.test(bucket)) return
   const shown = bucket.slice(0, 100).toWellFormed()
-  throw new InvalidInput('bucket', `"${shown}" is not the name of a bucket.`, [
+  throw new InvalidInput(field, `"${shown}" is not the name of a bucket.`, [
     'Give the name alone: 3 to 63 lower-case letters, digits, dots and hyphens, no address and no path.',
   ])
 }
 
-function checkPrefix(text: string): string {
+function checkPrefix(field: string, text: string): string {
   const prefix = text.replace(/\/$/, '')
   if (prefix === '') return ''
   const isFolder = prefix.split('/').every((part) => /^[A-Za-z0-9_][A-Za-z0-9._-]*$/.test(part))
   if (isFolder && prefix.length < longestPrefix) return `${prefix}/`
-  throw new InvalidInput('prefix', `"${text.slice(0, 100).toWellFormed()}" is not a folder that a vault can use.`, [
+  throw new InvalidInput(field, `"${text.slice(0, 100).toWellFormed()}" is not a folder that a vault can use.`, [
     `Give names of letters, digits, ".", "_" and "-" joined by "/", such as holdfast/main, ${longestPrefix - 1} characters at most.`,
   ])
 }
 
-function checkEndpoint(text: string): string {
+function checkEndpoint(field: string, text: string): string {
   const isPlain = text.length <= 300 && text.isWellFormed() && !/[\s\p{Cc}]/u.test(text)
   const url = isPlain && URL.canParse(text) ? new URL(text) : undefined
   const isWeb = url?.protocol === 'https:' || url?.protocol === 'http:'
   if (!url || !isWeb || url.port === '0' || url.pathname !== '/' || /[?#]/.test(text)) {
-    throw new InvalidInput('endpoint', 'An endpoint is the address of a store alone: https, a host, perhaps a port.', [
+    throw new InvalidInput(field, 'An endpoint is the address of a store alone: https, a host, perhaps a port.', [
       'Give one such as https://s3.example.com or https://minio.example.com:9000; leave it out for Amazon S3.',
     ])
   }
   if (url.username !== '' || url.password !== '') {
-    throw new InvalidInput('endpoint', 'An endpoint holds neither a user nor a password.', [
+    throw new InvalidInput(field, 'An endpoint holds neither a user nor a password.', [
       'Give them as accessKeyId and secretAccessKey.',
     ])
   }
   if (url.protocol === 'http:' && !isNearby(url.hostname)) {
     throw new InvalidInput(
-      'endpoint',
+      field,
       `Plain http to ${url.host} would let anyone on the way cut or change what is stored.`,
       ['Use https; plain http is taken for hosts of a private network alone.'],
     )

@@ -13,9 +13,9 @@ export function checkLocation(
   { secrets, now }: { secrets: Pick<SecretBox, 'seal'>; now: Date },
 ): VaultLocation {
   if (location.kind === 'DIRECTORY') {
-    return { kind: 'DIRECTORY', path: checkDirectory('directory', location.path) }
+    return { kind: 'DIRECTORY', path: checkDirectory('location.directory', location.path) }
   }
-  const { secretAccessKey, ...bucket } = checkBucket(location)
+  const { secretAccessKey, ...bucket } = checkBucket(location, 'location.s3.')
   return {
     kind: 'S3',
     ...bucket,

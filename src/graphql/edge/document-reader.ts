@@ -1,7 +1,16 @@
-import { type DocumentNode, GraphQLError, type GraphQLSchema, parse, specifiedRules, validate } from 'graphql'
+import {
+  type DocumentNode,
+  GraphQLError,
+  type GraphQLSchema,
+  parse,
+  specifiedRules,
+  ValuesOfCorrectTypeRule,
+  validate,
+} from 'graphql'
 import { limitExceeded } from './document-limits.ts'
 import { requestError } from './errors.ts'
 import type { EdgeLimits } from './limits.ts'
+import { valuesOfCorrectType } from './value-rule.ts'
 
 /** Parses and validates documents within the limits; keeps the latest good ones. */
 export interface DocumentReader {
@@ -11,6 +20,8 @@ export interface DocumentReader {
 }
 
 const cacheableLength = 8192
+
+const rules = specifiedRules.map((rule) => (rule === ValuesOfCorrectTypeRule ? valuesOfCorrectType : rule))
 
 /** Only documents that are valid are kept: an error is always answered afresh. */
 export function documentReader(schema: GraphQLSchema, limits: EdgeLimits): DocumentReader {
@@ -39,7 +50,7 @@ export function documentReader(schema: GraphQLSchema, limits: EdgeLimits): Docum
     },
     validate(document) {
       if (valid.has(document)) return []
-      const errors = validate(schema, document, specifiedRules, {
+      const errors = validate(schema, document, rules, {
         maxErrors: limits.validationErrors,
         hideSuggestions: true,
       })

@@ -134,7 +134,7 @@ builder.queryField('auditLog', (t) =>
       ...pageArgs(t),
     },
     resolve: async (_root, { filter, ...args }, { database }) => ({
-      page: await pageAuditRecords(database, { filter: filterOf(filter), page: pageRequest(args) }),
+      page: await pageAuditRecords(database, { filter: filterOf(filter), page: pageRequest(AuditRecord, args) }),
       count: () => countAuditRecords(database, filterOf(filter)),
     }),
   }),

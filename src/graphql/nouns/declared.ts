@@ -53,8 +53,8 @@ const kinds = {
   NotificationChannel: 'notification channel',
 } as const
 
-/** The row's own id out of a mutation's input; an id of another kind of object is refused: nothing of this kind has it. */
-export function idOf(noun: keyof typeof kinds, { typename, id }: NodeId): string {
-  if (typename !== noun) throw new NotFound(kinds[noun])
+/** The row's own id out of a mutation's input; an id of another kind of object is refused, with the field that it stands in. */
+export function idOf(noun: keyof typeof kinds, { typename, id, field }: NodeId): string {
+  if (typename !== noun) throw new NotFound(kinds[noun], { field: field ?? null, given: typename, needed: noun })
   return id
 }

@@ -4,6 +4,7 @@ import { recentSince } from '../../instance/find-jobs.ts'
 import type { GraphqlContext } from '../context.ts'
 import { badUserInput } from '../schema/bad-user-input.ts'
 import { type PageArgs, pageRequest } from '../schema/paging.ts'
+import { BackupInstance } from './declared.ts'
 import { instanceCountOf, instancesOf } from './loaded.ts'
 
 export const none: Page<never> = { rows: [], hasNextPage: false, hasPreviousPage: false }
@@ -20,7 +21,7 @@ export async function instancesField(
   args: PageArgs,
   context: GraphqlContext,
 ) {
-  const page = await instancesOf(context, id, { parent, page: pageRequest(args) })
+  const page = await instancesOf(context, id, { parent, page: pageRequest(BackupInstance, args) })
   return { page: page ?? none, count: async () => (await instanceCountOf(context, id, parent)) ?? 0 }
 }
 

@@ -63,7 +63,7 @@ builder.queryField('servers', (t) =>
     description: 'All registered servers, newest first.',
     args: pageArgs(t),
     resolve: async (_root, args, { database }) => ({
-      page: await pageServers(database, { page: pageRequest(args) }),
+      page: await pageServers(database, { page: pageRequest(PostgresServer, args) }),
       count: () => countServers(database),
     }),
   }),

@@ -19,7 +19,7 @@ const OrphanKind = enumeration<OrphanRow['kind']>(
   'How a vault and the catalogue of its recovery points disagree.',
   {
     BYTES_WITHOUT_ROW: 'Something lies in the vault that belongs to no recovery point and to no running backup.',
-    ROW_WITHOUT_BYTES: 'A recovery point has lost its header or its manifest; it is SUSPECT for that.',
+    ROW_WITHOUT_BYTES: 'A recovery point has lost its header, its manifest or other files; it is SUSPECT for that.',
   },
 )
 
@@ -49,7 +49,7 @@ const VaultOrphan = builder.objectRef<OrphanRow>('VaultOrphan').implement({
 })
 
 const VaultOrphanConnection = connectionBy<OrphanRow>(VaultOrphan, ({ firstSeenAt, instanceId, prefix }) =>
-  encodePageCursor({ at: firstSeenAt, id: instanceId, name: prefix }),
+  encodePageCursor(VaultOrphan, { at: firstSeenAt, id: instanceId, name: prefix }),
 )
 
 builder.objectFields(Vault, (t) => ({
@@ -58,7 +58,7 @@ builder.objectFields(Vault, (t) => ({
     description: 'Where the vault and its catalogue disagree, in the order of the folders.',
     args: pageArgs(t),
     resolve: async ({ id }, args, context) => ({
-      page: (await orphansOf(context, id, namedPageRequest(args))) ?? none,
+      page: (await orphansOf(context, id, namedPageRequest(VaultOrphan, args))) ?? none,
       count: async () => (await orphanCountOf(context, id, undefined)) ?? 0,
     }),
   }),

@@ -123,7 +123,7 @@ mutation('updateVaultSecurity', {
     }),
     expiryShareLimitPercent: t.int({
       description:
-        'The greatest share of the recovery points of a backup instance that one expiry run removes without asking, 1 to 100; only lowered while the vault is LOCKED.',
+        'The greatest share of the recovery points of a backup instance that one expiry run removes without asking, 1 to 100; only lowered while the vault is LOCKED. An expiry that waits for approveExpiry already goes on waiting for it.',
     }),
     confirmName: t.string({ description: 'The name of the vault, typed exactly; needed to set LOCKED.' }),
     reason: t.string({ description: 'Why, for the audit log, in at most 2,000 characters.' }),
@@ -138,8 +138,9 @@ mutation('updateVaultSecurity', {
     changes: { type: [VaultSecurityChange], description: 'What was changed, or would be; empty when nothing differs.' },
   },
   refusals: [InvalidInput, NotFound, ConfirmationMismatch, VaultLocked],
-  resolve: ({ vault, softDelete, immutability, expiryShareLimitPercent, ...input }, context) =>
-    updateVaultSecurity(context.database, {
+  resolve: ({ vault, softDelete, immutability, expiryShareLimitPercent, ...input }, context) => {
+    refuseNulls({ softDelete, immutability, expiryShareLimitPercent })
+    return updateVaultSecurity(context.database, {
       vaultId: idOf('Vault', vault),
       changes: {
         ...(softDelete && { softDeleteDays: softDelete.retentionDays }),
@@ -150,8 +151,20 @@ mutation('updateVaultSecurity', {
       reason: input.reason ?? null,
       dryRun: input.dryRun,
       ...asked(context),
-    }),
+    })
+  },
 })
+
+/** Each of these rules always has a value: null would clear what cannot be cleared. */
+function refuseNulls(given: Record<string, unknown>): void {
+  for (const [field, value] of Object.entries(given)) {
+    if (value === null) {
+      throw new InvalidInput(field, `A vault always has a value for ${field}: it cannot be null.`, [
+        'Leave it out to keep the present one.',
+      ])
+    }
+  }
+}
 
 mutation('deleteVault', {
   description:

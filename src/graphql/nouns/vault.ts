@@ -60,7 +60,7 @@ builder.queryField('vaults', (t) =>
     description: 'All vaults, newest first.',
     args: pageArgs(t),
     resolve: async (_root, args, { database }) => ({
-      page: await pageVaults(database, { page: pageRequest(args) }),
+      page: await pageVaults(database, { page: pageRequest(Vault, args) }),
       count: () => countVaults(database),
     }),
   }),

@@ -36,7 +36,8 @@ export const builder = new SchemaBuilder<Settings>({
     encodeGlobalID: (typename, id) => encodeNodeId(typename, String(id)),
     decodeGlobalID: (text) => {
       const nodeId = decodeNodeId(text)
-      if (!nodeNames.has(nodeId.typename)) throw badUserInput(`There is no kind of object named ${nodeId.typename}.`)
+      // Said better, with the place where it stands, by ids-in-arguments.ts.
+      if (!nodeId || !nodeNames.has(nodeId.typename)) throw badUserInput('This is no id of ours.')
       return nodeId
     },
     nodeTypeOptions: { description: 'Anything with an id: it can be fetched again by that id alone.' },

@@ -46,7 +46,7 @@ export function connectionOf<Row extends { id: string }>(
   nameOf?: (row: Row) => string,
 ) {
   return connectionBy<Row>(noun, (row) =>
-    encodePageCursor({ at: timeOf(row), id: row.id, ...(nameOf && { name: nameOf(row) }) }),
+    encodePageCursor(noun, { at: timeOf(row), id: row.id, ...(nameOf && { name: nameOf(row) }) }),
   )
 }
 

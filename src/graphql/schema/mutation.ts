@@ -66,13 +66,24 @@ export function mutation<Input extends InputFieldMap, const Payload extends Payl
         },
       },
       resolve: async (_root, args, context) => {
-        const answer = await perform(args.input, context)
+        const answer = await perform(namingFields(args.input), context)
         // An earlier mutation of the same request may have loaded what this one has changed.
         forgetLoaded(context)
         return answer
       },
     }),
   )
+}
+
+/** The input with each id told the field that it stands in. */
+function namingFields(input: object, within = ''): object {
+  const named = ([name, value]: [string, unknown]): [string, unknown] => {
+    if (typeof value !== 'object' || value === null || value instanceof Date || Array.isArray(value))
+      return [name, value]
+    const field = `${within}${name}`
+    return [name, 'typename' in value ? { ...value, field } : namingFields(value, `${field}.`)]
+  }
+  return Object.fromEntries(Object.entries(input).map(named))
 }
 
 function mapValues<From, To>(record: Record<string, From>, change: (value: From, key: string) => To) {

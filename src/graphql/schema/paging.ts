@@ -29,25 +29,34 @@ export function pageArgs(t: { arg: PothosSchemaTypes.InputFieldBuilder<Types, 'A
   }
 }
 
-/** The page that the arguments ask for; refuses sizes out of range, `first` with `last`, and cursors that are not ours. */
-export function pageRequest(args: PageArgs): PageRequest {
+/** A list by what it is a list of: its cursors are of no other one. */
+export interface List {
+  name: string
+}
+
+/** The page of the list that the arguments ask for; refuses sizes out of range, `first` with `last`, and cursors that are not the list's. */
+export function pageRequest(list: List, args: PageArgs): PageRequest {
   const { after, before } = args
   return {
     ...pageSizes(args),
-    ...(after != null && { after: decodePageCursor(after) }),
-    ...(before != null && { before: decodePageCursor(before) }),
+    ...(after != null && { after: decodePageCursor(list, 'after', after) }),
+    ...(before != null && { before: decodePageCursor(list, 'before', before) }),
   }
 }
 
 /** As pageRequest, for a list in the order of names: its cursors tell the name. */
-export function namedPageRequest(args: PageArgs): PageRequest {
-  const page = pageRequest(args)
-  if ([page.after, page.before].some((cursor) => cursor && cursor.name === undefined)) throw foreignCursor()
+export function namedPageRequest(list: List, args: PageArgs): PageRequest {
+  const page = pageRequest(list, args)
+  for (const name of ['after', 'before'] as const) {
+    const cursor = page[name]
+    if (cursor && cursor.name === undefined) throw foreignCursor(name)
+  }
   return page
 }
 
-function foreignCursor(): Error {
-  return badUserInput('This cursor is not one of this list: copy it from an answer of this API.')
+/** Says no to a cursor that the argument cannot be, because it is of another list or of none. */
+export function foreignCursor(argument: 'after' | 'before'): Error {
+  return badUserInput(`\`${argument}\`: this cursor is not one of this list: copy it from an answer of the same list.`)
 }
 
 /** How many rows the arguments ask for, and from which end. */
@@ -61,20 +70,22 @@ function pageSize(name: string, size: number): number {
   return size
 }
 
-const cursorShape = /^(-?\d{1,16}):([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?::(.{1,500}))?$/s
+const cursorShape =
+  /^([A-Z][A-Za-z]{0,63}):(-?\d{1,16}):([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?::(.{1,500}))?$/s
 const lastMoment = 8.64e15
 
-/** The opaque text of a place in a list: base64url of the time in milliseconds, the id and, where it sorts, the name. */
-export function encodePageCursor({ at, id, name }: PageCursor): string {
-  return Buffer.from(`${at.getTime()}:${id}${name === undefined ? '' : `:${name}`}`).toString('base64url')
+/** The opaque text of a place in a list: base64url of what it lists, the time in milliseconds, the id and, where it sorts, the name. */
+export function encodePageCursor(list: List, { at, id, name }: PageCursor): string {
+  const end = name === undefined ? '' : `:${name}`
+  return Buffer.from(`${list.name}:${at.getTime()}:${id}${end}`).toString('base64url')
 }
 
-/** Reads a place back. Only the exact text that encodePageCursor wrote is taken; anything else is the caller's mistake. */
-export function decodePageCursor(text: string): PageCursor {
-  const [, time, id, name] = cursorShape.exec(Buffer.from(text, 'base64url').toString()) ?? []
-  const at = new Date(Number(time))
-  const cursor = { at, id: id ?? '', ...(name !== undefined && { name }) }
-  if (id === undefined || Math.abs(Number(time)) > lastMoment || encodePageCursor(cursor) !== text)
-    throw foreignCursor()
+/** Reads a place back. Only the exact text that encodePageCursor wrote for that list is taken; anything else is the caller's mistake. */
+function decodePageCursor(list: List, argument: 'after' | 'before', text: string): PageCursor {
+  const [, , time, id, name] = cursorShape.exec(Buffer.from(text, 'base64url').toString()) ?? []
+  const cursor = { at: new Date(Number(time)), id: id ?? '', ...(name !== undefined && { name }) }
+  if (id === undefined || Math.abs(Number(time)) > lastMoment || encodePageCursor(list, cursor) !== text) {
+    throw foreignCursor(argument)
+  }
   return cursor
 }

@@ -36,6 +36,10 @@ export function refusalType<R extends Refusal>(
 
 refusalType(NotFound, 'Nothing of that kind has the given id, or it is no longer there.', (t) => ({
   kind: t.exposeString('kind', { description: 'The kind of object that was looked for.' }),
+  field: t.exposeString('field', {
+    nullable: true,
+    description: 'The field of the input whose id is of another kind of object; null when its kind is right.',
+  }),
 }))
 
 refusalType(InvalidInput, 'One field of the input cannot be used as it is.', (t) => ({

@@ -4,6 +4,7 @@ import { builder } from './builder.ts'
 const dateTime = /^\d{4}-(\d{2})-(\d{2})T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}:\d{2})$/i
 const duration =
   /^P(?=.)(\d{1,6}Y)?(\d{1,6}M)?(\d{1,6}W)?(\d{1,6}D)?(T(?=.)(\d{1,6}H)?(\d{1,6}M)?(\d{1,6}(\.\d{1,9})?S)?)?$/
+const negativeDuration = /^[+-]?P.*-|^-P/
 const cursor = /^[A-Za-z0-9_-]{1,2048}$/
 
 builder.scalarType('DateTime', {
@@ -17,6 +18,7 @@ builder.scalarType('DateTime', {
     const moment = new Date(value)
     if (Number.isNaN(moment.getTime()) || !isDayOfMonth(value))
       throw badUserInput(`There is no such moment as ${value}.`)
+    if (!isWritable(moment)) throw badUserInput('A DateTime lies within the years 0000 to 9999 in UTC.')
     return moment
   },
 })
@@ -26,10 +28,13 @@ builder.scalarType('Duration', {
   specifiedByURL: 'https://www.iso.org/iso-8601-date-and-time-format.html',
   serialize: (value) => value,
   parseValue: (value) => {
-    if (typeof value !== 'string' || !duration.test(value)) {
+    const text = typeof value === 'string' ? value : ''
+    if (negativeDuration.test(text)) throw badUserInput('A Duration is never negative: leave out the minus sign.')
+    if (!duration.test(text)) {
       throw badUserInput('A Duration is written like "P30D" (30 days), "P1Y6M" or "PT12H".')
     }
-    return value
+    if (!/[1-9]/.test(text)) throw badUserInput(`A Duration is longer than nothing; ${text} was given.`)
+    return text
   },
 })
 
@@ -56,6 +61,12 @@ textScalar('TimeZone', {
   shape: /^[\w+:/-]{1,100}$/,
   advice: 'A TimeZone is written like "Europe/Berlin".',
 })
+
+/** Whether answers can write the moment with a year of four digits. */
+export function isWritable(moment: Date): boolean {
+  const year = moment.getUTCFullYear()
+  return year >= 0 && year <= 9999
+}
 
 /** Whether the day exists in its month: the language itself takes "02-30" for the second of March. */
 function isDayOfMonth(text: string): boolean {

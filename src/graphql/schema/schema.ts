@@ -26,6 +26,7 @@ import '../nouns/vault.ts'
 import '../nouns/vault-orphans.ts'
 import '../nouns/vault-security.ts'
 import { builder } from './builder.ts'
+import { withCheckedIds } from './ids-in-arguments.ts'
 
 /** The whole schema: every noun's file declares its part when it is imported here. */
-export const schema = builder.toSchema()
+export const schema = withCheckedIds(builder.toSchema())

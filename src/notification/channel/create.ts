@@ -86,13 +86,13 @@ interface Prepared {
 }
 
 function prepareMail(to: readonly string[], { canMail }: ChannelRules): Prepared {
-  const recipients = checkRecipients('to', to)
+  const recipients = checkRecipients('target.mail.to', to)
   if (!canMail) throw new MailNotConfigured()
   return { target: { kind: 'MAIL', to: recipients }, sealedSecret: null, signingSecret: null }
 }
 
 function prepareWebhook(text: string, rules: ChannelRules, secrets: CreateChannel['secrets']): Prepared {
-  const url = checkWebhookUrl('url', text, rules)
+  const url = checkWebhookUrl('target.webhook.url', text, rules)
   const signingSecret = newSigningSecret()
   return {
     target: { kind: 'WEBHOOK', host: url.host },

@@ -72,7 +72,7 @@ const ScheduledStartRef = builder.objectRef<ScheduledStart>('ScheduledStart').im
 })
 
 const ScheduledStartConnection = connectionBy(ScheduledStartRef, ({ nominalAt, instanceId }) =>
-  encodePageCursor({ at: nominalAt, id: instanceId }),
+  encodePageCursor(ScheduledStartRef, { at: nominalAt, id: instanceId }),
 )
 
 builder.objectFields(BackupInstance, (t) => ({
@@ -92,7 +92,7 @@ builder.objectFields(BackupInstance, (t) => ({
   }),
   isOverdue: t.boolean({
     description:
-      'Whether its newest recovery point that is known to be good is older than its schedule allows: the start after it has passed, with the spread and half of the time to the start that follows (one hour at least, a day at most).',
+      'Whether its newest recovery point that is known to be good is older than its schedule allows: the start after it has passed, with the spread and half of the time to the start that follows (one hour at least, a day at most). Where its schedule began to run after that point was made, by a configuration or by resumeProtection, it counts from that moment.',
     resolve: (instance, _args, { now }) => overdueSince(instance, now()) !== null,
   }),
   overdueSince: t.field({
@@ -132,7 +132,7 @@ builder.objectFields(BackupInstance, (t) => ({
     description: 'What became of the starts that its schedule asked for, newest first.',
     args: pageArgs(t),
     resolve: async ({ id }, args, context) => ({
-      page: (await startsOf(context, id, pageRequest(args))) ?? none,
+      page: (await startsOf(context, id, pageRequest(ScheduledStartRef, args))) ?? none,
       count: async () => (await startCountOf(context, id, undefined)) ?? 0,
     }),
   }),

@@ -67,7 +67,7 @@ BackupInstance.implement({
       description: 'Its recovery points, newest first.',
       args: pageArgs(t),
       resolve: async ({ id }, args, context) => ({
-        page: (await pointsOf(context, id, pageRequest(args))) ?? none,
+        page: (await pointsOf(context, id, pageRequest(RecoveryPoint, args))) ?? none,
         count: async () => (await holdingsOf(context, id, 'instance'))?.pointCount ?? 0,
       }),
     }),
@@ -85,7 +85,7 @@ BackupInstance.implement({
       resolve: async ({ id }, { since, ...args }, context) => {
         const looked = { since: sinceArgument(since, context) }
         return {
-          page: (await jobsOf(context, id, { ...looked, page: pageRequest(args) })) ?? none,
+          page: (await jobsOf(context, id, { ...looked, page: pageRequest(Job, args) })) ?? none,
           count: async () => (await jobCountOf(context, id, looked)) ?? 0,
         }
       },

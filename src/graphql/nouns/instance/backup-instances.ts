@@ -3,6 +3,7 @@ import { countInstances, type InstanceFilter, pageInstances } from '../../../ins
 import type { GraphqlContext } from '../../context.ts'
 import { builder } from '../../schema/builder.ts'
 import { enumeration } from '../../schema/enumeration.ts'
+import { searchText } from '../../schema/filter-checks.ts'
 import { nodeQuery } from '../../schema/node.ts'
 import { namedPageRequest, pageArgs, pageRequest } from '../../schema/paging.ts'
 import { BackupInstance, BackupInstanceConnection, BackupPolicy, PostgresServer, Vault } from '../declared.ts'
@@ -22,7 +23,9 @@ const BackupInstanceFilter = builder.inputType('BackupInstanceFilter', {
       description:
         'Whether the last proven recovery point is older than the schedule allows; false is also of those without one.',
     }),
-    nameContains: t.string({ description: 'With this text anywhere in the name, in upper or lower case.' }),
+    nameContains: t.string({
+      description: 'With this text, of at most 200 characters, anywhere in the name, in upper or lower case.',
+    }),
   }),
 })
 
@@ -49,7 +52,7 @@ function filterOf(
     ...(policy && { policyId: policy.id }),
     ...(health && { health }),
     ...(isOverdue != null && { overdue: { at: now(), isOverdue } }),
-    ...(nameContains != null && { nameContains: nameContains.replaceAll('\0', '') }),
+    ...(nameContains != null && { nameContains: searchText('filter.nameContains', nameContains) }),
   }
 }
 
@@ -69,7 +72,7 @@ builder.queryField('backupInstances', (t) =>
     },
     resolve: async (_root, { filter: given, orderBy: order, ...args }, context) => {
       const filter = filterOf(given, context)
-      const page = order.startsWith('NAME') ? namedPageRequest(args) : pageRequest(args)
+      const page = order.startsWith('NAME') ? namedPageRequest(BackupInstance, args) : pageRequest(BackupInstance, args)
       return {
         page: await pageInstances(context.database, { filter, page, order }),
         count: () => countInstances(context.database, filter),

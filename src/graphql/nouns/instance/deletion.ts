@@ -10,7 +10,7 @@ import { refusalType } from '../../schema/refusals.ts'
 import { BackupInstance, idOf, Job } from '../declared.ts'
 import { StopReason } from '../enums.ts'
 import { asked } from '../fields.ts'
-import { dryRunOnly, outcome, stoppedAnswer, stoppedOutcome } from './lifecycle.ts'
+import { dryRunField, outcome, stoppedAnswer, stoppedOutcome } from './lifecycle.ts'
 
 refusalType(PointsOnHold, 'Recovery points are on hold: their backup instance is not deleted.', (t) => ({
   count: t.exposeInt('count', { description: 'How many recovery points are on hold.' }),
@@ -42,7 +42,7 @@ refusalType(ServerBeingRestoredInto, 'A restore into the server is queued or run
 
 mutation('deleteBackupInstance', {
   description:
-    'Deletes a backup instance with its recovery points: until scheduledPurgeAt it can be undeleted, then its data is purged.',
+    'Deletes a backup instance with its recovery points: until scheduledPurgeAt it can be undeleted, then its data is purged. Where the vault has soft delete off, the purge begins at once.',
   input: (t) => ({
     backupInstance: t.globalID({ required: true, description: 'The id of the backup instance.' }),
     confirmName: t.string({
@@ -51,7 +51,7 @@ mutation('deleteBackupInstance', {
     }),
     reason: t.field({ type: StopReason, description: 'Why it is deleted.' }),
     comment: t.string({ description: 'What else is worth knowing, in at most 2,000 characters.' }),
-    dryRun: t.boolean({ defaultValue: false, description: dryRunOnly }),
+    dryRun: t.boolean(dryRunField),
   }),
   payload: stoppedOutcome,
   refusals: [InvalidInput, NotFound, OperationNotAllowed, ConfirmationMismatch, PointsOnHold, ForbiddenByImmutability],
@@ -62,7 +62,7 @@ mutation('deleteBackupInstance', {
         confirmName,
         reason: reason ?? null,
         comment: comment ?? null,
-        dryRun: dryRun ?? false,
+        dryRun,
         ...asked(context),
       }),
     ),
@@ -73,14 +73,14 @@ mutation('undeleteBackupInstance', {
     'Has a deleted backup instance back with its recovery points, all kept for ever; its backups start again only when protection is resumed.',
   input: (t) => ({
     backupInstance: t.globalID({ required: true, description: 'The id of the deleted backup instance.' }),
-    dryRun: t.boolean({ defaultValue: false, description: dryRunOnly }),
+    dryRun: t.boolean(dryRunField),
   }),
   payload: outcome,
   refusals: [NotFound, OperationNotAllowed, PurgeHasBegun],
   resolve: async ({ backupInstance, dryRun }, context) => {
     const { instance, effects } = await undeleteBackupInstance(context.database, {
       instanceId: idOf('BackupInstance', backupInstance),
-      dryRun: dryRun ?? false,
+      dryRun,
       ...asked(context),
     })
     return { backupInstance: instance, effects }

@@ -8,10 +8,10 @@ import { batched } from '../../schema/batched.ts'
 import { builder } from '../../schema/builder.ts'
 import { mutation } from '../../schema/mutation.ts'
 import { refusalType } from '../../schema/refusals.ts'
-import { BackupInstance, idOf, RecoveryPoint } from '../declared.ts'
+import { BackupInstance, idOf, Job, RecoveryPoint } from '../declared.ts'
 import { KeptBecause } from '../enums.ts'
 import { asked } from '../fields.ts'
-import { dryRunOnly, outcome } from './lifecycle.ts'
+import { dryRunField, outcome } from './lifecycle.ts'
 
 refusalType(NothingToApprove, 'No expiry of the backup instance waits for approval.')
 
@@ -22,11 +22,12 @@ const PendingExpiry = builder.objectRef<InstanceRow>('PendingExpiry').implement(
   fields: (t) => ({
     blockedSince: t.field({
       type: 'DateTime',
-      description: 'Since when it waits for approval; recovery points that expired later are not meant.',
+      description:
+        'Since when it waits for approval; recovery points that expired later are not meant. When too great a share of those joins them, it is since then.',
       resolve: ({ expiryBlockedAt, createdAt }) => expiryBlockedAt ?? createdAt,
     }),
     pointCount: t.int({
-      description: 'How many recovery points it would have removed.',
+      description: 'How many recovery points it would have removed then.',
       resolve: ({ expiryBlockedCount }) => expiryBlockedCount ?? 0,
     }),
   }),
@@ -42,7 +43,7 @@ builder.objectFields(BackupInstance, (t) => ({
   expiryDueAt: t.expose('expiryDueAt', {
     type: 'DateTime',
     nullable: true,
-    description: 'When its recovery points are looked at for expiry next; null while nothing is going to expire.',
+    description: 'When it is looked at next: what has expired is removed, and the vault is compared with what is known of it. A week ahead at most; null while it has no recovery points, or is deleted.',
   }),
 }))
 
@@ -82,19 +83,22 @@ builder.objectFields(RecoveryPoint, (t) => ({
 
 mutation('approveExpiry', {
   description:
-    'Lets an expiry go on that stopped because it would remove too great a share of the recovery points at once: those that had expired when it stopped go, under the usual guards.',
+    'Lets an expiry go on that stopped because it would remove too great a share of the recovery points at once: those that had expired when it stopped go, under the usual guards. Without it they stay, however the share changes meanwhile.',
   input: (t) => ({
     backupInstance: t.globalID({ required: true, description: 'The id of the backup instance.' }),
-    dryRun: t.boolean({ defaultValue: false, description: dryRunOnly }),
+    dryRun: t.boolean(dryRunField),
   }),
-  payload: outcome,
+  payload: {
+    ...outcome,
+    job: { type: Job, nullable: true, description: 'The job that removes them; null on a dry run.' },
+  },
   refusals: [NotFound, OperationNotAllowed, NothingToApprove],
   resolve: async ({ backupInstance, dryRun }, context) => {
-    const { instance, effects } = await approveExpiry(context.database, {
+    const { instance, effects, job } = await approveExpiry(context.database, {
       instanceId: idOf('BackupInstance', backupInstance),
-      dryRun: dryRun ?? false,
+      dryRun,
       ...asked(context),
     })
-    return { backupInstance: instance, effects }
+    return { backupInstance: instance, effects, job }
   },
 })

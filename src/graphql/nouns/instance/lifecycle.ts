@@ -47,7 +47,12 @@ builder.objectFields(BackupInstance, (t) => ({
   }),
 }))
 
-export const dryRunOnly = 'Whether to answer what would happen and change nothing.'
+/** The flag of every operation that can be rehearsed: an explicit null is no answer to it. */
+export const dryRunField = {
+  required: true,
+  defaultValue: false,
+  description: 'Whether to answer what would happen and change nothing.',
+} as const
 const instanceId = 'The id of the backup instance.'
 
 /** What every operation of the lifecycle answers. */
@@ -69,18 +74,24 @@ export const stoppedOutcome = {
     description:
       'The jobs that it cancels, a running backup that it asks to stop among them; on a dry run, those that it would, as they are.',
   },
+  purge: {
+    type: Job,
+    nullable: true as const,
+    description:
+      'The job that purges what was deleted, where the vault has soft delete off; null where it is on, when nothing is deleted, and on a dry run.',
+  },
 }
 
 /** The answer of stopping and deleting. */
-export function stoppedAnswer({ instance, effects, cancelledJobIds }: Stopped) {
-  return { backupInstance: instance, effects, cancelledJobs: cancelledJobIds }
+export function stoppedAnswer({ instance, effects, cancelledJobIds, purge }: Stopped) {
+  return { backupInstance: instance, effects, cancelledJobs: cancelledJobIds, purge }
 }
 
 mutation('retryConfigureProtection', {
   description: 'Checks server and vault again after a configuration that failed.',
   input: (t) => ({
     backupInstance: t.globalID({ required: true, description: instanceId }),
-    dryRun: t.boolean({ defaultValue: false, description: dryRunOnly }),
+    dryRun: t.boolean(dryRunField),
   }),
   payload: {
     ...outcome,
@@ -94,7 +105,7 @@ mutation('retryConfigureProtection', {
   resolve: async ({ backupInstance, dryRun }, context) => {
     const { instance, effects, job } = await retryConfigureProtection(context.database, {
       instanceId: idOf('BackupInstance', backupInstance),
-      dryRun: dryRun ?? false,
+      dryRun,
       ...asked(context),
     })
     return { backupInstance: instance, effects, job: dryRun ? null : job }
@@ -107,7 +118,7 @@ mutation('changePolicy', {
   input: (t) => ({
     backupInstance: t.globalID({ required: true, description: instanceId }),
     policy: t.globalID({ required: true, description: 'The id of the policy to follow.' }),
-    dryRun: t.boolean({ defaultValue: false, description: dryRunOnly }),
+    dryRun: t.boolean(dryRunField),
   }),
   payload: {
     ...outcome,
@@ -122,7 +133,7 @@ mutation('changePolicy', {
     const { instance, effects, shortenings } = await changePolicy(context.database, {
       instanceId: idOf('BackupInstance', backupInstance),
       policyId: idOf('BackupPolicy', policy),
-      dryRun: dryRun ?? false,
+      dryRun,
       ...asked(context),
     })
     return { backupInstance: instance, effects, shortenings }
@@ -140,7 +151,7 @@ mutation('stopProtection', {
     confirmName: t.string({
       description: 'The exact name of the backup instance, as confirmation; needed to delete, else not looked at.',
     }),
-    dryRun: t.boolean({ defaultValue: false, description: dryRunOnly }),
+    dryRun: t.boolean(dryRunField),
   }),
   payload: stoppedOutcome,
   refusals: [InvalidInput, NotFound, OperationNotAllowed, ConfirmationMismatch, PointsOnHold, ForbiddenByImmutability],
@@ -149,7 +160,7 @@ mutation('stopProtection', {
       instanceId: idOf('BackupInstance', backupInstance),
       reason: reason ?? null,
       comment: comment ?? null,
-      dryRun: dryRun ?? false,
+      dryRun,
       ...asked(context),
     }
     return stoppedAnswer(
@@ -165,7 +176,7 @@ mutation('resumeProtection', {
     'Protects a server again whose protection was stopped: the schedule runs, and recovery points expire on their own dates.',
   input: (t) => ({
     backupInstance: t.globalID({ required: true, description: instanceId }),
-    dryRun: t.boolean({ defaultValue: false, description: dryRunOnly }),
+    dryRun: t.boolean(dryRunField),
   }),
   payload: {
     ...outcome,
@@ -173,14 +184,14 @@ mutation('resumeProtection', {
       type: Job,
       nullable: true,
       description:
-        'The job that removes the recovery points whose time is over already; null when there are none, and on a dry run.',
+        'The job that removes the recovery points whose time is over already; null when it would remove none, those that wait for approveExpiry apart, and on a dry run.',
     },
   },
   refusals: [NotFound, OperationNotAllowed],
   resolve: async ({ backupInstance, dryRun }, context) => {
     const { instance, effects, cleanUp } = await resumeProtection(context.database, {
       instanceId: idOf('BackupInstance', backupInstance),
-      dryRun: dryRun ?? false,
+      dryRun,
       ...asked(context),
     })
     return { backupInstance: instance, effects, job: cleanUp }

@@ -2,7 +2,7 @@ import type { RetentionEffects as Effects, PointSet } from '../../../instance/ef
 import { countRecoveryPoints, pageRecoveryPoints } from '../../../recovery-point/find.ts'
 import { builder } from '../../schema/builder.ts'
 import { pageArgs, pageRequest } from '../../schema/paging.ts'
-import { RecoveryPointConnection } from '../declared.ts'
+import { RecoveryPoint, RecoveryPointConnection } from '../declared.ts'
 
 const RecoveryPointSet = builder.objectRef<PointSet>('RecoveryPointSet').implement({
   description: 'Some recovery points of one backup instance.',
@@ -17,7 +17,7 @@ const RecoveryPointSet = builder.objectRef<PointSet>('RecoveryPointSet').impleme
       description: 'The recovery points themselves, newest first; one that is gone by now is left out.',
       args: pageArgs(t),
       resolve: async (filter, args, { database }) => ({
-        page: await pageRecoveryPoints(database, { filter, page: pageRequest(args) }),
+        page: await pageRecoveryPoints(database, { filter, page: pageRequest(RecoveryPoint, args) }),
         count: () => countRecoveryPoints(database, filter),
       }),
     }),
@@ -45,6 +45,11 @@ export const RetentionEffects = builder.objectRef<Effects>('RetentionEffects').i
     startsExpiring: t.expose('startsExpiring', {
       type: RecoveryPointSet,
       description: 'The recovery points that were kept for ever and from now on go when their own time is over.',
+    }),
+    awaitingApproval: t.expose('awaitingApproval', {
+      type: RecoveryPointSet,
+      description:
+        'The recovery points whose time is over and that are too great a share of all to go at once: they stay until approveExpiry lets them go.',
     }),
   }),
 })

@@ -1,10 +1,9 @@
 import { encodeFeedCursor } from '../../../job/events.ts'
 import type { EventPageRequest } from '../../../job/page-events.ts'
 import type { JobEvent as EventRow } from '../../../job/states.ts'
-import { badUserInput } from '../../schema/bad-user-input.ts'
 import { builder } from '../../schema/builder.ts'
 import { connectionBy } from '../../schema/connections.ts'
-import { type PageArgs, pageSizes } from '../../schema/paging.ts'
+import { foreignCursor, type PageArgs, pageSizes } from '../../schema/paging.ts'
 import { Job, JobEvent } from '../declared.ts'
 import { JobEventType, JobStatus, SubTaskStatus } from './job-enums.ts'
 import { JobError } from './job-parts.ts'
@@ -107,8 +106,8 @@ export const JobEventConnection = connectionBy(JobEvent, ({ sequence }) => encod
 export function sequencePage(args: PageArgs): EventPageRequest {
   return {
     ...pageSizes(args),
-    ...(args.after != null && { after: decodeSequence(args.after) }),
-    ...(args.before != null && { before: decodeSequence(args.before) }),
+    ...(args.after != null && { after: decodeSequence('after', args.after) }),
+    ...(args.before != null && { before: decodeSequence('before', args.before) }),
   }
 }
 
@@ -116,10 +115,8 @@ function encodeSequence(sequence: number): string {
   return Buffer.from(`event:${sequence}`).toString('base64url')
 }
 
-function decodeSequence(text: string): number {
+function decodeSequence(argument: 'after' | 'before', text: string): number {
   const [, sequence] = /^event:(\d{1,9})$/.exec(Buffer.from(text, 'base64url').toString('latin1')) ?? []
-  if (sequence === undefined || encodeSequence(Number(sequence)) !== text) {
-    throw badUserInput('This cursor is not one of this list: copy it from an answer of this API.')
-  }
+  if (sequence === undefined || encodeSequence(Number(sequence)) !== text) throw foreignCursor(argument)
   return Number(sequence)
 }

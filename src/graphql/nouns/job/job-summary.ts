@@ -8,6 +8,7 @@ import {
 } from '../../../job/find.ts'
 import { badUserInput } from '../../schema/bad-user-input.ts'
 import { builder } from '../../schema/builder.ts'
+import { checkSpan } from '../../schema/filter-checks.ts'
 import { BackupInstance, Job, Vault } from '../declared.ts'
 import { FailureCode, JobOperation, JobStatus } from './job-enums.ts'
 
@@ -94,6 +95,7 @@ builder.queryField('jobSummary', (t) =>
       vault: t.arg.globalID({ for: Vault, description: 'Only jobs about the vault with this id.' }),
     },
     resolve: async (_root, { since, until, instance, vault }, { database }) => {
+      checkSpan(['since', since], ['until', until])
       const filter: JobFilter = {
         ...(since && { createdAfter: since }),
         ...(until && { createdBefore: until }),

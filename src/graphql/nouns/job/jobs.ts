@@ -5,6 +5,7 @@ import type { JobOperation as Operation } from '../../../job/states.ts'
 import { NotFound } from '../../../refusal.ts'
 import { builder } from '../../schema/builder.ts'
 import { enumeration } from '../../schema/enumeration.ts'
+import { checkSpan } from '../../schema/filter-checks.ts'
 import { mutation } from '../../schema/mutation.ts'
 import { nodeQuery } from '../../schema/node.ts'
 import { pageArgs, pageRequest } from '../../schema/paging.ts'
@@ -31,6 +32,7 @@ const JobsFilter = builder.inputType('JobFilter', {
 
 function filterOf(given: typeof JobsFilter.$inferInput | null | undefined): JobFilter {
   const { operation, category, status, instance, vault, trigger, isOngoing, createdAfter, createdBefore } = given ?? {}
+  checkSpan(['filter.createdAfter', createdAfter], ['filter.createdBefore', createdBefore])
   return {
     ...((operation || category) && { operations: operationsOf(operation, category) }),
     ...(status && { statuses: status }),
@@ -73,7 +75,7 @@ builder.queryField('jobs', (t) =>
       ...pageArgs(t),
     },
     resolve: async (_root, { filter, orderBy, ...args }, { database }) => ({
-      page: await pageJobs(database, { filter: filterOf(filter), page: pageRequest(args), order: orderBy }),
+      page: await pageJobs(database, { filter: filterOf(filter), page: pageRequest(Job, args), order: orderBy }),
       count: () => countJobs(database, filterOf(filter)),
     }),
   }),

@@ -66,7 +66,7 @@ function filterOf(given: typeof EventFilter.$inferInput | null | undefined): Job
 
 function placeOf(cursor: string): FeedCursor {
   const place = decodeFeedCursor(cursor)
-  if (!place) throw badUserInput('This cursor is not one of this stream: copy it from an event.')
+  if (!place) throw badUserInput('`after`: this cursor is not one of this stream: copy it from an event.')
   return place
 }
 

@@ -46,7 +46,7 @@ NotificationChannel.implement({
       description: 'Its delivery log, newest first.',
       args: pageArgs(t),
       resolve: async ({ id }, args, context) => ({
-        page: (await deliveriesOfChannel(context, id, pageRequest(args))) ?? none,
+        page: (await deliveriesOfChannel(context, id, pageRequest(NotificationDelivery, args))) ?? none,
         count: async () => (await deliveryCountOf(context, id, undefined)) ?? 0,
       }),
     }),

@@ -21,7 +21,7 @@ builder.queryField('notificationChannels', (t) =>
     description: 'All notification channels, newest first.',
     args: pageArgs(t),
     resolve: async (_root, args, { database }) => ({
-      page: await pageChannels(database, { page: pageRequest(args) }),
+      page: await pageChannels(database, { page: pageRequest(NotificationChannel, args) }),
       count: () => countChannels(database),
     }),
   }),

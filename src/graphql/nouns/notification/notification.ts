@@ -96,7 +96,7 @@ builder.queryField('notifications', (t) =>
       ...pageArgs(t),
     },
     resolve: async (_root, { filter, ...args }, { database }) => ({
-      page: await pageNotifications(database, { filter: filterOf(filter), page: pageRequest(args) }),
+      page: await pageNotifications(database, { filter: filterOf(filter), page: pageRequest(Notification, args) }),
       count: () => countNotifications(database, filterOf(filter)),
     }),
   }),
@@ -115,7 +115,7 @@ builder.subscriptionField('notifications', (t) =>
     },
     subscribe: async (_root, { after }, { database, listener }) => {
       const place = after == null ? await findFeedEnd(database) : notificationPlace(after)
-      if (!place) throw badUserInput('This cursor is not one of this feed: copy it from a notification.')
+      if (!place) throw badUserInput('`after`: this cursor is not one of this feed: copy it from a notification.')
       return watchNotifications(database, listener, { after: place })
     },
     resolve: (notification) => notification,

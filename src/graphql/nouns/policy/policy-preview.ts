@@ -15,10 +15,11 @@ import type { GraphqlContext } from '../../context.ts'
 import { badUserInput, limitExceeded } from '../../schema/bad-user-input.ts'
 import { builder } from '../../schema/builder.ts'
 import { pageArgs, pageRequest } from '../../schema/paging.ts'
+import { isWritable } from '../../schema/scalars.ts'
 import { BackupPolicy } from '../declared.ts'
 import { RetentionRuleInput } from './policy-rules.ts'
 import { askedSchedule, ScheduleInput } from './policy-schedule.ts'
-import { PreviewedKeptPoint, PreviewedRecoveryPointConnection } from './previewed-point.ts'
+import { PreviewedKeptPoint, PreviewedRecoveryPoint, PreviewedRecoveryPointConnection } from './previewed-point.ts'
 
 /** A preview with the size that its points are taken to have; null: nobody said. */
 type SizedPreview = Preview & { pointBytes: number | null }
@@ -67,7 +68,7 @@ const PolicyPreview = builder.objectRef<SizedPreview>('PolicyPreview').implement
       description: 'All recovery points that would be made, oldest first.',
       args: pageArgs(t),
       resolve: ({ points }, args) => ({
-        page: pageOfPoints(points, pageRequest(args)),
+        page: pageOfPoints(points, pageRequest(PreviewedRecoveryPoint, args)),
         count: async () => points.length,
       }),
     }),
@@ -163,6 +164,9 @@ builder.queryField('previewPolicy', (t) =>
       const { policy, start, horizon, pointBytes = null } = input
       const rules = await rulesOf(policy, context)
       const preview = validated(() => previewRules(rules, { start: start ?? context.now(), horizon }))
+      if (!isWritable(preview.end) || !preview.points.every(({ expiresAt }) => isWritable(expiresAt))) {
+        throw badUserInput('`start`: the preview reaches beyond the year 9999.')
+      }
       if (!Number.isSafeInteger((pointBytes ?? 0) * preview.points.length)) {
         throw badUserInput('`pointBytes`: so many bytes cannot be counted.')
       }

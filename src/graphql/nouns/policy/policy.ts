@@ -5,6 +5,7 @@ import { batched } from '../../schema/batched.ts'
 import { builder } from '../../schema/builder.ts'
 import { nodeQuery } from '../../schema/node.ts'
 import { pageArgs, pageRequest } from '../../schema/paging.ts'
+import { isWritable } from '../../schema/scalars.ts'
 import { BackupInstanceConnection, BackupPolicy, BackupPolicyConnection } from '../declared.ts'
 import { instancesField } from '../fields.ts'
 import { PolicyVersion, rulesFields } from './policy-rules.ts'
@@ -34,6 +35,7 @@ BackupPolicy.implement({
         const starts: Date[] = []
         let start = nextStart(rules, after ?? now())
         while (start && starts.length < most) {
+          if (!isWritable(start)) throw badUserInput('`after`: so many starts reach beyond the year 9999.')
           starts.push(start)
           start = nextStart(rules, start)
         }
@@ -77,7 +79,7 @@ builder.queryField('policies', (t) =>
     description: 'All policies, newest first.',
     args: pageArgs(t),
     resolve: async (_root, args, { database }) => ({
-      page: await pagePolicies(database, { page: pageRequest(args) }),
+      page: await pagePolicies(database, { page: pageRequest(BackupPolicy, args) }),
       count: () => countPolicies(database),
     }),
   }),

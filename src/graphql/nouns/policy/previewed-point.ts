@@ -41,7 +41,7 @@ export const PreviewedRecoveryPoint = builder.objectRef<PreviewedPoint>('Preview
 })
 
 export const PreviewedRecoveryPointConnection = connectionBy<PreviewedPoint>(PreviewedRecoveryPoint, ({ createdAt }) =>
-  encodePageCursor({ at: createdAt, id: noId }),
+  encodePageCursor(PreviewedRecoveryPoint, { at: createdAt, id: noId }),
 )
 
 export const PreviewedKeptPoint = builder

@@ -4,6 +4,7 @@ import { type RecoveryPoint as PointRow, RecoveryPointBeingRemoved } from '../..
 import { VerificationAlreadyRunning, verifyRecoveryPoint } from '../../../recovery-point/verify.ts'
 import { NotFound } from '../../../refusal.ts'
 import { builder } from '../../schema/builder.ts'
+import { checkSpan } from '../../schema/filter-checks.ts'
 import { mutation } from '../../schema/mutation.ts'
 import { nodeQuery } from '../../schema/node.ts'
 import { pageArgs, pageRequest } from '../../schema/paging.ts'
@@ -93,6 +94,7 @@ const RecoveryPointsFilter = builder.inputType('RecoveryPointFilter', {
 
 function filterOf(given: typeof RecoveryPointsFilter.$inferInput | null | undefined): RecoveryPointFilter {
   const { instance, tag, minProof, createdAfter, createdBefore, expiresBefore } = given ?? {}
+  checkSpan(['filter.createdAfter', createdAfter], ['filter.createdBefore', createdBefore])
   return {
     ...(instance && { instanceId: instance.id }),
     ...(tag && { tags: tag }),
@@ -112,7 +114,7 @@ builder.queryField('recoveryPoints', (t) =>
       ...pageArgs(t),
     },
     resolve: async (_root, { filter, ...args }, { database }) => ({
-      page: await pageRecoveryPoints(database, { filter: filterOf(filter), page: pageRequest(args) }),
+      page: await pageRecoveryPoints(database, { filter: filterOf(filter), page: pageRequest(RecoveryPoint, args) }),
       count: () => countRecoveryPoints(database, filterOf(filter)),
     }),
   }),
