@@ -7,12 +7,12 @@ This folder is a Holdfast vault: backups of PostgreSQL servers. Holdfast itself 
 - vault: \`${vaultId}\`
 - sealed for: \`${recipient}\`
 
+Where the vault lies in a bucket, copy the bucket, or its folder of the vault, to a disk first, with any program that speaks S3,
+such as \`aws s3 sync\` or \`rclone copy\`.
+
 You need the vault's recovery key (one line, \`AGE-SECRET-KEY-1…\`, in a file that only you can read), the programs
 \`age\` and \`zstd\`, \`psql\` and \`pg_restore\` of PostgreSQL, and a shell with the usual \`awk\`, \`sed\`, \`sort\` and \`sha256sum\`.
 \`pg_restore\` must not be older than the \`pg_dump\` that wrote the archives: step 3 shows its version.
-
-Where the vault lies in a bucket, copy the bucket, or its folder of the vault, to a disk first, with any program that speaks S3,
-such as \`aws s3 sync\` or \`rclone copy\`.
 
 Paste the steps one after the other into one shell. Only step 1, and step 7 where you use it, hold values to change.
 
