@@ -55,6 +55,22 @@ test('a start that waits within its spread is not lost to a policy that has it t
   expect(changed).toMatchObject({ nextNominalAt: open, nextBackupAt: new Date('2026-03-01T12:20:00.000Z') })
 })
 
+test('a policy that starts backups at the same times leaves the plan as it is', async ({ database }) => {
+  const plan = {
+    nextNominalAt: new Date('2026-03-01T14:00:00.000Z'),
+    nextBackupAt: new Date('2026-03-01T14:20:00.000Z'),
+    overdueAt: new Date('2026-03-01T12:30:00.000Z'),
+  }
+  const schedule = { kind: 'DAILY' as const, times: ['14:00'], spreadMinutes: 60 }
+  const [one, other] = [
+    await policyOf(database, { name: 'one', schedule }),
+    await policyOf(database, { name: 'other', schedule, defaultRetention: 'P60D' }),
+  ]
+  const instance = await addLife(database, { instance: { policyId: one, ...plan } })
+  const { instance: changed } = await changePolicy(database, { instanceId: instance.id, policyId: other, ...asked })
+  expect(changed).toMatchObject({ policyId: other, ...plan })
+})
+
 test('an instance whose protection is stopped changes its policy and starts nothing', async ({ database }) => {
   const policyId = await policyOf(database, { schedule: nightly })
   for (const state of ['PROTECTION_STOPPED', 'BACKUP_SCHEDULES_SUSPENDED'] as const) {

@@ -107,6 +107,18 @@ test('an instance that is overdue stays so, and one without a schedule is never'
   expect(await instanceNow(late)).toMatchObject({ overdueAt: overdueAfter(rules, api.clock.now) })
 })
 
+test('a revision of the retention alone leaves every plan as it is', async () => {
+  const instance = await addInstance(api, { policy })
+  const plan = {
+    nextNominalAt: new Date('2026-03-01T13:00:00Z'),
+    nextBackupAt: new Date('2026-03-01T13:07:00Z'),
+    overdueAt: new Date('2026-03-01T12:30:00Z'),
+  }
+  await api.database.update(backupInstances).set(plan)
+  expect(await revise({ defaultRetention: 'P40D', retentionRules: null })).toMatchObject({ policy: { version: 2 } })
+  expect(await instanceNow(instance)).toEqual({ ...instance, ...plan, policyVersion: 2 })
+})
+
 test('what is left out stays, and all versions can be read', async () => {
   expect(await revise({ timeZone: 'america/new_york' })).toMatchObject({
     policy: {

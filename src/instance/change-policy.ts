@@ -4,6 +4,7 @@ import { carryOut } from '../database/rehearse.ts'
 import { recordNotification } from '../notification/record.ts'
 import { findPolicies, lockPolicy } from '../policy/find.ts'
 import type { BackupPolicy } from '../policy/policy.ts'
+import { startsAlike } from '../policy/schedule.ts'
 import { shortenings } from '../policy/shortening.ts'
 import { NotFound } from '../refusal.ts'
 import { lockVault } from '../vault/find.ts'
@@ -48,7 +49,9 @@ export async function changePolicy(
     const change = {
       policyId: policy.id,
       policyVersion: policy.version,
-      ...(before.state === 'PROTECTION_CONFIGURED' && planAnew({ instance: before, policy, now })),
+      ...(before.state === 'PROTECTION_CONFIGURED' &&
+        !(former && startsAlike(former.rules, policy.rules)) &&
+        planAnew({ instance: before, policy, now })),
     }
     const instance = await moveInstance(tx, instanceId, { operation: 'CHANGE_POLICY', change, now })
     await recordAudit(tx, {

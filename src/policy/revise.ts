@@ -13,7 +13,7 @@ import { type AskedRules, checkRules, type RetentionLimits } from './check-rules
 import { factsOf } from './facts.ts'
 import { lockPolicyAlone } from './find.ts'
 import type { BackupPolicy, PolicyRules, PolicyVersion } from './policy.ts'
-import { lastStart, nextStart, overdueAfter } from './schedule.ts'
+import { lastStart, nextStart, overdueAfter, startsAlike } from './schedule.ts'
 import { shortenings } from './shortening.ts'
 
 /** The policy has another version by now than the one that the revision was made for. */
@@ -72,7 +72,7 @@ export async function revisePolicy(
     const shortened = shortenings(before.rules, rules)
     if (shortened.length > 0) await refuseInImmutableVault(tx, policyId, shortened)
     const policy = await addVersion(tx, { before, rules, actor, now })
-    await moveInstances(tx, policy, now)
+    await moveInstances(tx, { before, policy, now })
     await recordAudit(tx, {
       actor,
       action: 'revisePolicy',
@@ -117,11 +117,19 @@ async function addVersion(
 }
 
 /**
- * Moves all instances in one statement, for there may be a hundred thousand. Each is overdue as one whose last point was
- * proven now, but for those that are overdue already; a start that is due and not taken yet stays due where the new
- * schedule has one since.
+ * Moves all instances in one statement, for there may be a hundred thousand. Where the schedule is the same, so are their
+ * plans. Else each is overdue as one whose last point was proven now, but for those that are overdue already; a start that
+ * is due and not taken yet stays due where the new schedule has one since.
  */
-async function moveInstances(tx: Database, { id, version, rules }: BackupPolicy, now: Date): Promise<void> {
+async function moveInstances(
+  tx: Database,
+  { before, policy, now }: { before: BackupPolicy; policy: BackupPolicy; now: Date },
+): Promise<void> {
+  const { id, version, rules } = policy
+  if (startsAlike(before.rules, rules)) {
+    await tx.update(backupInstances).set({ policyVersion: version }).where(eq(backupInstances.policyId, id))
+    return
+  }
   const next = nextStart(rules, now)
   const overdueAt = overdueAfter(rules, now)
   if (!next || !rules.schedule || !overdueAt) {

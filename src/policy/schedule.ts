@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { firstMomentOf, localTimeAt, offsetAt } from '../retention/time-zone.ts'
 import type { PolicyVersion, Schedule, Weekday } from './policy.ts'
 
@@ -84,6 +85,11 @@ export function overdueAfter(rules: ScheduleRules, provenAt: Date): Date | null 
   const half = (following.getTime() - due.getTime()) / 2
   const grace = Math.min(Math.max(half, hourMs), dayMs)
   return new Date(due.getTime() + rules.schedule.spreadMinutes * minuteMs + grace)
+}
+
+/** Whether two rules start backups at the same times, at the same places within the spread. */
+export function startsAlike(one: ScheduleRules, other: ScheduleRules): boolean {
+  return one.timeZone === other.timeZone && isDeepStrictEqual(one.schedule, other.schedule)
 }
 
 /** The minutes of a day at which a schedule starts backups, in order. */
