@@ -88,6 +88,35 @@ describe('the health of an instance', () => {
   })
 })
 
+describe('a period whose point is damaged', () => {
+  test('is free for the next backup that succeeds, until the point is whole again', async ({ database }) => {
+    const [instance] = await addScheduled(database, { plannedAt })
+    const id = instance?.id ?? ''
+    const [old, latest] = [at('2026-02-02T02:05:00.000Z'), at('2026-03-02T02:05:00.000Z')]
+    const daily = at('2026-03-03T02:05:00.000Z').toISOString()
+    const [first, second] = [
+      await addScheduledPoint(database, instance, { createdAt: old, tag: 'MONTHLY' }),
+      await addScheduledPoint(database, instance, { createdAt: latest, tag: 'MONTHLY' }),
+    ]
+    // The last daily point has been removed since.
+    const lastTaggedAt = { MONTHLY: latest.toISOString(), DAILY: daily }
+    await database.update(backupInstances).set({ lastTaggedAt })
+    const tagged = async (record: (tx: Database) => Promise<void>) => {
+      await inTransaction(database, (tx) => recountOverdue(tx, id, () => record(tx)))
+      return (await instanceNow(database, id)).lastTaggedAt
+    }
+    const damage = ['It is cut short.']
+    const prove = (recoveryPointId: string) =>
+      tagged((tx) => recordProof(tx, { recoveryPointId, proof: 'DECODED', now: at('2026-03-03T12:00:00Z') }))
+    const spoil = (recoveryPointId: string) => tagged((tx) => recordDamage(tx, { recoveryPointId, damage }))
+    expect(await prove(second.id)).toEqual(lastTaggedAt)
+    expect(await spoil(second.id)).toEqual({ MONTHLY: old.toISOString(), DAILY: daily })
+    expect(await spoil(first.id)).toEqual({ DAILY: daily })
+    expect(await prove(second.id)).toEqual(lastTaggedAt)
+    expect(await prove(first.id)).toEqual(lastTaggedAt)
+  })
+})
+
 describe('when an instance is overdue', () => {
   test('is counted from its newest available point: a damaged one counts no more until it is whole again', async ({
     database,
@@ -108,6 +137,24 @@ describe('when an instance is overdue', () => {
     const proof = { recoveryPointId: latest.id, proof: 'DECODED' as const, now: at('2026-03-03T12:00:00Z') }
     await inTransaction(database, (tx) => recountOverdue(tx, id, () => recordProof(tx, proof)))
     expect(await overdueAt()).toEqual(at('2026-03-04T14:00:00Z'))
+  })
+
+  test('stays as it is when a verification changes nothing about the newest point', async ({ database }) => {
+    const [instance] = await addScheduled(database, { plannedAt })
+    const instanceId = instance?.id ?? ''
+    const old = await addScheduledPoint(database, instance, { createdAt: at('2026-03-02T02:05:00Z') })
+    const newest = await addScheduledPoint(database, instance, { createdAt: at('2026-03-03T02:05:00Z') })
+    // As a policy whose schedule was changed leaves it.
+    const overdueAt = at('2026-03-20T14:00:00Z')
+    await database.update(backupInstances).set({ overdueAt })
+    const now = at('2026-03-09T12:00:00Z')
+    for (const { id: recoveryPointId } of [newest, old]) {
+      const proof = { recoveryPointId, proof: 'DECODED' as const, now }
+      await inTransaction(database, (tx) => recountOverdue(tx, instanceId, () => recordProof(tx, proof)))
+    }
+    const damage = { recoveryPointId: old.id, damage: ['It is cut short.'] }
+    await inTransaction(database, (tx) => recountOverdue(tx, instanceId, () => recordDamage(tx, damage)))
+    expect(await instanceNow(database, instanceId)).toMatchObject({ overdueAt })
   })
 
   test('moves on with every backup that succeeds, which also ends its trouble', async ({ database }) => {

@@ -107,7 +107,7 @@ async function addRules(
 export async function addScheduledPoint(
   database: Database,
   instance: BackupInstance | undefined,
-  { createdAt }: { createdAt: Date },
+  { createdAt, tag = 'DEFAULT' }: { createdAt: Date; tag?: RecoveryPoint['tag'] },
 ): Promise<RecoveryPoint> {
   if (!instance) throw new Error('There is no instance to add a point to.')
   const { id: instanceId, vaultId } = instance
@@ -122,7 +122,7 @@ export async function addScheduledPoint(
       jobId: job.id,
       prefix: `points/${instanceId}/${job.id}.1/`,
       state: 'AVAILABLE',
-      tag: 'DEFAULT',
+      tag,
       policyName: 'policy',
       policyVersion: 1,
       pointInTime: createdAt,
