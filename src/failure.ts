@@ -183,6 +183,11 @@ export const failures = {
     ['Wait until they have ended, or cancel them; the job tries again by itself.'],
     true,
   ),
+  CLOCKS_DISAGREE: user(
+    "The worker's clock and the database's do not show the same time; nothing was removed.",
+    ['Set the clocks of the worker and of the metadata database by NTP; the job tries again by itself.'],
+    true,
+  ),
   GONE: user('Something that the job needs was deleted after the job was enqueued.', ['Start the operation again.']),
   NO_PROGRESS: ours(
     'The job moved nothing for longer than the no-progress limit and was stopped.',

@@ -1,5 +1,6 @@
 import { hostname } from 'node:os'
 import { type Logger, pino } from 'pino'
+import { startDatabaseClock } from './database/clock.ts'
 import { connectDatabase, type Database } from './database/connect.ts'
 import { DataDirectoryInUse, takeDataDirectory } from './database/data-directory.ts'
 import { startEmbeddedDatabase } from './database/embedded.ts'
@@ -44,23 +45,30 @@ async function startService(settings: Settings, log: Logger, running: AsyncDispo
   const url = await metadataUrl(settings, log, running)
   await migrateDatabase(url)
   const { database } = running.use(connectDatabase(url, { maxConnections: 10 + settings.concurrency }))
-  const { now, dueNow } = clockOf(settings, database, log)
+  const { now, dueNow, machineNow } = await clockOf(settings, database, { log, running })
   await seedPolicies(database, { now: now() })
   const listener = running.use(await startListener(url, { log }))
   const secrets = await openSecretBox(settings.keyFile)
   await checkKeyFile(database, { secrets, keyFile: settings.keyFile })
-  const shared = { database, listener, secrets, now, dueNow, log }
+  const shared = { database, listener, secrets, now, dueNow, machineNow, log }
   if (settings.role !== 'api') running.use(startWorker(settings, shared))
   if (settings.role !== 'worker') running.use(await startApi(settings, shared))
 }
 
-/** The service's time, and the one that decides what is due: the database's, so that all workers agree. */
-function clockOf(settings: Settings, database: Database, log: Logger): Pick<Shared, 'now' | 'dueNow'> {
+/** The service's time is the database's, so that all processes agree: asked for where it decides, kept close elsewhere. */
+async function clockOf(
+  settings: Settings,
+  database: Database,
+  { log, running }: { log: Logger; running: AsyncDisposableStack },
+): Promise<Pick<Shared, 'now' | 'dueNow' | 'machineNow'>> {
   const { testClockFile } = settings
-  if (testClockFile === null) return { now: () => new Date(), dueNow: () => databaseTime(database) }
+  if (testClockFile === null) {
+    const { now } = running.use(await startDatabaseClock(database))
+    return { now, dueNow: (tx = database) => databaseTime(tx), machineNow: () => new Date() }
+  }
   const now = openTestClock(testClockFile)
   log.warn({ testClockFile, now: now() }, 'the clock is that of a file, which is for demonstrations and tests alone')
-  return { now, dueNow: async () => now() }
+  return { now, dueNow: async () => now(), machineNow: now }
 }
 
 async function metadataUrl(settings: Settings, log: Logger, running: AsyncDisposableStack): Promise<string> {
@@ -75,11 +83,15 @@ interface Shared {
   listener: Listener
   secrets: Awaited<ReturnType<typeof openSecretBox>>
   now: () => Date
-  dueNow: () => Promise<Date>
+  dueNow: (tx?: Database) => Promise<Date>
+  machineNow: () => Date
   log: Logger
 }
 
-function startWorker(settings: Settings, { database, listener, secrets, now, dueNow, log }: Shared): AsyncDisposable {
+function startWorker(
+  settings: Settings,
+  { database, listener, secrets, now, dueNow, machineNow, log }: Shared,
+): AsyncDisposable {
   const workerId = `${hostname()}-${process.pid}-${crypto.randomUUID().slice(0, 8)}`
   const { postgresDirectories, lockWaitMs, jobCeilingMs, noProgressMs, removalGraceMs, concurrency, leaseMs } = settings
   const context = {
@@ -91,6 +103,7 @@ function startWorker(settings: Settings, { database, listener, secrets, now, due
     noProgressMs,
     now,
     dueNow,
+    machineNow,
     removalGraceMs,
     log,
   }
@@ -108,7 +121,8 @@ function startWorker(settings: Settings, { database, listener, secrets, now, due
   worker.use(
     startDeliveries({ database, listener, secrets, now, log, nodeId: encodeNodeId, mailServer: settings.mailServer }),
   )
-  worker.use(startClock(context, { chores: allChores(), pollMs: settings.testClockFile === null ? 1000 : 50 }))
+  const isSetByHand = settings.testClockFile !== null
+  worker.use(startClock(context, { chores: allChores({ isSetByHand }), pollMs: isSetByHand ? 50 : 1000 }))
   log.info({ workerId, concurrency }, 'the worker is running')
   return worker
 }

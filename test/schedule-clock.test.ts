@@ -23,6 +23,7 @@ async function contextAt(folder: string, database: WorkerContext['database'], du
     noProgressMs: 1,
     now: () => new Date(),
     dueNow,
+    machineNow: () => new Date(),
     removalGraceMs: 0,
     log,
   }

@@ -29,8 +29,9 @@ export function backUpHandler(context: WorkerContext): Handler {
 async function backUp(context: WorkerContext, run: JobRun): Promise<Outcome> {
   const { job, signal } = run
   const { instance, server, vault, policy } = await instanceOf(context, job)
-  if (job.trigger === 'SCHEDULE' && instance.state !== 'PROTECTION_CONFIGURED') {
-    run.note('Not started', `The backup instance is in state ${instance.state}: its schedule does not run any more.`)
+  const isAgainstState = job.trigger === 'SCHEDULE' && instance.state !== 'PROTECTION_CONFIGURED'
+  if (isAgainstState || instance.state === 'SOFT_DELETED') {
+    run.note('Not started', `The backup instance is in state ${instance.state}: no backup of it is made any more.`)
     return { kind: 'cancelled' }
   }
   const storage = storageOf(context, vault)
@@ -49,7 +50,7 @@ async function backUp(context: WorkerContext, run: JobRun): Promise<Outcome> {
   const prefix = pointPrefix(instance.id, job.id, job.attempt)
   try {
     const written = await writePoint(context, run, { storage, vault, address, report, tools, prefix })
-    const createdAt = context.now()
+    const createdAt = await presentTime(context, run)
     const requested = requestedTag(run.job)
     const retention = decideRetention(policy.rules, { createdAt, lastTagged: instance.lastTaggedAt, requested })
     const point = { id: randomUUID(), instance, vault, server, policy, retention, createdAt }
@@ -57,8 +58,7 @@ async function backUp(context: WorkerContext, run: JobRun): Promise<Outcome> {
     await run.subTask('Read back and compare', (task) =>
       readBackPoint({ storage, written, signal, onBytes: (bytesDone) => task.progress({ bytesDone }) }),
     )
-    const provenAt = context.now()
-    await run.confirm()
+    const provenAt = await presentTime(context, run)
     return {
       kind: 'completed',
       record: async (tx) => {
@@ -92,6 +92,12 @@ async function backUp(context: WorkerContext, run: JobRun): Promise<Outcome> {
       .catch((failure: Error) => run.warn(`What was written below ${prefix} could not be removed: ${failure.message}`))
     throw cause
   }
+}
+
+/** The database's time, which decides tag and end, and by which they are over. An outage of the database is waited out. */
+async function presentTime(context: WorkerContext, run: JobRun): Promise<Date> {
+  await run.confirm()
+  return context.dueNow()
 }
 
 /** A scheduled backup gets its tag by the rules; one on demand the tag that was asked for, else the default one. */

@@ -47,7 +47,7 @@ async function configure(context: WorkerContext, run: JobRun): Promise<Outcome> 
   return {
     kind: 'completed',
     record: async (tx) => {
-      const now = context.now()
+      const now = await context.dueNow(tx)
       await recordCapabilities(tx, { vaultId: vault.id, capabilities })
       await recordInspection(tx, { serverId: server.id, versionNumber: report.versionNumber, now })
       await recordConfiguration(tx, { instanceId: instance.id, now })

@@ -14,9 +14,12 @@ export interface WorkerContext {
   lockWaitMs: number
   jobCeilingMs: number
   noProgressMs: number
+  /** The database's time, as it was measured last: for what is written down. */
   now: () => Date
-  /** The moment that decides what is due: the database's clock, so that all workers agree. */
-  dueNow: () => Promise<Date>
+  /** The moment that decides: the database's clock, so that all workers agree. Inside a transaction, ask on that. */
+  dueNow: (tx?: Database) => Promise<Date>
+  /** The clock of the worker's own machine: only to see whether it agrees with the database's. */
+  machineNow: () => Date
   /** How long a point that was chosen for removal is left before its bytes go, ms. */
   removalGraceMs: number
   log: Logger

@@ -32,9 +32,9 @@ async function verify(context: WorkerContext, run: JobRun): Promise<Outcome> {
   }
   return {
     kind: 'completed',
-    record: (tx) => {
-      const proof = { recoveryPointId, proof: 'DECODED' as const, now: context.now() }
-      return recountOverdue(tx, point.instanceId, () => recordProof(tx, proof))
+    record: async (tx) => {
+      const proof = { recoveryPointId, proof: 'DECODED' as const, now: await context.dueNow(tx) }
+      await recountOverdue(tx, point.instanceId, () => recordProof(tx, proof))
     },
   }
 }

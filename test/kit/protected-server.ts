@@ -65,7 +65,8 @@ export async function startService(
     jobCeilingMs: limits.jobCeilingMs ?? 300_000,
     noProgressMs: limits.noProgressMs ?? 60_000,
     now: limits.now ?? (() => new Date()),
-    dueNow: async () => limits.now?.() ?? (await databaseTime(database)),
+    dueNow: async (tx = database) => limits.now?.() ?? (await databaseTime(tx)),
+    machineNow: limits.now ?? (() => new Date()),
     removalGraceMs: 0,
     log,
   }
@@ -78,7 +79,9 @@ export async function startService(
     pollMs: 1000,
     log,
   })
-  const clock = limits.clock ? startClock(context, { chores: allChores(), pollMs: 50 }) : undefined
+  const clock = limits.clock
+    ? startClock(context, { chores: allChores({ isSetByHand: limits.now !== undefined }), pollMs: 50 })
+    : undefined
   return {
     database,
     secrets,
