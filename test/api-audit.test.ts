@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import type { AuditAction, AuditSubjectKind } from '../src/audit/actions.ts'
 import { recordAudit } from '../src/audit/record.ts'
 import { encodeNodeId } from '../src/graphql/schema/ids.ts'
 import { type Api, at, listAt, startApi } from './kit/api.ts'
@@ -28,6 +29,7 @@ test('what was changed is told as it was and as it is', async () => {
   const vault = encodeNodeId('Vault', (await addVault(api, 'main')).id)
   await api.mutate('updateVaultSecurity', { vault, softDelete: { retentionDays: 30 }, reason: 'a new rule' }, '')
   const server = encodeNodeId('PostgresServer', (await addServer(api, 'db')).id)
+  api.clock.now = hour(1)
   await api.mutate('updateServerCredentials', { server, username: 'other', password: 'hunter2' }, '')
   await api.mutate('removeServer', { server }, '')
   expect(await log({ action: ['updateVaultSecurity'] })).toMatchObject([
@@ -45,7 +47,7 @@ test('what was changed is told as it was and as it is', async () => {
 
 test('lines are filtered by everything that is given', async () => {
   const [one, two] = [crypto.randomUUID(), crypto.randomUUID()]
-  const write = (actor: string, action: string, kind: string, id: string, hours: number) =>
+  const write = (actor: string, action: AuditAction, kind: AuditSubjectKind, id: string, hours: number) =>
     recordAudit(api.database, { actor, action, subject: { kind, id, name: `${action} ${hours}` }, now: hour(hours) })
   await write('ann', 'stopProtection', 'BackupInstance', one, 0)
   await write('ann', 'resumeProtection', 'BackupInstance', one, 1)
@@ -60,7 +62,6 @@ test('lines are filtered by everything that is given', async () => {
   ]
   expect(await names({})).toEqual([purge, stopTwo, resumeOne, stopOne])
   expect(await names({ actor: 'ann' })).toEqual([resumeOne, stopOne])
-  expect(await names({ actor: 'ann\u0000' })).toEqual([resumeOne, stopOne])
   expect(await names({ action: ['stopProtection', 'instancePurged'] })).toEqual([purge, stopTwo, stopOne])
   expect(await names({ action: [] })).toEqual([])
   expect(await names({ subjectKind: 'Vault' })).toEqual([purge])

@@ -2,6 +2,7 @@ import { and, eq, gte, inArray, lt, type SQL } from 'drizzle-orm'
 import type { Database } from '../database/connect.ts'
 import { keyset, type Page, type PageRequest, pageOf } from '../database/page.ts'
 import { auditRecords } from '../database/tables/audit.ts'
+import type { AuditAction, AuditSubjectKind } from './actions.ts'
 
 /** One line of the audit log: who did what to what, when and why. */
 export type AuditRecord = typeof auditRecords.$inferSelect
@@ -9,8 +10,8 @@ export type AuditRecord = typeof auditRecords.$inferSelect
 /** Which records; what is left out does not matter, an empty list matches none. */
 export interface AuditFilter {
   actor?: string
-  actions?: readonly string[]
-  subjectKind?: string
+  actions?: readonly AuditAction[]
+  subjectKind?: AuditSubjectKind
   subjectId?: string
   /** From this moment on. */
   since?: Date

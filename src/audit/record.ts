@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import type { Database } from '../database/connect.ts'
 import { type AuditFacts, auditRecords } from '../database/tables/audit.ts'
+import type { AuditAction, AuditSubjectKind } from './actions.ts'
 
 export interface AuditEntry {
   actor: string
   /** The operation's name, as in the schema. */
-  action: string
-  subject: { kind: string; id: string; name: string }
+  action: AuditAction
+  subject: { kind: AuditSubjectKind; id: string; name: string }
   reason?: string | null
   /** What was changed, as it was and as it is; never a secret. */
   before?: AuditFacts
@@ -27,8 +28,17 @@ export async function recordAudit(tx: Database, entry: AuditEntry): Promise<void
     subjectId: entry.subject.id,
     subjectName: entry.subject.name,
     reason: entry.reason ?? null,
-    before: entry.before ?? null,
-    after: entry.after ?? null,
+    ...whatDiffers(entry),
     detail: entry.detail ?? {},
   })
+}
+
+/** Only facts that have changed; null for a side that was not told of or has none left. */
+function whatDiffers({ before, after }: AuditEntry): { before: AuditFacts | null; after: AuditFacts | null } {
+  const isChanged = (name: string) => (before?.[name] ?? null) !== (after?.[name] ?? null)
+  const changed = (facts: AuditFacts | undefined) => {
+    const entries = Object.entries(facts ?? {}).filter(([name]) => isChanged(name))
+    return entries.length === 0 ? null : Object.fromEntries(entries)
+  }
+  return { before: changed(before), after: changed(after) }
 }

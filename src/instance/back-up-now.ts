@@ -60,7 +60,7 @@ export async function backUpNow(
         actor,
         action: 'backUpNow',
         subject: { kind: 'BackupInstance', id: instance.id, name: instance.name },
-        detail: { job: job.id, retentionTag },
+        detail: { job: job.id, ...(retentionTag !== null && { retentionTag }) },
         now,
       })
       return job

@@ -1,3 +1,4 @@
+import { type AuditAction, type AuditSubjectKind, auditActions, auditSubjectKinds } from '../../audit/actions.ts'
 import {
   type AuditFilter,
   type AuditRecord as AuditRow,
@@ -5,6 +6,8 @@ import {
   pageAuditRecords,
 } from '../../audit/find.ts'
 import { builder, nodeNames } from '../schema/builder.ts'
+import { enumeration } from '../schema/enumeration.ts'
+import { checkSpan, searchText } from '../schema/filter-checks.ts'
 import { encodeNodeId } from '../schema/ids.ts'
 import { pageArgs, pageRequest } from '../schema/paging.ts'
 import { AuditRecord, AuditRecordConnection } from './declared.ts'
@@ -38,15 +41,35 @@ const AuditChange = builder.objectRef<Change>('AuditChange').implement({
   }),
 })
 
+const AuditActionRef = enumeration<AuditAction>(
+  'AuditAction',
+  'Something that was done, by the name of the mutation that does it or of the transition that Holdfast made itself.',
+  auditActions,
+)
+
+const SubjectKind = enumeration<AuditSubjectKind>(
+  'AuditSubjectKind',
+  'The type of what something was done to.',
+  auditSubjectKinds,
+)
+
 AuditRecord.implement({
   description: 'One line of the audit log: who did what to what, when and why. Lines are never changed or removed.',
   fields: (t) => ({
     at: t.expose('at', { type: 'DateTime', description: 'When it was done.' }),
     actor: t.exposeString('actor', { description: 'Who did it, as `viewer` named them; `holdfast` for the service.' }),
-    action: t.exposeString('action', {
+    action: t.field({
+      type: AuditActionRef,
       description: 'What was done, by the name of the mutation or of the transition.',
+      // Only recordAudit writes lines, and its type takes no other action.
+      resolve: ({ action }) => action as AuditAction,
     }),
-    subjectKind: t.exposeString('subjectKind', { description: 'The type of what it was done to.' }),
+    subjectKind: t.field({
+      type: SubjectKind,
+      description: 'The type of what it was done to.',
+      // As above.
+      resolve: ({ subjectKind }) => subjectKind as AuditSubjectKind,
+    }),
     subjectName: t.exposeString('subjectName', { description: 'The name of what it was done to, at that time.' }),
     subject: t.node({
       description: 'What it was done to; null when it is no longer there.',
@@ -56,13 +79,14 @@ AuditRecord.implement({
     changes: t.field({
       type: [AuditChange],
       description:
-        'What was changed, as it was and as it is since; empty where nothing but the fact itself is to be told.',
+        'What was changed, as it was and as it is since; what stayed as it was is left out. Empty where nothing but the fact itself is to be told.',
       resolve: changesOf,
     }),
     details: t.field({
       type: [AuditDetail],
       description: 'Further facts of the change.',
-      resolve: ({ detail }) => Object.entries(detail).map(([name, value]) => ({ name, value: shown(name, value) })),
+      resolve: ({ detail }) =>
+        Object.entries(detail).flatMap(([name, value]) => (value === null ? [] : { name, value: shown(name, value) })),
     }),
   }),
 })
@@ -73,12 +97,16 @@ function changesOf({ before, after }: AuditRow): Change[] {
     const value = facts?.[field] ?? null
     return value === null ? null : shown(field, value)
   }
-  return [...fields].map((field) => ({ field, before: text(before, field), after: text(after, field) }))
+  // Lines of former versions hold facts that did not change.
+  return [...fields]
+    .map((field) => ({ field, before: text(before, field), after: text(after, field) }))
+    .filter((change) => change.before !== change.after)
 }
 
 const kindsOfFacts: Readonly<Record<string, string>> = {
   job: 'Job',
   cleanUpJob: 'Job',
+  purgeJob: 'Job',
   vault: 'Vault',
   policy: 'BackupPolicy',
   server: 'PostgresServer',
@@ -96,33 +124,31 @@ const AuditLogFilter = builder.inputType('AuditLogFilter', {
   description: 'Which lines of the audit log: those that everything given holds for.',
   fields: (t) => ({
     actor: t.string({ description: 'Of what this one did, as `viewer` named them; `holdfast` for the service.' }),
-    action: t.stringList({
-      description: 'Of one of these operations, by the name of the mutation or of the transition.',
-    }),
-    subjectKind: t.string({ description: 'Of what was done to objects of this type, such as "BackupInstance".' }),
+    action: t.field({ type: [AuditActionRef], description: 'Of one of these operations.' }),
+    subjectKind: t.field({ type: SubjectKind, description: 'Of what was done to objects of this type.' }),
     subject: t.globalID({ description: 'Of what was done to the object with this id, which may be gone by now.' }),
     since: t.field({ type: 'DateTime', description: 'Written at this moment or later.' }),
     until: t.field({ type: 'DateTime', description: 'Written before this moment.' }),
   }),
 })
 
+// The keys of that record are the kinds.
+const subjectKinds = Object.keys(auditSubjectKinds) as AuditSubjectKind[]
+
 function filterOf(given: typeof AuditLogFilter.$inferInput | null | undefined): AuditFilter {
   const { actor, action, subjectKind, subject, since, until } = given ?? {}
-  const kinds = [subject?.typename, subjectKind].filter((kind) => kind != null)
+  checkSpan(['filter.since', since], ['filter.until', until])
+  // An object of another type than asked for is none of those asked for.
+  const kindOfSubject = subjectKinds.find((kind) => kind === subject?.typename)
+  const isContradiction = subject && (kindOfSubject ?? 'none') !== (subjectKind ?? kindOfSubject)
   return {
-    ...(actor != null && { actor: plain(actor) }),
-    // An object of another type than asked for is none of those asked for.
-    ...(new Set(kinds).size > 1 ? { actions: [] } : action && { actions: action.map(plain) }),
-    ...(kinds[0] !== undefined && { subjectKind: plain(kinds[0]) }),
-    ...(subject && { subjectId: subject.id }),
+    ...(actor != null && { actor: searchText('filter.actor', actor) }),
+    ...(isContradiction ? { actions: [] } : action && { actions: action }),
+    ...(subjectKind && { subjectKind }),
+    ...(subject && kindOfSubject && { subjectKind: kindOfSubject, subjectId: subject.id }),
     ...(since && { since }),
     ...(until && { until }),
   }
-}
-
-/** Without what no text of the database can hold. */
-function plain(text: string): string {
-  return text.replaceAll('\0', '').toWellFormed()
 }
 
 builder.queryField('auditLog', (t) =>
