@@ -118,18 +118,22 @@ describe('a hold', () => {
 
 describe('an expiry that would remove too much', () => {
   const approved = `... on ApproveExpiryPayload { backupInstance { pendingExpiry { pointCount } expiryDueAt }
-    effects { removed { count storedBytes recoveryPoints { nodes { id } } } removedAt keptForever { count } } }`
+    effects { removed { count storedBytes recoveryPoints { nodes { id } } } removedAt keptForever { count } awaitingApproval { count } } job { operation status trigger } }`
 
   test('waits for approval, which lets go what was told of, and no more', async ({ api }) => {
     const { instance, instanceId, points } = await withPoints(api, [1, 29, 40, 41, 42])
     const begin = () => beginExpiry(api.database, { instanceId: instance.id, markAtMost: 0, now: api.clock.now })
+    const whatHolds = (shown: Awaited<ReturnType<typeof pointsShown>>) =>
+      shown.points.map(({ keptBecause }) => keptBecause)
+    const foreseen = whatHolds(await pointsShown(api, instanceId))
     const none = await begin()
     expect(none).toMatchObject({ marked: [], blockedCount: 3 })
     const before = await pointsShown(api, instanceId)
     expect(before.instance).toMatchObject({
       pendingExpiry: { blockedSince: '2026-03-01T12:00:00.000Z', pointCount: 3 },
     })
-    expect(before.points.map(({ keptBecause }) => keptBecause)).toEqual([
+    expect(foreseen).toEqual(whatHolds(before))
+    expect(foreseen).toEqual([
       ['WITHIN_RETENTION', 'NEWEST_RESTORABLE', 'BEST_PROVEN'],
       ['WITHIN_RETENTION'],
       ['AWAITING_APPROVAL'],
@@ -140,7 +144,8 @@ describe('an expiry that would remove too much', () => {
     const rehearsed = await api.mutate('approveExpiry', { backupInstance: instanceId, dryRun: true }, approved)
     expect(at((await pointsShown(api, instanceId)).instance, 'pendingExpiry.pointCount')).toBe(3)
     const real = await api.mutate('approveExpiry', { backupInstance: instanceId }, approved)
-    expect(real).toEqual(rehearsed)
+    expect(rehearsed).toMatchObject({ job: null })
+    expect(real).toEqual({ ...rehearsed, job: { operation: 'EXPIRE', status: 'QUEUED', trigger: 'USER' } })
     const ids = points.slice(2).map(({ id }) => encodeNodeId('RecoveryPoint', id))
     expect(real).toMatchObject({
       backupInstance: { pendingExpiry: null, expiryDueAt: '2026-03-03T12:00:00.000Z' },

@@ -14,7 +14,7 @@ afterEach(() => api[Symbol.asyncDispose]())
 const day = 86_400_000
 const daysAgo = (days: number) => new Date(api.clock.now.getTime() - days * day)
 
-const effects = `effects { removedAt ${['removed', 'keptForever', 'startsExpiring']
+const effects = `effects { removedAt ${['removed', 'keptForever', 'startsExpiring', 'awaitingApproval']
   .map((set) => `${set} { count storedBytes recoveryPoints { totalCount nodes { id } } }`)
   .join(' ')} }`
 const instanceFields =
@@ -72,7 +72,7 @@ test('resuming starts the job that cleans up, and answers it', async () => {
   const dry = await resume(true)
   expect(dry).toMatchObject({ job: null, effects: { removed: { count: 2 }, startsExpiring: { count: 3 } } })
   const real = await resume(false)
-  expect(real).toMatchObject({ job: { operation: 'EXPIRE', status: 'QUEUED', trigger: 'SYSTEM' } })
+  expect(real).toMatchObject({ job: { operation: 'EXPIRE', status: 'QUEUED', trigger: 'USER' } })
   expect(at(real, 'effects')).toEqual(at(dry, 'effects'))
   expect(at(real, 'backupInstance')).toEqual(at(dry, 'backupInstance'))
 })

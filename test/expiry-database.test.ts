@@ -10,7 +10,7 @@ import { beginExpiry } from '../src/instance/expiry/begin-expiry.ts'
 import { findKeptBecause } from '../src/instance/expiry/find-kept-because.ts'
 import { markExpired } from '../src/instance/expiry/mark-expired.ts'
 import { planExpiry } from '../src/instance/expiry/plan-expiry.ts'
-import type { ProtectionState } from '../src/instance/instance.ts'
+import type { BackupInstance, ProtectionState } from '../src/instance/instance.ts'
 import { enqueueJob } from '../src/job/enqueue.ts'
 import { beginSweep, findPointsToSweep } from '../src/recovery-point/begin-sweep.ts'
 import { recordRemoval } from '../src/recovery-point/record-removal.ts'
@@ -44,21 +44,28 @@ const situations = fc.record({
   ),
   shareLimitPercent: fc.constantFrom(20, 50, 100, 100),
   approvedAgeDays: fc.option(fc.integer({ min: 0, max: 30 })),
+  blockedAgeDays: fc.option(fc.integer({ min: 0, max: 30 })),
 })
 
 type Situation = typeof situations extends fc.Arbitrary<infer Value> ? Value : never
 
+type Answers = Pick<BackupInstance, 'expiryApprovedThrough' | 'expiryBlockedAt'>
+
 /** Brings the instance into the situation; answers its rows and which of them are read. */
-async function arrange(life: Life, { points: wanted, state, shareLimitPercent, approvedAgeDays }: Situation) {
+async function arrange(life: Life, { points: wanted, state, shareLimitPercent, ...ages }: Situation) {
   const { database, clock, instance, vault } = life
   const now = clock.now
   await database.delete(recoveryPoints)
   await database.update(jobs).set({ status: 'CANCELLED' }).where(eq(jobs.status, 'QUEUED'))
   await database.update(vaults).set({ expiryShareLimitPercent: shareLimitPercent }).where(eq(vaults.id, vault.id))
-  const expiryApprovedThrough = approvedAgeDays === null ? null : new Date(now.getTime() - approvedAgeDays * day)
+  const daysAgo = (days: number | null) => (days === null ? null : new Date(now.getTime() - days * day))
+  const answers: Answers = {
+    expiryApprovedThrough: daysAgo(ages.approvedAgeDays),
+    expiryBlockedAt: daysAgo(ages.blockedAgeDays),
+  }
   await database
     .update(backupInstances)
-    .set({ state, expiryApprovedThrough, expiryBlockedAt: null, expiryBlockedCount: null })
+    .set({ state, ...answers, expiryBlockedCount: null })
     .where(eq(backupInstances.id, instance.id))
   const read = new Set<string>()
   for (const { ageDays, keptDays, proof, condition, hold, isRead } of wanted) {
@@ -80,7 +87,7 @@ async function arrange(life: Life, { points: wanted, state, shareLimitPercent, a
     const verify = { operation: 'VERIFY', trigger: 'USER', input: {}, subject, actor, now } as const
     await database.transaction((tx) => enqueueJob(tx, { ...verify, runAt: new Date(Date.now() + day) }))
   }
-  return { rows: await rowsOf(life), read, expiryApprovedThrough }
+  return { rows: await rowsOf(life), read, answers }
 }
 
 function rowsOf({ database }: Life) {
@@ -103,17 +110,14 @@ function oracle(
   rows: readonly RecoveryPoint[],
   read: Set<string>,
   situation: Situation,
-  approved: Date | null,
+  { expiryApprovedThrough: approved, expiryBlockedAt: blocked }: Answers,
   now: Date,
 ) {
   const good = rows.filter(({ state }) => state === 'AVAILABLE')
   const newest = lastBy(good, (row) => [Number(row.createdAt), row.id])
   const best = lastBy(good, (row) => [proofs.indexOf(row.proof), Number(row.createdAt), row.id])
-  const left = lastBy(
-    rows.filter(({ state }) => state === 'SUSPECT'),
-    (row) => [Number(row.createdAt), row.id],
-  )
-  const untouchable = new Set(good.length > 0 ? [newest?.id, best?.id] : [left?.id])
+  if (good.length === 0) return []
+  const untouchable = new Set([newest?.id, best?.id])
   if (situation.state !== 'PROTECTION_CONFIGURED' && situation.state !== 'BACKUP_SCHEDULES_SUSPENDED') return []
   const unmarked = rows.filter(({ markedAt }) => markedAt === null)
   const free = unmarked.filter(
@@ -124,9 +128,13 @@ function oracle(
       (row.heldAt === null || (row.holdUntil !== null && row.holdUntil <= now)),
   )
   const isApproved = (row: RecoveryPoint) => approved !== null && row.expiresAt <= approved
-  const asking = free.filter((row) => !isApproved(row))
+  const isWaiting = (row: RecoveryPoint) => !isApproved(row) && blocked !== null && row.expiresAt <= blocked
+  const asking = free.filter((row) => !isApproved(row) && !isWaiting(row))
   const isTooMuch = asking.length > 1 && asking.length / unmarked.length > situation.shareLimitPercent / 100
-  return (isTooMuch ? free.filter(isApproved) : free).map(({ id }) => id).toSorted()
+  return free
+    .filter((row) => isApproved(row) || (!isTooMuch && !isWaiting(row)))
+    .map(({ id }) => id)
+    .toSorted()
 }
 
 describe('expiry in the database', { timeout: 60_000 }, () => {
@@ -139,16 +147,18 @@ describe('expiry in the database', { timeout: 60_000 }, () => {
     const { now } = clock
     await fc.assert(
       fc.asyncProperty(situations, async (situation) => {
-        const { rows, read, expiryApprovedThrough } = await arrange(life, situation)
-        const expected = oracle(rows, read, situation, expiryApprovedThrough, now)
+        const { rows, read, answers } = await arrange(life, situation)
+        const expected = oracle(rows, read, situation, answers, now)
         const plan = await planExpiry(database, {
-          instance: { ...instance, state: situation.state, expiryApprovedThrough },
+          instance: { ...instance, state: situation.state, ...answers },
           now,
         })
         expect(plan.marked.toSorted()).toEqual(expected)
+        const whyBefore = await findKeptBecause(database, { pointIds: rows.map(({ id }) => id), now })
         const begun = await beginExpiry(database, { instanceId: instance.id, markAtMost: 0, now })
-        expect(begun).toEqual(plan)
+        expect(begun).toEqual({ ...plan, markedCount: 0 })
         const why = await findKeptBecause(database, { pointIds: rows.map(({ id }) => id), now })
+        expect(whyBefore).toEqual(why)
         for (const row of rows) {
           const isGoing = row.state === 'REMOVING' || expected.includes(row.id)
           expect(why.get(row.id)?.length === 0).toBe(isGoing)

@@ -1,210 +1,25 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { decideExpiry, guardedAmong, type KeptBecause } from '../src/retention/decide-expiry.ts'
-import { decideRetention } from '../src/retention/decide-retention.ts'
-import type { PeriodTag, RetentionRules } from '../src/retention/rules.ts'
-import { rulesOf } from './kit/retention-rules.ts'
-
-const day = 86_400_000
-const start = Date.parse('2026-01-01T00:00:00.000Z')
-const proofs = ['WRITTEN', 'READ_BACK', 'DECODED', 'RESTORED'] as const
-
-interface Point {
-  id: string
-  state: 'AVAILABLE' | 'SUSPECT' | 'REMOVING'
-  proof: (typeof proofs)[number]
-  createdAt: Date
-  expiresAt: Date
-  isHeld: boolean
-  isBeingRead: boolean
-}
-
-/** An instance as a few plain values, with all that can happen to it. */
-interface World {
-  now: number
-  standstill: 'PROTECTION_STOPPED' | 'SOFT_DELETED' | null
-  rules: RetentionRules
-  lastTagged: Partial<Record<PeriodTag, string>>
-  points: Point[]
-  shareLimitPercent: number
-  blockedAt: Date | null
-  approvedThrough: Date | null
-  made: number
-}
-
-type Step = (world: World) => void
-const expiry: Step = (world) => void expire(world)
-const at = (world: World, position: number) => world.points[position % Math.max(1, world.points.length)]
-const position = fc.nat(30)
-
-const steps: fc.Arbitrary<Step> = fc.oneof(
-  {
-    weight: 6,
-    arbitrary: fc.constantFrom(...proofs).map(
-      (proof): Step =>
-        (world) =>
-          backUp(world, proof),
-    ),
-  },
-  { weight: 5, arbitrary: fc.constant(expiry) },
-  {
-    weight: 4,
-    arbitrary: fc.integer({ min: 1, max: 500 }).map(
-      (hours): Step =>
-        (world) => {
-          world.now += hours * 3_600_000
-        },
-    ),
-  },
-  {
-    weight: 2,
-    arbitrary: position.map(
-      (which): Step =>
-        (world) =>
-          change(world, which, { state: 'SUSPECT' }),
-    ),
-  },
-  {
-    weight: 1,
-    arbitrary: position.map(
-      (which): Step =>
-        (world) =>
-          change(world, which, { state: 'AVAILABLE' }),
-    ),
-  },
-  {
-    weight: 1,
-    arbitrary: position.map(
-      (which): Step =>
-        (world) =>
-          change(world, which, { proof: 'RESTORED' }),
-    ),
-  },
-  {
-    weight: 1,
-    arbitrary: fc.tuple(position, fc.boolean()).map(
-      ([which, isHeld]): Step =>
-        (world) => {
-          change(world, which, { isHeld })
-        },
-    ),
-  },
-  {
-    weight: 1,
-    arbitrary: fc.tuple(position, fc.boolean()).map(
-      ([which, isBeingRead]): Step =>
-        (world) => {
-          change(world, which, { isBeingRead })
-        },
-    ),
-  },
-  {
-    weight: 1,
-    arbitrary: fc.constantFrom<World['standstill']>('PROTECTION_STOPPED', 'SOFT_DELETED', null, null).map(
-      (standstill): Step =>
-        (world) => {
-          world.standstill = standstill
-        },
-    ),
-  },
-  {
-    weight: 1,
-    arbitrary: rulesOf.map(
-      (rules): Step =>
-        (world) => {
-          world.rules = rules
-        },
-    ),
-  },
-  {
-    weight: 1,
-    arbitrary: fc.constant<Step>((world) => {
-      world.approvedThrough = world.blockedAt ?? world.approvedThrough
-      world.blockedAt = null
-    }),
-  },
-)
-
-const worlds = fc.record({ rules: rulesOf, shareLimitPercent: fc.constantFrom(1, 20, 50, 100, 100, 100) }).map(
-  ({ rules, shareLimitPercent }): World => ({
-    now: start,
-    standstill: null,
-    rules,
-    lastTagged: {},
-    points: [],
-    shareLimitPercent,
-    blockedAt: null,
-    approvedThrough: null,
-    made: 0,
-  }),
-)
-
-function backUp(world: World, proof: Point['proof']): void {
-  if (world.standstill) return
-  const createdAt = new Date(world.now)
-  const { tag, expiresAt } = decideRetention(world.rules, {
-    createdAt,
-    lastTagged: world.lastTagged,
-    requested: 'SCHEDULE',
-  })
-  if (tag !== 'DEFAULT') world.lastTagged[tag] = createdAt.toISOString()
-  const id = String(world.made++).padStart(6, '0')
-  world.points.push({ id, state: 'AVAILABLE', proof, createdAt, expiresAt, isHeld: false, isBeingRead: false })
-}
-
-function change(world: World, which: number, changes: Partial<Point>): void {
-  const point = at(world, which)
-  if (point) Object.assign(point, changes)
-}
-
-function decide(world: World) {
-  const now = new Date(world.now)
-  return decideExpiry(
-    world.points.filter(({ expiresAt }) => expiresAt <= now),
-    {
-      now,
-      standstill: world.standstill,
-      guarded: guardedAmong(world.points),
-      unmarkedCount: world.points.length,
-      shareLimitPercent: world.shareLimitPercent,
-      approvedThrough: world.approvedThrough,
-    },
-  )
-}
-
-/** What a run does: points that it marks are gone for whoever wants to restore. */
-function expire(world: World): string[] {
-  const decision = decide(world)
-  const gone = new Set(decision.marked)
-  world.blockedAt = decision.blockedCount > 0 ? (world.blockedAt ?? new Date(world.now)) : null
-  world.points = world.points.filter(({ id }) => !gone.has(id))
-  return decision.marked
-}
-
-const restorable = ({ points }: World) => points.filter(({ state }) => state === 'AVAILABLE')
-const bestProof = (world: World) => Math.max(-1, ...restorable(world).map(({ proof }) => proofs.indexOf(proof)))
-const newest = (world: World) => Math.max(-1, ...restorable(world).map(({ createdAt }) => createdAt.getTime()))
-
-/** An instance after a history, some time later, with some of its points held, read or damaged. */
-const histories = fc
-  .record({
-    first: worlds,
-    taken: fc.array(steps, { maxLength: 60 }),
-    laterDays: fc.nat(1_000),
-    marks: fc.array(
-      fc.constantFrom<Partial<Point>>({}, {}, {}, { isHeld: true }, { isBeingRead: true }, { state: 'SUSPECT' }),
-      { minLength: 1, maxLength: 8 },
-    ),
-  })
-  .map(({ first, taken, laterDays, marks }) => {
-    const world = structuredClone(first)
-    for (const step of taken) step(world)
-    world.now += laterDays * day
-    world.points.forEach((point, index) => {
-      Object.assign(point, marks[index % marks.length])
-    })
-    return world
-  })
+import type { KeptBecause } from '../src/retention/decide-expiry.ts'
+import {
+  approve,
+  bestProof,
+  change,
+  crowds,
+  day,
+  decide,
+  events,
+  expire,
+  expiry,
+  histories,
+  newest,
+  position,
+  restorable,
+  type Step,
+  steps,
+  waiting,
+  worlds,
+} from './kit/expiry-world.ts'
 
 describe('expiry, whatever has happened to an instance', () => {
   test('leaves something to restore, as new and as well proven as before', () => {
@@ -236,7 +51,10 @@ describe('expiry, whatever has happened to an instance', () => {
         const decision = decide(world)
         const marked = decision.marked.flatMap((id) => before.get(id) ?? [])
         expect(marked).toHaveLength(decision.marked.length)
+        if (restorable(world).length === 0) expect(marked).toEqual([])
+        const asked = waiting(world)
         for (const point of marked) {
+          expect(asked).not.toContain(point)
           expect(point.expiresAt.getTime()).toBeLessThanOrEqual(world.now)
           expect(point.isHeld || point.isBeingRead || world.standstill !== null).toBe(false)
         }
@@ -256,10 +74,50 @@ describe('expiry, whatever has happened to an instance', () => {
         const due = world.points.filter(({ expiresAt }) => expiresAt.getTime() <= world.now).map(({ id }) => id)
         expect([...marked, ...kept.map(({ id }) => id)].toSorted()).toEqual(due.toSorted())
         for (const { because } of kept) expect(because.length).toBeGreaterThan(0)
-        const waiting = kept.filter(({ because }) => because.includes('AWAITING_APPROVAL' satisfies KeptBecause))
-        expect(waiting).toHaveLength(blockedCount)
+        const isWaiting = kept.filter(({ because }) => because.includes('AWAITING_APPROVAL' satisfies KeptBecause))
+        expect(isWaiting).toHaveLength(blockedCount)
       }),
       { numRuns: 300 },
+    )
+  })
+
+  test('takes nothing that it has asked for before somebody approves, whatever happens meanwhile', () => {
+    let asked = 0
+    fc.assert(
+      fc.property(crowds, fc.array(fc.oneof(...events), { maxLength: 30 }), (world, taken) => {
+        expire(world)
+        const mustStay = waiting(world).map(({ id }) => id)
+        if (mustStay.length > 0) asked++
+        for (const step of [...taken, expiry]) {
+          step(world)
+          expect(world.points.map(({ id }) => id)).toEqual(expect.arrayContaining(mustStay))
+          if (mustStay.length > 0) expect(waiting(world).length).toBeGreaterThanOrEqual(mustStay.length)
+        }
+      }),
+      { numRuns: 500 },
+    )
+    expect(asked).toBeGreaterThan(50)
+  })
+
+  test('takes by an approval no more than was listed then, and asks again for what was kept from it', () => {
+    const keepings = fc.array(fc.tuple(position, fc.constantFrom({ isHeld: true }, { isBeingRead: true })), {
+      maxLength: 3,
+    })
+    fc.assert(
+      fc.property(crowds, keepings, (world, kept) => {
+        expire(world)
+        const asked = waiting(world)
+        approve(world)
+        const listed = decide(world).marked
+        for (const [which, changes] of kept) change(world, which, changes)
+        const taken = expire(world)
+        expect(listed).toEqual(expect.arrayContaining(taken))
+        for (const point of world.points) Object.assign(point, { isHeld: false, isBeingRead: false })
+        const isTooMuch = (count: number) => count > 1 && count * 100 > world.points.length * world.shareLimitPercent
+        const isLeft = asked.filter(({ id }) => listed.includes(id) && !taken.includes(id)).length
+        if (isTooMuch(isLeft)) expect(expire(world)).toEqual([])
+      }),
+      { numRuns: 500 },
     )
   })
 

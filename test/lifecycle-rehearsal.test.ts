@@ -23,10 +23,15 @@ const kept = ['expired', 'expired too', 'held', 'best proven', 'newest', 'suspec
 
 interface Story {
   operation: keyof typeof rehearsed
+  /** In percent, what may expire at once; 50 unless given. */
+  shareLimit?: number
   from: ProtectionState
   removed?: string[]
   keptForever?: string[]
   startsExpiring?: string[]
+  awaitingApproval?: string[]
+  /** The job that the operation starts. */
+  job?: 'EXPIRE' | null
   removedAt?: Date | null
   cancelled?: string[]
 }
@@ -75,6 +80,28 @@ const stories: Story[] = [
     removed: ['sweeping', 'expired', 'expired too'],
     removedAt: now,
     startsExpiring: ['held', 'best proven', 'newest', 'suspect'],
+    job: 'EXPIRE',
+  },
+  {
+    operation: 'RESUME_PROTECTION',
+    from: 'PROTECTION_STOPPED',
+    shareLimit: 20,
+    removed: ['sweeping'],
+    removedAt: now,
+    startsExpiring: ['held', 'best proven', 'newest', 'suspect'],
+    awaitingApproval: ['expired', 'expired too'],
+    job: null,
+  },
+  {
+    operation: 'STOP_PROTECTION_RETAIN_AS_PER_POLICY',
+    from: 'PROTECTION_STOPPED',
+    shareLimit: 20,
+    removed: ['sweeping'],
+    removedAt: now,
+    keptForever: ['best proven', 'newest'],
+    startsExpiring: ['held', 'suspect'],
+    awaitingApproval: ['expired', 'expired too'],
+    cancelled: ['backup'],
   },
   {
     operation: 'RESUME_PROTECTION',
@@ -82,6 +109,7 @@ const stories: Story[] = [
     removed: going,
     removedAt: now,
     startsExpiring: ['best proven', 'newest'],
+    job: 'EXPIRE',
   },
   {
     operation: 'DELETE_BACKUP_INSTANCE',
@@ -102,6 +130,7 @@ const stories: Story[] = [
     from: 'PROTECTION_CONFIGURED',
     removed: ['expired', 'expired too'],
     removedAt: now,
+    job: 'EXPIRE',
   },
   {
     operation: 'UNDELETE_BACKUP_INSTANCE',
@@ -122,19 +151,26 @@ test.for(stories)('$operation from $from says in a dry run what it does', async 
   expect(dry.effects).toEqual(real.effects)
   expect(dry.instance).toEqual(real.instance)
   expect(dry.cancelledJobIds).toEqual(real.cancelledJobIds)
-  const { removed, removedAt, keptForever, startsExpiring } = real.effects
+  const { removed, removedAt, keptForever, startsExpiring, awaitingApproval } = real.effects
   const named = ({ ids }: PointSet) => ids.map(nameOf)
   expect({
     removed: named(removed),
     removedAt,
     keptForever: named(keptForever),
     startsExpiring: named(startsExpiring),
-  }).toEqual({ removed: [], removedAt: null, keptForever: [], startsExpiring: [], ...effectsOf(story) })
+    awaitingApproval: named(awaitingApproval),
+  }).toEqual({ ...nothing, ...effectsOf(story) })
+  if (story.job !== undefined) {
+    expect(dry.job).toBeNull()
+    expect(real.job?.operation ?? null).toBe(story.job)
+  }
   expect(real.cancelledJobIds?.map(nameOf) ?? []).toEqual(story.cancelled ?? [])
   expect(removed.storedBytes).toBe((story.removed ?? []).reduce((sum, name) => sum + bytesOf(name), 0))
 })
 
-function effectsOf({ operation: _operation, from: _from, cancelled: _cancelled, ...effects }: Story) {
+const nothing = { removed: [], removedAt: null, keptForever: [], startsExpiring: [], awaitingApproval: [] }
+
+function effectsOf({ operation: _o, from: _f, cancelled: _c, shareLimit: _s, job: _j, ...effects }: Story) {
   return effects
 }
 
@@ -145,11 +181,12 @@ function bytesOf(name: string): number {
 /** An instance with the points that may be there in that state, a queued scheduled backup and a queued verification. */
 async function lifeOf(
   database: Database,
-  { operation, from }: Story,
+  { operation, from, shareLimit }: Story,
 ): Promise<{ life: Life; nameOf: (id: string) => string }> {
   const isAsking = operation === 'APPROVE_EXPIRY'
   const blocked = { expiryBlockedAt: now, expiryBlockedCount: 2 }
-  const life = await live(database, { state: from, points: [], ...(isAsking && { instance: blocked }) })
+  const limit = shareLimit !== undefined && { vault: { expiryShareLimitPercent: shareLimit } }
+  const life = await live(database, { state: from, points: [], ...limit, ...(isAsking && { instance: blocked }) })
   const isStill = from === 'PROTECTION_STOPPED' || from === 'SOFT_DELETED'
   const chosen = names.filter(
     (name) => !(name === 'marked' && isStill) && !(name === 'held' && operation === 'DELETE_BACKUP_INSTANCE'),

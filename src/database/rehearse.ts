@@ -9,11 +9,30 @@ class Rehearsed<T> extends Error {
   }
 }
 
+/** Thrown by the work of a transaction that has to be done again from its beginning, with none of its locks held. */
+export class StartOver extends Error {}
+
+const mostStarts = 5
+
 /**
  * Runs one transaction; as a dry run it does all of it, answers the same, and takes it back at the end, so that what a
- * dry run says is what the real run does. What the work throws goes through.
+ * dry run says is what the real run does. What the work throws goes through, but for StartOver, the first few times.
  */
 export async function carryOut<T>(
+  database: Database,
+  { dryRun }: { dryRun: boolean },
+  work: (tx: Database) => Promise<T>,
+): Promise<T> {
+  for (let start = 1; ; start++) {
+    try {
+      return await carryOutOnce(database, { dryRun }, work)
+    } catch (cause) {
+      if (!(cause instanceof StartOver) || start === mostStarts) throw cause
+    }
+  }
+}
+
+async function carryOutOnce<T>(
   database: Database,
   { dryRun }: { dryRun: boolean },
   work: (tx: Database) => Promise<T>,

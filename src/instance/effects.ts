@@ -1,6 +1,8 @@
 import { asc, eq, sql } from 'drizzle-orm'
 import type { Database } from '../database/connect.ts'
 import { recoveryPoints } from '../database/tables/recovery-point.ts'
+import type { RecoveryPoint } from '../recovery-point/recovery-point.ts'
+import type { ExpiryDecision } from '../retention/decide-expiry.ts'
 import { guardedOf, planExpiry } from './expiry/plan-expiry.ts'
 import type { BackupInstance } from './instance.ts'
 
@@ -21,27 +23,29 @@ export interface RetentionEffects {
   keptForever: PointSet
   /** Points that had no end before and are removed from now on when their own time is over. */
   startsExpiring: PointSet
+  /** Points past their end that are too great a share of all to go at once: they stay until approveExpiry. */
+  awaitingApproval: PointSet
 }
 
-type Fate = 'removed' | 'keptForever' | 'startsExpiring' | 'none'
+type Fate = 'removed' | 'keptForever' | 'startsExpiring' | 'awaitingApproval' | 'none'
 
 /**
  * What an operation that has just been done, in the same transaction, means for the instance's points: a dry run and the
- * real run say the same, because both ask here.
+ * real run say the same, because both ask here. The plan is what an expiry run of that moment would do, where the caller has
+ * it already.
  */
-export async function effectsOf(
-  tx: Database,
-  { before, after, now }: { before: BackupInstance; after: BackupInstance; now: Date },
-): Promise<RetentionEffects> {
-  const fateOf = await fates(tx, { before, after, now })
+export async function effectsOf(tx: Database, done: OperationDone): Promise<RetentionEffects> {
+  const { after, now } = done
+  const fateOf = await fates(tx, done)
   const sets: Record<Fate, { ids: string[]; storedBytes: number }> = {
     removed: { ids: [], storedBytes: 0 },
     keptForever: { ids: [], storedBytes: 0 },
     startsExpiring: { ids: [], storedBytes: 0 },
+    awaitingApproval: { ids: [], storedBytes: 0 },
     none: { ids: [], storedBytes: 0 },
   }
-  for (const { id, isGoing, storedBytes } of await pointsOf(tx, after.id)) {
-    const set = sets[isGoing ? 'removed' : fateOf(id)]
+  for (const { id, isGoing, storedBytes, expiresAt } of await pointsOf(tx, after.id)) {
+    const set = sets[isGoing ? 'removed' : fateOf({ id, expiresAt })]
     set.ids.push(id)
     set.storedBytes += storedBytes
   }
@@ -51,30 +55,40 @@ export async function effectsOf(
     removedAt: sets.removed.ids.length === 0 ? null : (after.scheduledPurgeAt ?? now),
     keptForever: setOf('keptForever'),
     startsExpiring: setOf('startsExpiring'),
+    awaitingApproval: setOf('awaitingApproval'),
   }
 }
 
 /** The effects of an operation that leaves every existing point alone. */
 export function noEffects({ id }: BackupInstance): RetentionEffects {
   const none: PointSet = { instanceId: id, ids: [], storedBytes: 0 }
-  return { removed: none, removedAt: null, keptForever: none, startsExpiring: none }
+  return { removed: none, removedAt: null, keptForever: none, startsExpiring: none, awaitingApproval: none }
+}
+
+interface OperationDone {
+  before: BackupInstance
+  after: BackupInstance
+  plan?: ExpiryDecision
+  now: Date
 }
 
 /** What becomes of each point that is not on its way out already, by the states before and after. */
 async function fates(
   tx: Database,
-  { before, after, now }: { before: BackupInstance; after: BackupInstance; now: Date },
-): Promise<(id: string) => Fate> {
+  { before, after, plan, now }: OperationDone,
+): Promise<(point: Pick<RecoveryPoint, 'id' | 'expiresAt'>) => Fate> {
   if (after.state === 'SOFT_DELETED') return () => 'removed'
   if (after.state === 'PROTECTION_STOPPED') return () => 'keptForever'
-  const marked = new Set((await planExpiry(tx, { instance: after, now })).marked)
+  const { marked, kept } = plan ?? (await planExpiry(tx, { instance: after, now }))
+  const planned = new Map<string, Fate>(marked.map((id) => [id, 'removed']))
+  for (const { id, because } of kept) if (because.includes('AWAITING_APPROVAL')) planned.set(id, 'awaitingApproval')
   const { newestRestorable, bestProven } = await guardedOf(tx, after.id)
   const rest = before.state === 'PROTECTION_STOPPED' ? 'startsExpiring' : 'none'
-  // Without new backups the guarded points stay guarded; with them, they are free again once newer ones are there.
-  const guarded = after.state === 'BACKUP_SCHEDULES_SUSPENDED' ? 'keptForever' : 'startsExpiring'
-  return (id) => {
-    if (marked.has(id)) return 'removed'
-    return id === newestRestorable || id === bestProven ? guarded : rest
+  return ({ id, expiresAt }) => {
+    if (id !== newestRestorable && id !== bestProven) return planned.get(id) ?? rest
+    // Without new backups the guarded points stay guarded; with them, they go on their own date, or when newer ones are there.
+    if (after.state === 'BACKUP_SCHEDULES_SUSPENDED') return 'keptForever'
+    return expiresAt.getTime() > now.getTime() ? 'startsExpiring' : 'none'
   }
 }
 
@@ -83,6 +97,7 @@ async function pointsOf(tx: Database, instanceId: string) {
     .select({
       id: recoveryPoints.id,
       storedBytes: recoveryPoints.storedBytes,
+      expiresAt: recoveryPoints.expiresAt,
       isGoing: sql<boolean>`${recoveryPoints.state} = 'REMOVING'`,
     })
     .from(recoveryPoints)

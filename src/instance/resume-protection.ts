@@ -1,7 +1,7 @@
 import { eq } from 'drizzle-orm'
 import { recordAudit } from '../audit/record.ts'
 import type { Database } from '../database/connect.ts'
-import { carryOut } from '../database/rehearse.ts'
+import { carryOut, StartOver } from '../database/rehearse.ts'
 import { backupInstances } from '../database/tables/backup-instance.ts'
 import type { JobRow } from '../job/states.ts'
 import { lockPolicy } from '../policy/find.ts'
@@ -10,6 +10,7 @@ import { NotFound } from '../refusal.ts'
 import { effectsOf, type RetentionEffects } from './effects.ts'
 import { enqueueExpiry } from './expiry/enqueue-expiry.ts'
 import { nextExpiry } from './expiry/next-expiry.ts'
+import { planExpiry } from './expiry/plan-expiry.ts'
 import type { BackupInstance } from './instance.ts'
 import { planNext } from './schedule/plan-next.ts'
 import { lockFor, moveInstance } from './transition.ts'
@@ -25,13 +26,14 @@ export interface ResumeProtection {
 export interface Resumed {
   instance: BackupInstance
   effects: RetentionEffects
-  /** Removes the points whose time is over; null when there are none, and on a dry run. */
+  /** Removes the points whose time is over; null when it would remove none, and on a dry run. */
   cleanUp: JobRow | null
 }
 
 /**
  * Protects a server again: the schedule runs from now on, and points expire on their own dates. Those that are past theirs
- * already are removed by a job, under the guards of every expiry.
+ * already are removed by a job, under the guards of every expiry; where those are too great a share of all, they stay and
+ * the next expiry asks for approval.
  */
 export async function resumeProtection(
   database: Database,
@@ -51,8 +53,9 @@ export async function resumeProtection(
       },
       now,
     })
-    const isDue = instance.expiryDueAt !== null && instance.expiryDueAt.getTime() <= now.getTime()
-    const cleanUp = isDue ? await enqueueExpiry(tx, { instance, trigger: 'SYSTEM', actor, now }) : null
+    const plan = await planExpiry(tx, { instance, now })
+    const isDue = plan.marked.length > 0
+    const cleanUp = isDue ? await enqueueExpiry(tx, { instance, trigger: 'USER', actor, now }) : null
     await recordAudit(tx, {
       actor,
       action: 'resumeProtection',
@@ -62,25 +65,26 @@ export async function resumeProtection(
       detail: { policy: policy.name, cleanUpJob: cleanUp?.id ?? null },
       now,
     })
-    const effects = await effectsOf(tx, { before, after: instance, now })
+    const effects = await effectsOf(tx, { before, after: instance, plan, now })
     return { instance, effects, cleanUp: dryRun ? null : cleanUp }
   })
 }
 
-/** The instance and the policy it follows, both locked; the policy first, as a revision does. */
+/**
+ * The instance and the policy it follows, both locked; the policy first, as a revision does. Starts over when another
+ * policy was chosen between the two locks: the lock of that one cannot be waited for with the instance held.
+ */
 async function lockWithPolicy(
   tx: Database,
   instanceId: string,
 ): Promise<{ before: BackupInstance; policy: BackupPolicy }> {
-  for (;;) {
-    const [seen] = await tx
-      .select({ policyId: backupInstances.policyId })
-      .from(backupInstances)
-      .where(eq(backupInstances.id, instanceId))
-    const policy = seen && (await lockPolicy(tx, seen.policyId))
-    if (!seen) throw new NotFound('backup instance')
-    const before = await lockFor(tx, instanceId, 'RESUME_PROTECTION')
-    // Another policy was chosen between the two locks: look again.
-    if (policy && before.policyId === policy.id) return { before, policy }
-  }
+  const [seen] = await tx
+    .select({ policyId: backupInstances.policyId })
+    .from(backupInstances)
+    .where(eq(backupInstances.id, instanceId))
+  if (!seen) throw new NotFound('backup instance')
+  const policy = await lockPolicy(tx, seen.policyId)
+  const before = await lockFor(tx, instanceId, 'RESUME_PROTECTION')
+  if (!policy || before.policyId !== policy.id) throw new StartOver('Another policy was chosen meanwhile.')
+  return { before, policy }
 }

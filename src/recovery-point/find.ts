@@ -210,20 +210,13 @@ export async function findGuardedPoints(
   const suspect = marked ? sql`(state = 'SUSPECT' or (${isMarked} and damage <> '[]'))` : sql`state = 'SUSPECT'`
   const newest = (which: SQL, order: SQL = sql`created_at desc, id desc`) =>
     sql`(select id from recovery_points where instance_id = ${wantedId} and ${which} order by ${order} limit 1)`
-  const rows = await tx.execute<{
-    instance: string
-    available: string | null
-    suspect: string | null
-    best: string | null
-  }>(
-    sql`select ${wantedId} as instance, ${newest(available)} as available, ${newest(suspect)} as suspect,
+  // The newest SUSPECT point is looked for only where none is AVAILABLE: mostly there is none, and all points would be read.
+  const rows = await tx.execute<{ instance: string; restorable: string | null; best: string | null }>(
+    sql`select ${wantedId} as instance, coalesce(${newest(available)}, ${newest(suspect)}) as restorable,
       ${newest(available, sql`proof desc, created_at desc, id desc`)} as best from ${wanted(instanceIds)}`,
   )
   return new Map(
-    rows.map(({ instance, available: newestAvailable, suspect: newestSuspect, best }) => [
-      instance,
-      { newestRestorable: newestAvailable ?? newestSuspect, bestProven: best },
-    ]),
+    rows.map(({ instance, restorable, best }) => [instance, { newestRestorable: restorable, bestProven: best }]),
   )
 }
 

@@ -3,6 +3,7 @@ export const reasonsToKeep = [
   'WITHIN_RETENTION',
   'NEWEST_RESTORABLE',
   'BEST_PROVEN',
+  'NOTHING_RESTORABLE',
   'ON_HOLD',
   'BEING_READ',
   'PROTECTION_STOPPED',
@@ -25,7 +26,7 @@ export interface ExpiryCandidate {
 export interface GuardedPoints {
   /** The newest AVAILABLE point; without one, the newest SUSPECT point. Null when there is neither. */
   newestRestorable: string | null
-  /** The newest among the AVAILABLE points with the highest proof. */
+  /** The newest among the AVAILABLE points with the highest proof. Null when none is AVAILABLE: then all points stay. */
   bestProven: string | null
 }
 
@@ -41,6 +42,8 @@ export interface ExpiryFacts {
   shareLimitPercent: number
   /** Points that expired up to then may go however many they are. */
   approvedThrough: Date | null
+  /** Since when an answer is waited for: points that had expired by then stay until it is given. Null when none is. */
+  blockedAt: Date | null
 }
 
 export interface ExpiryDecision {
@@ -50,21 +53,36 @@ export interface ExpiryDecision {
   kept: { id: string; because: KeptBecause[] }[]
   /** How many wait for approval, because too great a share would go at once; 0 when the run may do all it wants. */
   blockedCount: number
+  /**
+   * NEW: approval has to be asked for, of points that no question was about yet. OPEN: one that was asked is not answered,
+   * and points that it was about are still there, waiting or kept for another reason. NONE: nothing is to be approved.
+   */
+  question: 'NEW' | 'OPEN' | 'NONE'
 }
 
-/** Which points go and which stay, and why, at one moment: the whole decision of an expiry run. */
+/**
+ * Which points go and which stay, and why, at one moment: the whole decision of an expiry run. Whatever else changes
+ * meanwhile, a point that waits for approval is not taken without it.
+ */
 export function decideExpiry(candidates: readonly ExpiryCandidate[], facts: ExpiryFacts): ExpiryDecision {
-  const weighed = candidates.map((point) => ({ point, because: whyItStays(point, facts) }))
-  const asking = weighed.filter(({ point, because }) => because.length === 0 && !isApproved(point, facts)).length
-  const isBlocked = isOverBudget(asking, facts)
-  const decided = weighed.map(({ point, because }) => ({
+  const weighed = candidates.map((point) => ({
     id: point.id,
-    because: isBlocked && because.length === 0 && !isApproved(point, facts) ? awaiting : because,
+    because: whyItStays(point, facts),
+    approval: approvalOf(point, facts),
   }))
+  const free = weighed.filter(({ because }) => because.length === 0)
+  const isTooMuch = isOverBudget(free.filter(({ approval }) => approval === 'NOT_ASKED').length, facts)
+  const blocked = new Set(
+    free.filter(({ approval }) => approval === 'ASKED' || (approval === 'NOT_ASKED' && isTooMuch)).map(({ id }) => id),
+  )
+  const isOpen = weighed.some(({ approval }) => approval === 'ASKED')
   return {
-    marked: decided.flatMap(({ id, because }) => (because.length === 0 ? [id] : [])),
-    kept: decided.filter(({ because }) => because.length > 0),
-    blockedCount: isBlocked ? asking : 0,
+    marked: free.flatMap(({ id }) => (blocked.has(id) ? [] : [id])),
+    kept: weighed
+      .map(({ id, because }) => ({ id, because: blocked.has(id) ? awaiting : because }))
+      .filter(({ because }) => because.length > 0),
+    blockedCount: blocked.size,
+    question: isTooMuch ? 'NEW' : isOpen ? 'OPEN' : 'NONE',
   }
 }
 
@@ -79,6 +97,8 @@ export function whyItStays(
     WITHIN_RETENTION: expiresAt.getTime() > now.getTime(),
     NEWEST_RESTORABLE: id === guarded.newestRestorable,
     BEST_PROVEN: id === guarded.bestProven,
+    // Where all are damaged, it may be the disk: a point that looks bad today may be read tomorrow.
+    NOTHING_RESTORABLE: guarded.bestProven === null,
     ON_HOLD: isHeld,
     BEING_READ: isBeingRead,
     PROTECTION_STOPPED: standstill === 'PROTECTION_STOPPED',
@@ -96,12 +116,17 @@ export function isOverBudget(
   return count > 1 && count * 100 > unmarkedCount * shareLimitPercent
 }
 
-/** Whether a point had expired already when somebody approved what was waiting then. */
-export function isApproved(
+/**
+ * What is known of the approval of a point that is past its end: it had expired already when somebody approved what was
+ * waiting then; or when the question was asked that nobody has answered; or it is of no question yet.
+ */
+export function approvalOf(
   { expiresAt }: Pick<ExpiryCandidate, 'expiresAt'>,
-  { approvedThrough }: Pick<ExpiryFacts, 'approvedThrough'>,
-): boolean {
-  return approvedThrough !== null && expiresAt.getTime() <= approvedThrough.getTime()
+  { approvedThrough, blockedAt }: Pick<ExpiryFacts, 'approvedThrough' | 'blockedAt'>,
+): 'GIVEN' | 'ASKED' | 'NOT_ASKED' {
+  const isBy = (moment: Date | null) => moment !== null && expiresAt.getTime() <= moment.getTime()
+  if (isBy(approvedThrough)) return 'GIVEN'
+  return isBy(blockedAt) ? 'ASKED' : 'NOT_ASKED'
 }
 
 /** A recovery point as the guard looks at it. */

@@ -9,6 +9,7 @@ import { resumeProtection } from '../../src/instance/resume-protection.ts'
 import { retryConfigureProtection } from '../../src/instance/retry-configure-protection.ts'
 import { stopProtection } from '../../src/instance/stop-protection.ts'
 import { undeleteBackupInstance } from '../../src/instance/undelete-backup-instance.ts'
+import type { JobRow } from '../../src/job/states.ts'
 import { createPolicy } from '../../src/policy/create.ts'
 import { holdRecoveryPoint } from '../../src/recovery-point/hold.ts'
 import { releaseRecoveryPoint } from '../../src/recovery-point/release.ts'
@@ -31,6 +32,8 @@ export interface Outcome {
   instance: BackupInstance
   effects: RetentionEffects
   cancelledJobIds?: string[]
+  /** The expiry job that it starts. */
+  job?: JobRow | null
 }
 
 type Options = typeof asked
@@ -59,8 +62,10 @@ export const rehearsed = {
     stopProtection(database, { instanceId: instance.id, data: 'RETAIN_FOREVER', ...why, ...options }),
   STOP_PROTECTION_RETAIN_AS_PER_POLICY: ({ database, instance }: Life, options: Options): Promise<Outcome> =>
     stopProtection(database, { instanceId: instance.id, data: 'RETAIN_AS_PER_POLICY', ...why, ...options }),
-  RESUME_PROTECTION: ({ database, instance }: Life, options: Options): Promise<Outcome> =>
-    resumeProtection(database, { instanceId: instance.id, ...options }),
+  RESUME_PROTECTION: async ({ database, instance }: Life, options: Options): Promise<Outcome> => {
+    const { cleanUp, ...outcome } = await resumeProtection(database, { instanceId: instance.id, ...options })
+    return { ...outcome, job: cleanUp }
+  },
   DELETE_BACKUP_INSTANCE: ({ database, instance }: Life, options: Options): Promise<Outcome> =>
     deleteBackupInstance(database, { instanceId: instance.id, confirmName: instance.name, ...why, ...options }),
   UNDELETE_BACKUP_INSTANCE: ({ database, instance }: Life, options: Options): Promise<Outcome> =>

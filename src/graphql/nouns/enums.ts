@@ -125,6 +125,8 @@ export const KeptBecause = enumeration<ReasonToKeep>('KeptBecause', 'Why a recov
   NEWEST_RESTORABLE: 'It is the newest one that can be restored from: that one is never removed for its age.',
   BEST_PROVEN:
     'It is the newest of those that have been shown to be good furthest: that one is never removed for its age.',
+  NOTHING_RESTORABLE:
+    'No recovery point of its backup instance is known to be restorable now: until one is, none is removed for its age.',
   ON_HOLD: 'Somebody has put it on hold.',
   BEING_READ: 'A restore or a verification of it is queued or running.',
   PROTECTION_STOPPED: 'Protection was stopped so that all data is kept for ever.',

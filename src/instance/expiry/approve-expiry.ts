@@ -4,10 +4,12 @@ import type { Database } from '../../database/connect.ts'
 import { carryOut } from '../../database/rehearse.ts'
 import { backupInstances } from '../../database/tables/backup-instance.ts'
 import { recoveryPoints } from '../../database/tables/recovery-point.ts'
+import type { JobRow } from '../../job/states.ts'
 import { Refusal } from '../../refusal.ts'
 import { noEffects, type RetentionEffects } from '../effects.ts'
 import type { BackupInstance } from '../instance.ts'
 import { lockFor } from '../transition.ts'
+import { enqueueExpiry } from './enqueue-expiry.ts'
 import { planExpiry } from './plan-expiry.ts'
 
 /** No expiry of the backup instance waits for approval. */
@@ -30,11 +32,13 @@ export interface ApproveExpiry {
 export interface ApprovedExpiry {
   instance: BackupInstance
   effects: RetentionEffects
+  /** Lets them go; null on a dry run. */
+  job: JobRow | null
 }
 
 /**
  * Lets an expiry go on that stopped because it would remove too great a share of an instance's points: those that had
- * expired when it stopped go, and no others by this. Every other guard holds as ever.
+ * expired when it stopped go by a job, and no others by this. Every other guard holds as ever.
  */
 export async function approveExpiry(
   database: Database,
@@ -55,8 +59,9 @@ export async function approveExpiry(
       .where(eq(backupInstances.id, instanceId))
       .returning()
     if (!instance) throw new NothingToApprove(before)
-    // Only what was told of: points that expired since are weighed anew by the next run.
-    const { marked } = await planExpiry(tx, { instance, now: through })
+    // As the job finds them now, but only what was told of: points that expired since are weighed anew.
+    const { marked } = await planExpiry(tx, { instance, now, expiredBy: through })
+    const job = await enqueueExpiry(tx, { instance, trigger: 'USER', actor, now })
     const removed = { instanceId, ids: marked, storedBytes: await bytesOf(tx, marked) }
     await recordAudit(tx, {
       actor,
@@ -64,11 +69,11 @@ export async function approveExpiry(
       subject: { kind: 'BackupInstance', id: instance.id, name: instance.name },
       before: { expiryBlockedAt: through.toISOString(), expiryBlockedCount: before.expiryBlockedCount },
       after: { expiryApprovedThrough: through.toISOString() },
-      detail: { recoveryPoints: marked.length, storedBytes: removed.storedBytes },
+      detail: { recoveryPoints: marked.length, storedBytes: removed.storedBytes, job: job.id },
       now,
     })
     const removedAt = marked.length > 0 ? now : null
-    return { instance, effects: { ...noEffects(instance), removed, removedAt } }
+    return { instance, effects: { ...noEffects(instance), removed, removedAt }, job: dryRun ? null : job }
   })
 }
 

@@ -5,7 +5,7 @@ import { recordNotification } from '../../notification/record.ts'
 import type { ExpiryDecision } from '../../retention/decide-expiry.ts'
 import type { BackupInstance } from '../instance.ts'
 import { markOfLocked } from './mark-expired.ts'
-import { planExpiry } from './plan-expiry.ts'
+import { nothingDue, planExpiry } from './plan-expiry.ts'
 
 export interface BeginExpiry {
   instanceId: string
@@ -19,7 +19,8 @@ export type BegunExpiry = ExpiryDecision & { markedCount: number }
 
 /**
  * Decides what an expiry run takes, the budget included: once for the whole run. A run that would take too great a share
- * takes only what was approved, and the instance waits for approveExpiry; that is told once.
+ * takes only what was approved, and the instance waits for approveExpiry, however the share changes meanwhile; that is told
+ * once, and once more when too great a share of later points joins those that wait.
  */
 export async function beginExpiry(
   database: Database,
@@ -27,10 +28,10 @@ export async function beginExpiry(
 ): Promise<BegunExpiry> {
   return database.transaction(async (tx) => {
     const [instance] = await tx.select().from(backupInstances).where(eq(backupInstances.id, instanceId)).for('update')
-    if (!instance) return { marked: [], kept: [], blockedCount: 0, markedCount: 0 }
+    if (!instance) return { ...nothingDue, markedCount: 0 }
     const plan = await planExpiry(tx, { instance, now })
-    if (plan.blockedCount > 0 && instance.expiryBlockedAt === null) await block(tx, { instance, plan, now })
-    if (plan.blockedCount === 0 && instance.expiryBlockedAt !== null) {
+    if (plan.question === 'NEW') await block(tx, { instance, plan, now })
+    if (plan.question === 'NONE' && instance.expiryBlockedAt !== null) {
       await tx
         .update(backupInstances)
         .set({ expiryBlockedAt: null, expiryBlockedCount: null })
@@ -53,7 +54,7 @@ async function block(
   await recordNotification(tx, {
     kind: 'EXPIRY_NEEDS_APPROVAL',
     severity: 'WARNING',
-    message: `${plan.blockedCount} recovery points of "${name}" have expired, a greater share of all than its vault lets go at once: none of them is removed.`,
+    message: `${plan.blockedCount} recovery points of "${name}" have expired, a greater share of all than its vault lets go at once: none of them is removed before that is approved.`,
     recommendedActions: [
       'Look at them with approveExpiry and dryRun, then let them go with approveExpiry.',
       'Or keep them: stop protection and retain forever, or put single points on hold.',

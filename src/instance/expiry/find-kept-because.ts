@@ -1,15 +1,27 @@
 import type { Database } from '../../database/connect.ts'
-import { findGuardedPoints, findPointsBeingRead, findRecoveryPointContexts } from '../../recovery-point/find.ts'
+import {
+  findGuardedPoints,
+  findPointsBeingRead,
+  findRecoveryPointContexts,
+  type RecoveryPointContext,
+} from '../../recovery-point/find.ts'
 import { isOnHold } from '../../recovery-point/recovery-point.ts'
-import { isApproved, type KeptBecause, whyItStays } from '../../retention/decide-expiry.ts'
+import {
+  approvalOf,
+  type GuardedPoints,
+  isOverBudget,
+  type KeptBecause,
+  whyItStays,
+} from '../../retention/decide-expiry.ts'
 import { standstillIn } from '../states.ts'
+import { findBudgets } from './find-budgets.ts'
 
 const awaiting: KeptBecause[] = ['AWAITING_APPROVAL']
-const unguarded = { newestRestorable: null, bestProven: null }
+const unguarded: GuardedPoints = { newestRestorable: null, bestProven: null }
 
 /**
  * Every reason that each of many points stays for at a moment, by point id: what the expiry run of that moment would say.
- * None for a point that the next run takes, or that is on its way out already. Three statements, however many points.
+ * None for a point that the next run takes, or that is on its way out already. At most four statements, however many points.
  */
 export async function findKeptBecause(
   database: Database,
@@ -21,23 +33,28 @@ export async function findKeptBecause(
     findGuardedPoints(database, instanceIds),
     findPointsBeingRead(database, pointIds),
   ])
+  const whyOf = ({ point, instance }: RecoveryPointContext): KeptBecause[] =>
+    whyItStays(
+      { id: point.id, expiresAt: point.expiresAt, isHeld: isOnHold(point, now), isBeingRead: read.has(point.id) },
+      { now, standstill: standstillIn(instance.state), guarded: guarded.get(instance.id) ?? unguarded },
+    )
+  const weighed = contexts.map((context) => {
+    const because = context.point.state === 'REMOVING' ? [] : whyOf(context)
+    const isFree = context.point.state !== 'REMOVING' && because.length === 0
+    return { ...context, because, approval: isFree ? approvalIn(context) : null }
+  })
+  const asking = weighed.filter(({ approval }) => approval === 'NOT_ASKED').map(({ instance }) => instance.id)
+  const budgets = await findBudgets(database, { instanceIds: [...new Set(asking)], guarded, now })
   return new Map(
-    contexts.map(({ point, instance }) => {
-      if (point.state === 'REMOVING') return [point.id, []]
-      const candidate = {
-        id: point.id,
-        expiresAt: point.expiresAt,
-        isHeld: isOnHold(point, now),
-        isBeingRead: read.has(point.id),
-      }
-      const because = whyItStays(candidate, {
-        now,
-        standstill: standstillIn(instance.state),
-        guarded: guarded.get(instance.id) ?? unguarded,
-      })
-      const approval = { approvedThrough: instance.expiryApprovedThrough }
-      const isWaiting = because.length === 0 && instance.expiryBlockedAt !== null && !isApproved(point, approval)
-      return [point.id, isWaiting ? awaiting : because]
+    weighed.map(({ point, instance, because, approval }) => {
+      const budget = budgets.get(instance.id)
+      const isTooMuch = approval === 'NOT_ASKED' && budget !== undefined && isOverBudget(budget.askingCount, budget)
+      return [point.id, approval === 'ASKED' || isTooMuch ? awaiting : because]
     }),
   )
+}
+
+function approvalIn({ point, instance }: RecoveryPointContext): ReturnType<typeof approvalOf> {
+  const { expiryApprovedThrough: approvedThrough, expiryBlockedAt: blockedAt } = instance
+  return approvalOf(point, { approvedThrough, blockedAt })
 }

@@ -18,8 +18,10 @@ const pageSize = 1_000
 
 export interface PlanExpiry {
   /** As it is now: its state decides whether anything expires. */
-  instance: Pick<BackupInstance, 'id' | 'vaultId' | 'state' | 'expiryApprovedThrough'>
+  instance: Pick<BackupInstance, 'id' | 'vaultId' | 'state' | 'expiryApprovedThrough' | 'expiryBlockedAt'>
   now: Date
+  /** Looks at no points but those that had expired by then. */
+  expiredBy?: Date
 }
 
 /**
@@ -27,14 +29,20 @@ export interface PlanExpiry {
  * which stay and why, and how many would wait for approval. Reads the points that are due alone, and of them only what
  * decides.
  */
-export async function planExpiry(tx: Database, { instance, now }: PlanExpiry): Promise<ExpiryDecision> {
+export async function planExpiry(
+  tx: Database,
+  { instance, now, expiredBy = now }: PlanExpiry,
+): Promise<ExpiryDecision> {
   const standstill = standstillIn(instance.state)
-  const candidates = standstill ? [] : await findCandidates(tx, instance.id, now)
-  if (candidates.length === 0) return { marked: [], kept: [], blockedCount: 0 }
+  const candidates = standstill ? [] : await findCandidates(tx, { instanceId: instance.id, now, expiredBy })
+  if (candidates.length === 0) return nothingDue
   const [guarded, budget] = await Promise.all([guardedOf(tx, instance.id), budgetOf(tx, instance)])
-  const approvedThrough = instance.expiryApprovedThrough
-  return decideExpiry(candidates, { now, standstill, guarded, approvedThrough, ...budget })
+  const { expiryApprovedThrough: approvedThrough, expiryBlockedAt: blockedAt } = instance
+  return decideExpiry(candidates, { now, standstill, guarded, approvedThrough, blockedAt, ...budget })
 }
+
+/** The plan where no point is past its end, or none expires. */
+export const nothingDue: ExpiryDecision = { marked: [], kept: [], blockedCount: 0, question: 'NONE' }
 
 /** The points of an instance that no expiry may take now. */
 export async function guardedOf(tx: Database, instanceId: string): Promise<GuardedPoints> {
@@ -42,7 +50,10 @@ export async function guardedOf(tx: Database, instanceId: string): Promise<Guard
   return found.get(instanceId) ?? { newestRestorable: null, bestProven: null }
 }
 
-async function findCandidates(tx: Database, instanceId: string, now: Date): Promise<ExpiryCandidate[]> {
+async function findCandidates(
+  tx: Database,
+  { instanceId, now, expiredBy }: { instanceId: string; now: Date; expiredBy: Date },
+): Promise<ExpiryCandidate[]> {
   const candidates: ExpiryCandidate[] = []
   for (;;) {
     const last = candidates.at(-1)
@@ -59,7 +70,7 @@ async function findCandidates(tx: Database, instanceId: string, now: Date): Prom
         and(
           eq(recoveryPoints.instanceId, instanceId),
           isNull(recoveryPoints.markedAt),
-          lte(recoveryPoints.expiresAt, now),
+          lte(recoveryPoints.expiresAt, expiredBy),
           last &&
             sql`(${recoveryPoints.expiresAt}, ${recoveryPoints.id}) > (${last.expiresAt.toISOString()}::timestamptz, ${last.id}::uuid)`,
         ),

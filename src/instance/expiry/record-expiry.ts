@@ -5,7 +5,7 @@ import { recordNotification } from '../../notification/record.ts'
 import { isBeingRead } from '../../recovery-point/find.ts'
 import type { BackupInstance } from '../instance.ts'
 import { statesThatExpire } from '../states.ts'
-import { guardedOf } from './plan-expiry.ts'
+import { guardedOf, planExpiry } from './plan-expiry.ts'
 
 /** How soon to look again at a point that only a restore or verification keeps, ms: nothing tells when that ends. */
 const lookAgainMs = 60 * 60_000
@@ -27,7 +27,11 @@ export async function recordExpiry(
   const [instance] = await tx.select().from(backupInstances).where(eq(backupInstances.id, instanceId)).for('update')
   if (!instance) return
   const expiryDueAt = await nextRun(tx, { instance, removalGraceMs, now })
-  await tx.update(backupInstances).set({ expiryDueAt }).where(eq(backupInstances.id, instanceId))
+  const isApprovalOver = await isSpent(tx, { instance, now })
+  await tx
+    .update(backupInstances)
+    .set({ expiryDueAt, ...(isApprovalOver && { expiryApprovedThrough: null }) })
+    .where(eq(backupInstances.id, instanceId))
   if (removed.count === 0) return
   await recordNotification(tx, {
     kind: 'RECOVERY_POINTS_REMOVED',
@@ -37,6 +41,13 @@ export async function recordExpiry(
     onceKey: `recovery-points-removed:${jobId}`,
     now,
   })
+}
+
+/** Whether an approval has nothing left to let go: what was kept from it, by a hold for one, is asked for again later. */
+async function isSpent(tx: Database, { instance, now }: { instance: BackupInstance; now: Date }): Promise<boolean> {
+  const through = instance.expiryApprovedThrough
+  if (through === null) return false
+  return (await planExpiry(tx, { instance, now, expiredBy: through })).marked.length === 0
 }
 
 /** Has the clock ask again later: an expiry run failed or was cancelled, and what was due still is. */
@@ -58,10 +69,11 @@ async function nextRun(
   if (!statesThatExpire.some((each) => each === instance.state)) return null
   const { newestRestorable, bestProven } = await guardedOf(tx, instance.id)
   const at = (moment: Date | null) => sql`${moment?.toISOString() ?? null}::timestamptz`
-  const isFree = sql`instance_id = ${instance.id} and marked_at is null
+  // Without a point that can be restored from, none is free; when there is one again, that is when the clock looks.
+  const isFree = sql`instance_id = ${instance.id} and marked_at is null and ${bestProven}::uuid is not null
     and id is distinct from ${newestRestorable}::uuid and id is distinct from ${bestProven}::uuid`
   const asks = instance.expiryBlockedAt
-    ? sql`(${at(instance.expiryApprovedThrough)} is null or expires_at > ${at(instance.expiryApprovedThrough)})`
+    ? sql`expires_at <= ${at(instance.expiryBlockedAt)} and (${at(instance.expiryApprovedThrough)} is null or expires_at > ${at(instance.expiryApprovedThrough)})`
     : sql`false`
   const due: SQL = sql`select min(case
       when held_at is not null and hold_until is null then null
