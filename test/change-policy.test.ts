@@ -84,7 +84,7 @@ test('what becomes shorter is answered and told', async ({ database }) => {
   const instance = await addLife(database)
   const policyId = await policyOf(database, { defaultRetention: 'P7D', schedule: nightly })
   const { shortenings } = await changePolicy(database, { instanceId: instance.id, policyId, ...asked })
-  expect(shortenings).toEqual(['Recovery points with the tag DEFAULT would be kept P7D instead of P30D.'])
+  expect(shortenings).toEqual(['Recovery points with the tag DEFAULT are kept P7D instead of P30D.'])
   expect(await database.select().from(notifications)).toMatchObject([
     { kind: 'POLICY_SHORTENED', severity: 'WARNING', instanceId: instance.id, policyId, at: now },
   ])
@@ -104,7 +104,7 @@ test.for(['UNLOCKED', 'LOCKED'] as const)(
     expect(refusal).toBeInstanceOf(ForbiddenByImmutability)
     expect(refusal).toMatchObject({
       vaultId: instance.vaultId,
-      rule: 'Recovery points with the tag DEFAULT would be kept P29D instead of P30D.',
+      rule: 'Recovery points with the tag DEFAULT are kept P29D instead of P30D.',
     })
     expect(await dumpOf(database)).toEqual(before)
     const changed = await changePolicy(database, { instanceId: instance.id, policyId: longer, ...asked })

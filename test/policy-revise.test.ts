@@ -181,10 +181,10 @@ test('a dry run answers what the real run does, and changes nothing', async () =
     instanceCount: 1,
     policy: { version: 2, defaultRetention: 'P10D' },
     shortenings: [
-      'Recovery points with the tag DEFAULT would be kept P10D instead of P30D.',
-      'The rule WEEKLY (P12W) is gone: its recovery points would be kept P10D by default.',
-      'Recovery points with the tag YEARLY would be kept P1Y instead of P5Y.',
-      'Backups would start less often: "Every day at 02:00, Europe/Berlin" instead of "Every day at 02:00 and 14:00, Europe/Berlin".',
+      'Recovery points with the tag DEFAULT are kept P10D instead of P30D.',
+      'The rule WEEKLY (P12W) is gone: its recovery points are kept P10D by default.',
+      'Recovery points with the tag YEARLY are kept P1Y instead of P5Y.',
+      'Backups start less often: "Every day at 02:00, Europe/Berlin" instead of "Every day at 02:00 and 14:00, Europe/Berlin".',
     ],
   })
   expect(await instanceNow(instance)).toEqual(before)
@@ -201,7 +201,7 @@ test('a revision that shortens is told, with what becomes shorter, and written d
       severity: 'WARNING',
       policyId: policy.id,
       message:
-        'Policy "twice a day", which 1 backup instance follows, was revised by local: Recovery points with the tag DEFAULT would be kept P20D instead of P30D.',
+        'Policy "twice a day", which 1 backup instance follows, was revised by local: Recovery points with the tag DEFAULT are kept P20D instead of P30D.',
     },
   ])
   await revise({ defaultRetention: 'P60D' })

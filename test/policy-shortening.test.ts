@@ -48,7 +48,7 @@ describe('a change of rules', () => {
   })
 
   it.for<[Partial<PolicyRules>, string]>([
-    [{ defaultRetention: 'P1M' }, 'Recovery points with the tag DEFAULT would be kept P1M instead of P30D.'],
+    [{ defaultRetention: 'P1M' }, 'Recovery points with the tag DEFAULT are kept P1M instead of P30D.'],
     [
       {
         retentionRules: [
@@ -56,16 +56,16 @@ describe('a change of rules', () => {
           { tag: 'MONTHLY', duration: 'P1Y' },
         ],
       },
-      'Recovery points with the tag WEEKLY would be kept P83D instead of P12W.',
+      'Recovery points with the tag WEEKLY are kept P83D instead of P12W.',
     ],
     [
       { retentionRules: [{ tag: 'WEEKLY', duration: 'P12W' }] },
-      'The rule MONTHLY (P1Y) is gone: its recovery points would be kept P30D by default.',
+      'The rule MONTHLY (P1Y) is gone: its recovery points are kept P30D by default.',
     ],
-    [{ schedule: null }, 'Backups would no longer start by a schedule.'],
+    [{ schedule: null }, 'Backups no longer start by a schedule.'],
     [
       { schedule: weekly },
-      'Backups would start less often: "Every Sunday at 02:00, UTC" instead of "Every day at 02:00 and 14:00, UTC".',
+      'Backups start less often: "Every Sunday at 02:00, UTC" instead of "Every day at 02:00 and 14:00, UTC".',
     ],
   ])('shortens by %j, and says what', ([change, sentence]) => {
     expect(shortenings(rules, { ...rules, ...change })).toEqual([sentence])

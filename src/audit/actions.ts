@@ -21,7 +21,6 @@ export const auditActions = {
   resumeProtection: 'The protection of a backup instance was resumed.',
   deleteBackupInstance: 'A backup instance was deleted with its recovery points.',
   undeleteBackupInstance: 'A deleted backup instance was had back.',
-  purgePutOff: 'The purge of a deleted backup instance was put off: something forbids it.',
   purgeBegun: 'The data of a deleted backup instance began to be purged.',
   purgePutOff: 'The purge of a deleted backup instance was put off.',
   instancePurged: 'The data of a deleted backup instance was purged.',

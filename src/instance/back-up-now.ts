@@ -12,8 +12,8 @@ import { lockFor } from './transition.ts'
 export class BackupAlreadyRunning extends Refusal {
   readonly runningJobId: string
 
-  constructor(runningJobId: string) {
-    super('A backup of this instance is queued or running already.', [
+  constructor(instanceName: string, runningJobId: string) {
+    super(`A backup of "${instanceName}" is queued or running already.`, [
       'Follow that job, or cancel it and back up again.',
     ])
     this.runningJobId = runningJobId
@@ -65,7 +65,7 @@ export async function backUpNow(
       })
       return job
     } catch (cause) {
-      if (cause instanceof PendingJobExists) throw new BackupAlreadyRunning(cause.jobId)
+      if (cause instanceof PendingJobExists) throw new BackupAlreadyRunning(instance.name, cause.jobId)
       throw cause
     }
   })

@@ -21,15 +21,18 @@ export interface AskedRules extends Omit<PolicyRules, 'schedule'> {
 
 /**
  * Refuses rules that cannot be kept or that contradict each other, and names the field; answers them as they are stored:
- * the zone as it is spelled, times and days in order. `within` is the field that the rules were given in, if not at the top.
+ * the zone as it is spelled, times and days in order. `within` is the field that the rules were given in, if not at the top;
+ * `present` are the rules that the policy has, of which what nobody asked to change may be out of range by now.
  */
 export function checkRules(
   asked: AskedRules,
-  { limits, now, within = '' }: { limits: RetentionLimits; now: Date; within?: string },
+  { limits, now, within = '', present }: { limits: RetentionLimits; now: Date; within?: string; present?: PolicyRules },
 ): PolicyRules {
   const timeZone = checkTimeZone(`${within}timeZone`, asked.timeZone)
   const schedule = asked.schedule && checkSchedule(`${within}schedule`, asked.schedule)
-  checkDuration(`${within}defaultRetention`, asked.defaultRetention, { limits, now })
+  const { defaultRetention } = asked
+  const isPresent = defaultRetention === present?.defaultRetention
+  checkDuration(`${within}defaultRetention`, defaultRetention, { limits, now, isPresent })
   const seen = new Set<string>()
   for (const [index, { tag, duration }] of asked.retentionRules.entries()) {
     if (seen.has(tag)) {
@@ -38,7 +41,8 @@ export function checkRules(
       ])
     }
     seen.add(tag)
-    checkDuration(`${within}retentionRules[${index}].duration`, duration, { limits, now })
+    const isKept = present?.retentionRules.some((rule) => rule.tag === tag && rule.duration === duration) ?? false
+    checkDuration(`${within}retentionRules[${index}].duration`, duration, { limits, now, isPresent: isKept })
   }
   checkPriorities(asked, within)
   const retentionRules = tagsByPriority.flatMap((tag) => asked.retentionRules.filter((rule) => rule.tag === tag))
@@ -59,7 +63,11 @@ function checkTimeZone(field: string, name: string): string {
   }
 }
 
-function checkDuration(field: string, text: string, { limits, now }: { limits: RetentionLimits; now: Date }): void {
+function checkDuration(
+  field: string,
+  text: string,
+  { limits, now, isPresent }: { limits: RetentionLimits; now: Date; isPresent: boolean },
+): void {
   const duration = parseDuration(text)
   if (!duration) {
     throw new InvalidInput(field, `"${text.slice(0, 60).toWellFormed()}" is not an ISO 8601 duration of whole units.`, [
@@ -71,7 +79,7 @@ function checkDuration(field: string, text: string, { limits, now }: { limits: R
   if (days >= limits.minDays && days <= limits.maxDays) return
   throw new InvalidInput(
     field,
-    `${text} is out of range: recovery points are kept ${limits.minDays} to ${limits.maxDays} days.`,
+    `${text}${isPresent ? ', the present value of the policy,' : ''} is out of range: recovery points are kept ${limits.minDays} to ${limits.maxDays} days.`,
     [`Choose a duration from P${limits.minDays}D to P${limits.maxDays}D.`],
   )
 }

@@ -66,7 +66,7 @@ export async function revisePolicy(
     if (expectedVersion !== null && expectedVersion !== before.version) {
       throw new PolicyVersionChanged(before, expectedVersion)
     }
-    const rules = checkRules({ ...rulesOf(before.rules), ...changes }, { limits, now })
+    const rules = checkRules({ ...rulesOf(before.rules), ...changes }, { limits, now, present: before.rules })
     const instanceCount = await tx.$count(backupInstances, eq(backupInstances.policyId, policyId))
     if (isDeepStrictEqual(rules, rulesOf(before.rules))) return { policy: before, instanceCount, shortenings: [] }
     const shortened = shortenings(before.rules, rules)
@@ -82,7 +82,7 @@ export async function revisePolicy(
       detail: { instances: instanceCount },
       now,
     })
-    if (shortened.length > 0) await tellShorter(tx, { policy, instanceCount, shortened, actor, now })
+    if (shortened.length > 0 && instanceCount > 0) await tellShorter(tx, { policy, instanceCount, shortened, actor, now })
     return { policy, instanceCount, shortenings: shortened }
   })
 }

@@ -25,17 +25,17 @@ function shorterRetention(before: PolicyRules, after: PolicyRules): string[] {
     const keeps = durationOf(after, tag)
     if (!isShorter(keeps ?? after.defaultRetention, kept)) return []
     return keeps === undefined
-      ? [`The rule ${tag} (${kept}) is gone: its recovery points would be kept ${after.defaultRetention} by default.`]
-      : [`Recovery points with the tag ${tag} would be kept ${keeps} instead of ${kept}.`]
+      ? [`The rule ${tag} (${kept}) is gone: its recovery points are kept ${after.defaultRetention} by default.`]
+      : [`Recovery points with the tag ${tag} are kept ${keeps} instead of ${kept}.`]
   })
 }
 
 function rarerStarts(before: PolicyRules, after: PolicyRules): string[] {
   if (!before.schedule) return []
-  if (!after.schedule) return ['Backups would no longer start by a schedule.']
+  if (!after.schedule) return ['Backups no longer start by a schedule.']
   // Rates are fractions: a thousandth of a start a day is no difference that a schedule can make.
   if (startsPerDay(after.schedule) > startsPerDay(before.schedule) - 0.001) return []
-  return [`Backups would start less often: "${describeSchedule(after)}" instead of "${describeSchedule(before)}".`]
+  return [`Backups start less often: "${describeSchedule(after)}" instead of "${describeSchedule(before)}".`]
 }
 
 /** How many backups a schedule starts a day, on average. */

@@ -5,17 +5,25 @@ import { InvalidInput, Refusal } from '../refusal.ts'
 /** A place where recovery points are kept, and the keys they are sealed with. */
 export type Vault = typeof vaults.$inferSelect
 
+const asLong = 'Keep durations and schedule at least as they are'
+const adviceFor = {
+  deleteBackupInstance: 'Wait until the time of all of its recovery points is over; stopProtection stops its backups.',
+  changePolicy: `${asLong}, by a policy that keeps recovery points as long and starts backups as often.`,
+  revisePolicy: `${asLong}, or make another policy for backup instances of other vaults.`,
+}
+
 /** The vault's immutability forbids what would remove recovery points before their time. */
 export class ForbiddenByImmutability extends Refusal {
   readonly vaultId: string
   readonly rule: string
 
   /** `operation` is named as in the schema, `rule` is the sentence that says what is forbidden. */
-  constructor(vault: Vault, operation: string, rule: string) {
+  constructor(vault: Vault, operation: 'deleteBackupInstance' | 'changePolicy' | 'revisePolicy', rule: string) {
     super(`Vault "${vault.name}" is immutable (${vault.immutability}), which forbids ${operation}: ${rule}`, [
+      adviceFor[operation],
       vault.immutability === 'LOCKED'
-        ? 'Locked immutability is never taken back: wait until the recovery points have expired, or keep them longer.'
-        : "Keep the recovery points, or set the vault's immutability to DISABLED first.",
+        ? 'Locked immutability is never taken back.'
+        : "Or set the vault's immutability to DISABLED first, by updateVaultSecurity.",
     ])
     this.vaultId = vault.id
     this.rule = rule

@@ -69,11 +69,36 @@ export const JobError = builder.objectRef<JobErrorRow>('JobError').implement({
   }),
 })
 
+const SubTaskProgress = builder.objectRef<SubTaskRow>('JobSubTaskProgress').implement({
+  description: 'How far a part of a job has come.',
+  fields: (t) => ({
+    fraction: t.float({
+      nullable: true,
+      description: 'The part of it that is done, from 0 to 1; null while the whole is not known.',
+      resolve: ({ status, bytesDone, bytesTotal }) => {
+        if (status === 'COMPLETED') return 1
+        return bytesTotal === null || bytesTotal <= 0 ? null : Math.min(1, bytesDone / bytesTotal)
+      },
+    }),
+    bytesDone: t.expose('bytesDone', { type: 'ByteCount', description: 'How many bytes it moved.' }),
+    bytesTotal: t.expose('bytesTotal', {
+      type: 'ByteCount',
+      nullable: true,
+      description: 'How many bytes it expects in all; null while that is not known.',
+    }),
+  }),
+})
+
 export const SubTask = builder.objectRef<SubTaskRow>('JobSubTask').implement({
   description: 'One part of the work of a job.',
   fields: (t) => ({
     name: t.exposeString('name', { description: 'What the part does.' }),
     status: t.expose('status', { type: SubTaskStatus, description: 'Where it stands.' }),
+    progress: t.field({
+      type: SubTaskProgress,
+      description: 'How far it has come.',
+      resolve: (subTask) => subTask,
+    }),
     bytesDone: t.expose('bytesDone', { type: 'ByteCount', description: 'How many bytes it moved.' }),
     bytesTotal: t.expose('bytesTotal', {
       type: 'ByteCount',

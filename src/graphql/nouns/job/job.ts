@@ -55,6 +55,11 @@ Job.implement({
       resolve: ({ startedAt, endedAt }, _args, { now }) =>
         startedAt && durationText((endedAt ?? now()).getTime() - startedAt.getTime()),
     }),
+    bytesTransferred: t.field({
+      type: 'ByteCount',
+      description: 'How many bytes its present or last attempt moved; the same as `progress.bytesDone`.',
+      resolve: ({ bytesDone }) => bytesDone,
+    }),
     progress: t.field({ type: JobProgress, description: 'How far it has come.', resolve: progressOf }),
     subTasks: t.field({
       type: [SubTask],
