@@ -195,6 +195,8 @@ describe('expiry in the database', { timeout: 60_000 }, () => {
         for (const { id } of await findPointsToSweep(database, {
           instanceId: instance.id,
           markedUntil: now,
+          now,
+          except: [],
           limit: 100,
         })) {
           const decision = await beginSweep(database, { recoveryPointId: id, instanceId: instance.id, now })

@@ -49,7 +49,7 @@ describe('a point on hold', () => {
     await life.expire()
     expect(await life.pointNow(old)).toMatchObject({ state: 'AVAILABLE' })
     expect(await life.filesOf(old)).toHaveLength(3)
-    expect((await life.instanceNow())?.expiryDueAt).toBeNull()
+    expect((await life.instanceNow())?.expiryDueAt).toEqual(new Date(life.clock.now.getTime() + 7 * day))
   })
 })
 

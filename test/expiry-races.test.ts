@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { sql } from 'drizzle-orm'
 import { describe, expect } from 'vitest'
@@ -155,6 +156,22 @@ describe('expiry and a restore that is being asked for', () => {
     for (const reader of await readers) {
       expect(reader).toMatchObject({ status: 'rejected', reason: expect.any(RecoveryPointBeingRemoved) })
     }
+  })
+})
+
+describe('files of the newest point that vanish while an expiry run chooses', () => {
+  test('are missed before the first bytes go', async ({ databaseUrl, folder }) => {
+    await using life = await startLife({ databaseUrl, folder })
+    const [old, newest] = [await life.addPoint(40), await life.addPoint(1)]
+    const audit = await holdAudit(databaseUrl)
+    const job = await life.enqueueExpiry()
+    await waiters(life.database, 1)
+    await rm(join(life.vaultPath, newest.prefix), { recursive: true })
+    await audit.release()
+    expect(await life.service.ended(job.id)).toMatchObject({ status: 'COMPLETED_WITH_WARNINGS' })
+    expect(await life.pointNow(newest)).toMatchObject({ state: 'SUSPECT' })
+    expect(await life.pointNow(old)).toMatchObject({ state: 'AVAILABLE', markedAt: null })
+    expect(await life.filesOf(old)).toHaveLength(3)
   })
 })
 

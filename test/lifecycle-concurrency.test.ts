@@ -119,7 +119,8 @@ test.for(['stop first', 'backup first'])(
       state: 'PROTECTION_STOPPED',
       nextBackupAt: null,
       overdueAt: null,
-      expiryDueAt: null,
+      // A week after the stop or the backup, whichever came last.
+      expiryDueAt: expect.any(Date),
     })
   },
 )

@@ -85,5 +85,8 @@ test('a backup that runs while protection stops comes to its end', async ({ data
   await held[Symbol.asyncDispose]()
   expect((await service.ended(backup.id)).status).toBe('COMPLETED')
   expect(await findRecoveryPointsOf(database, instance.id)).toHaveLength(1)
-  expect(await instanceOf(database, instance.id)).toMatchObject({ state: 'PROTECTION_STOPPED', expiryDueAt: null })
+  expect(await instanceOf(database, instance.id)).toMatchObject({
+    state: 'PROTECTION_STOPPED',
+    expiryDueAt: expect.any(Date),
+  })
 })

@@ -1,6 +1,6 @@
 import { mkdir, readdir, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { eq } from 'drizzle-orm'
+import { desc, eq } from 'drizzle-orm'
 import { describe, expect } from 'vitest'
 import { pageAuditRecords } from '../src/audit/find.ts'
 import { backupInstances } from '../src/database/tables/backup-instance.ts'
@@ -49,7 +49,7 @@ function later(life: Life, days: number): void {
 /** The purge that the clock starts now. */
 async function startPurge({ database, clock }: Life): Promise<JobRow> {
   expect(await startDuePurges(database, { now: clock.now, atMost })).toBe(1)
-  const [job] = await database.select().from(jobs).where(eq(jobs.operation, 'PURGE')).orderBy(jobs.createdAt)
+  const [job] = await database.select().from(jobs).where(eq(jobs.operation, 'PURGE')).orderBy(desc(jobs.createdAt))
   if (!job) throw new Error('No purge was started.')
   return job
 }
@@ -176,11 +176,26 @@ describe('the purge of a deleted instance', () => {
       later(life, 14)
       const job = await life.service.ended((await startPurge(life)).id)
       expect(job).toMatchObject({ status: 'COMPLETED_WITH_WARNINGS' })
-      const until = what === 'hold' ? new Date(life.clock.now.getTime() + day) : point.expiresAt
+      const until = new Date(life.clock.now.getTime() + day)
       expect(await life.instanceNow()).toMatchObject({ scheduledPurgeAt: until, purgeStartedAt: null })
       expect(await life.filesOf(point)).toHaveLength(3)
+      expect(await told(life, 'PURGE_NEAR')).toMatchObject([
+        { message: expect.stringContaining(`is put off to ${until.toISOString()}: `), jobId: job.id },
+      ])
+      const { rows } = await pageAuditRecords(life.database, { page: { first: 100 } })
+      expect(rows.find(({ action }) => action === 'purgePutOff')).toMatchObject({
+        reason: expect.stringContaining(what === 'hold' ? '1 of its recovery points are on hold' : 'is immutable'),
+        before: { scheduledPurgeAt: '2026-03-15T12:00:00.000Z' },
+        after: { scheduledPurgeAt: until.toISOString() },
+      })
       life.clock.now = until
+      await life.service.ended((await startPurge(life)).id)
+      expect(await tellOfNearPurges(life.database, { now: life.clock.now, atMost })).toBe(1)
+      later(life, 1)
+      expect(await tellOfNearPurges(life.database, { now: life.clock.now, atMost })).toBe(0)
+      expect(await told(life, 'PURGE_NEAR')).toHaveLength(2)
       await life.database.update(recoveryPoints).set({ heldAt: null })
+      await life.database.update(vaults).set({ immutability: 'DISABLED' })
       await startDuePurges(life.database, { now: life.clock.now, atMost })
       await expect.poll(() => life.instanceNow(), { timeout: 10_000 }).toBeUndefined()
     },

@@ -13,6 +13,7 @@ import { ForbiddenByImmutability, isImmutable, type Vault } from '../vault/vault
 import { effectsOf } from './effects.ts'
 import { takeBackMarks } from './expiry/take-back-marks.ts'
 import type { BackupInstance } from './instance.ts'
+import { enqueuePurge } from './purge/start-due-purges.ts'
 import { nothingPlanned } from './schedule/plan-next.ts'
 import { noApprovalAsked, type Stopped, type StopReason, whyStopped } from './stop-protection.ts'
 import { lockFor, moveInstance } from './transition.ts'
@@ -48,7 +49,8 @@ const work = ['BACKUP', 'RESTORE', 'CONFIGURE_PROTECTION', 'VERIFY', 'EXPIRE'] a
 
 /**
  * Deletes a backup instance with its recovery points: until `scheduledPurgeAt` it can be had back as it is, then its bytes
- * are purged. What is queued for it is cancelled, and a backup that runs is asked to stop.
+ * are purged; where its vault has no soft delete, that begins with this. What is queued for it is cancelled, and a backup
+ * that runs is asked to stop.
  */
 export async function deleteBackupInstance(database: Database, input: DeleteBackupInstance): Promise<Stopped> {
   checkComment('comment', input.comment)
@@ -66,6 +68,7 @@ async function markDeleted(tx: Database, input: DeleteBackupInstance): Promise<S
   if (!vault) throw new Error('A backup instance has no vault.')
   await refuseTooEarly(tx, { instance: before, vault, now })
   await refuseHeld(tx, { instance: before, now })
+  const isPurged = vault.softDeleteDays === 0
   const scheduledPurgeAt = new Date(now.getTime() + vault.softDeleteDays * 86_400_000)
   const change = {
     ...nothingPlanned,
@@ -80,6 +83,7 @@ async function markDeleted(tx: Database, input: DeleteBackupInstance): Promise<S
   await takeBackMarks(tx, instanceId)
   const cancelled = await cancelQueued(tx, { instanceId, operations: work, actor, now })
   const running = await pendingBackups(tx, instanceId)
+  const purge = isPurged ? await enqueuePurge(tx, { instance, trigger: 'USER', actor, now }) : null
   const effects = await effectsOf(tx, { before, after: instance, now })
   await recordAudit(tx, {
     actor,
@@ -88,18 +92,28 @@ async function markDeleted(tx: Database, input: DeleteBackupInstance): Promise<S
     reason: whyStopped({ reason, comment }),
     before: { state: before.state },
     after: { state: instance.state, scheduledPurgeAt: scheduledPurgeAt.toISOString() },
-    detail: { vault: vault.name, recoveryPoints: effects.removed.ids.length, cancelledJobs: cancelled.length },
+    detail: {
+      vault: vault.name,
+      recoveryPoints: effects.removed.ids.length,
+      cancelledJobs: cancelled.length + running.length,
+      purgeJob: purge?.id ?? null,
+    },
     now,
   })
   await recordNotification(tx, {
     kind: 'PROTECTION_DELETED',
     severity: 'WARNING',
     message: `Backup instance "${instance.name}" was deleted by ${actor}: its recovery points (${effects.removed.ids.length}) are purged from vault "${vault.name}" from ${scheduledPurgeAt.toISOString()} on.`,
-    recommendedActions: ['If this was a mistake, undelete the backup instance before then.'],
+    ...(!isPurged && { recommendedActions: ['If this was a mistake, undelete the backup instance before then.'] }),
     about: { instanceId: instance.id, vaultId: vault.id, name: instance.name },
     now,
   })
-  return { instance, effects, cancelledJobIds: [...cancelled.map(({ id }) => id), ...running] }
+  return {
+    instance,
+    effects,
+    cancelledJobIds: [...cancelled.map(({ id }) => id), ...running],
+    purge: input.dryRun ? null : purge,
+  }
 }
 
 /** A backup that runs is asked in a transaction of its own: its job's row is locked before the instance's, never after. */

@@ -47,7 +47,7 @@ export async function resumeProtection(
         // What was made before the stop does not make the instance overdue: its schedule did not run.
         ...planNext(policy.rules, { jitter: before.jitter, after: now, provenAt: null }),
         policyVersion: policy.version,
-        expiryDueAt: nextExpiry,
+        expiryDueAt: nextExpiry(now),
         stopReason: null,
         stopComment: null,
       },

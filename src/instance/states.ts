@@ -45,6 +45,9 @@ export const instanceOperations = Object.keys(transitions) as InstanceOperation[
 /** States in which recovery points are removed when their time is over. */
 export const statesThatExpire = ['PROTECTION_CONFIGURED', 'BACKUP_SCHEDULES_SUSPENDED'] as const
 
+/** States in which the clock has an instance's vault looked at: nothing new goes where nothing expires, but what was begun is finished. */
+export const statesLookedAt = [...statesThatExpire, 'PROTECTION_STOPPED'] as const
+
 /** Why nothing of an instance in a state expires; null for states in which points expire. */
 export function standstillIn(state: ProtectionState): 'PROTECTION_STOPPED' | 'SOFT_DELETED' | null {
   if (statesThatExpire.some((each) => each === state)) return null

@@ -2,9 +2,10 @@ import { recordAudit } from '../audit/record.ts'
 import type { Database } from '../database/connect.ts'
 import { carryOut } from '../database/rehearse.ts'
 import { cancelQueued } from '../job/cancel.ts'
+import type { JobRow } from '../job/states.ts'
 import { checkComment } from '../refusal.ts'
 import { effectsOf, type RetentionEffects } from './effects.ts'
-import { nextExpiry } from './expiry/next-expiry.ts'
+import { nextExpiry, nextLook } from './expiry/next-expiry.ts'
 import { takeBackMarks } from './expiry/take-back-marks.ts'
 import type { BackupInstance } from './instance.ts'
 import { nothingPlanned } from './schedule/plan-next.ts'
@@ -30,6 +31,8 @@ export interface Stopped {
   effects: RetentionEffects
   /** Backups that will not be made any more. */
   cancelledJobIds: string[]
+  /** Purges what was deleted from a vault without soft delete; null for every other, and on a dry run. */
+  purge: JobRow | null
 }
 
 /**
@@ -49,7 +52,7 @@ export async function stopProtection(
       ...nothingPlanned,
       stopReason: reason,
       stopComment: comment,
-      expiryDueAt: isForever ? null : nextExpiry,
+      expiryDueAt: isForever ? nextLook(now) : nextExpiry(now),
       ...(isForever && noApprovalAsked),
     }
     const instance = await moveInstance(tx, instanceId, { operation, change, now })
@@ -67,7 +70,7 @@ export async function stopProtection(
       now,
     })
     const effects = await effectsOf(tx, { before, after: instance, now })
-    return { instance, effects, cancelledJobIds: cancelled.map(({ id }) => id) }
+    return { instance, effects, cancelledJobIds: cancelled.map(({ id }) => id), purge: null }
   })
 }
 

@@ -4,6 +4,7 @@ import { carryOut } from '../database/rehearse.ts'
 import { cancelQueued } from '../job/cancel.ts'
 import { Refusal } from '../refusal.ts'
 import { effectsOf, type RetentionEffects } from './effects.ts'
+import { nextLook } from './expiry/next-expiry.ts'
 import type { BackupInstance } from './instance.ts'
 import { lockFor, moveInstance } from './transition.ts'
 
@@ -39,8 +40,15 @@ export async function undeleteBackupInstance(
   const operation = 'UNDELETE_BACKUP_INSTANCE'
   return carryOut(database, { dryRun }, async (tx) => {
     const before = await lockFor(tx, instanceId, operation)
-    if (before.purgeStartedAt) throw new PurgeHasBegun(before, before.purgeStartedAt)
-    const change = { deletedAt: null, scheduledPurgeAt: null, stopReason: null, stopComment: null }
+    const purgeBegan = before.purgeStartedAt ?? purgedWithItsDelete(before)
+    if (purgeBegan) throw new PurgeHasBegun(before, purgeBegan)
+    const change = {
+      deletedAt: null,
+      scheduledPurgeAt: null,
+      stopReason: null,
+      stopComment: null,
+      expiryDueAt: nextLook(now),
+    }
     const instance = await moveInstance(tx, instanceId, { operation, change, now })
     await cancelQueued(tx, { instanceId, operations: ['PURGE'], actor, now })
     await recordAudit(tx, {
@@ -57,4 +65,9 @@ export async function undeleteBackupInstance(
     })
     return { instance, effects: await effectsOf(tx, { before, after: instance, now }) }
   })
+}
+
+/** When an instance was deleted from a vault without soft delete: its purge began with that. Null for every other. */
+function purgedWithItsDelete({ deletedAt, scheduledPurgeAt }: BackupInstance): Date | null {
+  return deletedAt && scheduledPurgeAt && scheduledPurgeAt <= deletedAt ? deletedAt : null
 }

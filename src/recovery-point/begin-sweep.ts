@@ -1,4 +1,4 @@
-import { and, asc, eq, isNotNull, lte, or, sql } from 'drizzle-orm'
+import { and, asc, eq, gt, isNotNull, lte, or, sql } from 'drizzle-orm'
 import { recordAudit } from '../audit/record.ts'
 import type { Database } from '../database/connect.ts'
 import { backupInstances } from '../database/tables/backup-instance.ts'
@@ -9,13 +9,23 @@ import { findGuardedPoints, findPointsBeingRead } from './find.ts'
 import { isOnHold, type RecoveryPoint } from './recovery-point.ts'
 import { takenBack } from './take-back.ts'
 
+export interface PointsToSweep {
+  instanceId: string
+  /** Marked at that moment or before: the grace is over. */
+  markedUntil: Date
+  now: Date
+  /** Points that are left out, by id. */
+  except: readonly string[]
+  limit: number
+}
+
 /**
- * The next points of an instance whose bytes are to go: first those of which some may be gone already, then those that
- * were marked at this moment or before.
+ * The next points of an instance whose bytes are to go: first those of which some may be gone already, then those whose
+ * grace is over. Those that were marked in what is the future are among them: a clock was ahead, and they are looked at anew.
  */
 export async function findPointsToSweep(
   database: Database,
-  { instanceId, markedUntil, limit }: { instanceId: string; markedUntil: Date; limit: number },
+  { instanceId, markedUntil, now, except, limit }: PointsToSweep,
 ): Promise<RecoveryPoint[]> {
   const { sweepStartedAt, markedAt, id } = recoveryPoints
   return database
@@ -25,7 +35,8 @@ export async function findPointsToSweep(
       and(
         eq(recoveryPoints.instanceId, instanceId),
         isNotNull(markedAt),
-        or(isNotNull(sweepStartedAt), lte(markedAt, markedUntil)),
+        or(isNotNull(sweepStartedAt), lte(markedAt, markedUntil), gt(markedAt, now)),
+        except.length > 0 ? sql`${id} <> all(${`{${except.join(',')}}`}::text::uuid[])` : undefined,
       ),
     )
     .orderBy(sql`${sweepStartedAt} is null`, asc(markedAt), asc(id))
@@ -43,7 +54,8 @@ export type SweepDecision = { kind: 'SWEEP' } | { kind: 'STAYS'; because: KeptBe
 
 /**
  * The point of no return of a marked point: everything that could keep it is looked at once more under lock, and either
- * its bytes may go from now on, or its mark is taken back. One that was begun before is only gone on with.
+ * its bytes may go from now on, or its mark is taken back. One that was begun before is only gone on with; one that was
+ * marked by a clock that was ahead has its grace from now on.
  */
 export async function beginSweep(database: Database, input: BeginSweep): Promise<SweepDecision> {
   const { recoveryPointId, instanceId, now } = input
@@ -63,6 +75,10 @@ export async function beginSweep(database: Database, input: BeginSweep): Promise
         guarded: guarded.get(instanceId) ?? { newestRestorable: null, bestProven: null },
       },
     )
+    if (because.length === 0 && point.markedAt > now) {
+      await tx.update(recoveryPoints).set({ markedAt: now }).where(eq(recoveryPoints.id, recoveryPointId))
+      return { kind: 'STAYS', because }
+    }
     if (because.length === 0) {
       await tx.update(recoveryPoints).set({ sweepStartedAt: now }).where(eq(recoveryPoints.id, recoveryPointId))
       return { kind: 'SWEEP' }

@@ -7,7 +7,7 @@ import type { RecoveryPoint } from './recovery-point.ts'
 
 /** What the catalogue knows of the folders that an instance has in its vault. */
 export interface KnownFolders {
-  points: Pick<RecoveryPoint, 'id' | 'prefix' | 'state' | 'pointInTime'>[]
+  points: Pick<RecoveryPoint, 'id' | 'prefix' | 'state' | 'storedBytes'>[]
   /** Backups that have not ended: what their attempts write is no point yet. */
   pendingBackupIds: Set<string>
 }
@@ -21,9 +21,9 @@ export async function findKnownFolders(database: Database, instanceId: string): 
     .select({ id: jobs.id })
     .from(jobs)
     .where(and(eq(jobs.instanceId, instanceId), eq(jobs.operation, 'BACKUP'), isPending))
-  const { id, prefix, state, pointInTime } = recoveryPoints
+  const { id, prefix, state, storedBytes } = recoveryPoints
   const points = await database
-    .select({ id, prefix, state, pointInTime })
+    .select({ id, prefix, state, storedBytes })
     .from(recoveryPoints)
     .where(eq(recoveryPoints.instanceId, instanceId))
   return { points, pendingBackupIds: new Set(pending.map((job) => job.id)) }

@@ -1,4 +1,4 @@
-import { and, eq, inArray, ne, sql } from 'drizzle-orm'
+import { and, eq, inArray, isNull, sql } from 'drizzle-orm'
 import type { Database } from '../database/connect.ts'
 import { backupInstances } from '../database/tables/backup-instance.ts'
 import { recoveryPoints } from '../database/tables/recovery-point.ts'
@@ -52,10 +52,16 @@ export interface RecordDamage {
   damage: string[]
 }
 
-/** Marks a point as suspect: it is never deleted for that, but restores refuse it until a verification finds it whole again. One on its way out stays on it. */
+/**
+ * Marks a point as suspect: it is never deleted for that, but restores refuse it until a verification finds it whole again.
+ * One that was chosen for removal is what it is found to be once that is taken back; one that is being removed is left alone.
+ */
 export async function recordDamage(tx: Database, { recoveryPointId, damage }: RecordDamage): Promise<void> {
   await tx
     .update(recoveryPoints)
-    .set({ state: 'SUSPECT', damage })
-    .where(and(eq(recoveryPoints.id, recoveryPointId), ne(recoveryPoints.state, 'REMOVING')))
+    .set({
+      state: sql`case when ${recoveryPoints.state} = 'REMOVING' then 'REMOVING' else 'SUSPECT' end::recovery_point_state`,
+      damage,
+    })
+    .where(and(eq(recoveryPoints.id, recoveryPointId), isNull(recoveryPoints.sweepStartedAt)))
 }

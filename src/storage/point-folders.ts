@@ -7,6 +7,8 @@ export interface PointFolder {
   prefix: string
   objectCount: number
   sizeBytes: number
+  /** Without its header: what a point counts as its stored bytes. */
+  contentBytes: number
   /** Whether it has its header and its manifest: without them it is no point. */
   isWhole: boolean
 }
@@ -16,16 +18,25 @@ export function instancePrefix(instanceId: string): string {
   return `points/${instanceId}/`
 }
 
-/** Everything that lies below an instance's folder, by the prefix; throws when any of it cannot be listed. */
-export async function listPointFolders(storage: Storage, instanceId: string): Promise<Map<string, PointFolder>> {
+/**
+ * Everything that lies below an instance's folder, by the prefix; throws when any of it cannot be listed. `onFolder` is told
+ * of each folder as it comes.
+ */
+export async function listPointFolders(
+  storage: Storage,
+  instanceId: string,
+  { onFolder }: { onFolder?: () => void } = {},
+): Promise<Map<string, PointFolder>> {
   const root = instancePrefix(instanceId)
   const folders = new Map<string, PointFolder & { marks: number }>()
   for await (const { key, sizeBytes } of storage.list(root)) {
     const end = key.indexOf('/', root.length)
     const prefix = end === -1 ? key : key.slice(0, end + 1)
-    const folder = folders.get(prefix) ?? { prefix, objectCount: 0, sizeBytes: 0, isWhole: false, marks: 0 }
+    if (!folders.has(prefix)) onFolder?.()
+    const folder = folders.get(prefix) ?? { prefix, ...nothing }
     folder.objectCount += 1
     folder.sizeBytes += sizeBytes
+    if (key !== headerKey(prefix)) folder.contentBytes += sizeBytes
     if (key === headerKey(prefix) || key === manifestKey(prefix)) folder.marks += 1
     folder.isWhole = folder.marks === 2
     folders.set(prefix, folder)
@@ -39,11 +50,29 @@ export async function isEmpty(storage: Storage, prefix: string): Promise<boolean
   return true
 }
 
-/** One sentence for each of a point's header and manifest that is certainly not there. */
-export async function missingMarks(storage: Storage, prefix: string): Promise<string[]> {
-  const missing: string[] = []
-  for (const key of [headerKey(prefix), manifestKey(prefix)]) {
-    if ((await storage.size(key)) === undefined) missing.push(`${key} is missing from the vault.`)
-  }
-  return missing
+/** What a point is known to have in the vault: its artifacts and its manifest, without its header. */
+export interface KnownPoint {
+  prefix: string
+  storedBytes: number
 }
+
+/** Whether a folder that was listed has all that its point is known to have. */
+export function holdsAll(folder: PointFolder | undefined, { storedBytes }: KnownPoint): boolean {
+  return folder?.isWhole === true && folder.contentBytes >= storedBytes
+}
+
+/** One sentence for each thing of a point that is certainly not there: its header, its manifest, bytes of its files. */
+export async function lossesOf(storage: Storage, { prefix, storedBytes }: KnownPoint): Promise<string[]> {
+  const losses: string[] = []
+  for (const key of [headerKey(prefix), manifestKey(prefix)]) {
+    if ((await storage.size(key)) === undefined) losses.push(`${key} is missing from the vault.`)
+  }
+  let heldBytes = 0
+  for await (const { key, sizeBytes } of storage.list(prefix)) {
+    if (key !== headerKey(prefix)) heldBytes += sizeBytes
+  }
+  if (heldBytes < storedBytes) losses.push(`${prefix} holds ${heldBytes} of ${storedBytes} bytes.`)
+  return losses
+}
+
+const nothing = { objectCount: 0, sizeBytes: 0, contentBytes: 0, isWhole: false, marks: 0 }

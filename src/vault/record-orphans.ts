@@ -82,7 +82,7 @@ export function orphanSentence(orphans: readonly SeenOrphan[], vaultName: string
   const lost = orphans.length - strays.length
   const parts = [
     ...(strays.length > 0 ? [`${strays.length} folders (${sizeBytes} bytes) belong to no recovery point`] : []),
-    ...(lost > 0 ? [`${lost} recovery points have lost their header or manifest`] : []),
+    ...(lost > 0 ? [`${lost} recovery points have lost files`] : []),
   ]
   const [first] = orphans
   return `Vault "${vaultName}" and its catalogue disagree about "${instanceName}": ${parts.join(', and ')}; the first is ${first?.prefix ?? ''}.`

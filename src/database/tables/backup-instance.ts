@@ -66,7 +66,7 @@ export const backupInstances = pgTable(
     overdueAt: moment(),
     /** When the latest point of each tag was made, ISO 8601: which periods have theirs already. */
     lastTaggedAt: jsonb().$type<Partial<Record<RetentionRule['tag'], string>>>().notNull().default({}),
-    /** When points may have to be removed next; null while nothing will expire. */
+    /** When its points and its vault are looked at next; null without points, and where it is deleted. */
     expiryDueAt: moment(),
     /** An expiry run would have removed too many points: since when it waits for approval, and how many those were. */
     expiryBlockedAt: moment(),

@@ -4,7 +4,8 @@ import { backupInstances } from '../../database/tables/backup-instance.ts'
 import { recordNotification } from '../../notification/record.ts'
 import { isBeingRead } from '../../recovery-point/find.ts'
 import type { BackupInstance } from '../instance.ts'
-import { statesThatExpire } from '../states.ts'
+import { standstillIn, statesLookedAt } from '../states.ts'
+import { longestUnseenMs } from './next-expiry.ts'
 import { guardedOf, planExpiry } from './plan-expiry.ts'
 
 /** How soon to look again at a point that only a restore or verification keeps, ms: nothing tells when that ends. */
@@ -33,10 +34,11 @@ export async function recordExpiry(
     .set({ expiryDueAt, ...(isApprovalOver && { expiryApprovedThrough: null }) })
     .where(eq(backupInstances.id, instanceId))
   if (removed.count === 0) return
+  const points = removed.count === 1 ? '1 expired recovery point' : `${removed.count} expired recovery points`
   await recordNotification(tx, {
     kind: 'RECOVERY_POINTS_REMOVED',
     severity: 'INFO',
-    message: `${removed.count} expired recovery points of "${instance.name}" were removed: ${removed.storedBytes} bytes.`,
+    message: `${points} of "${instance.name}" ${removed.count === 1 ? 'was' : 'were'} removed: ${removed.storedBytes} bytes.`,
     about: { instanceId, vaultId: instance.vaultId, jobId, name: instance.name },
     onceKey: `recovery-points-removed:${jobId}`,
     now,
@@ -58,15 +60,18 @@ export async function retryExpiryLater(
   await tx
     .update(backupInstances)
     .set({ expiryDueAt: new Date(now.getTime() + lookAgainMs) })
-    .where(sql`${eq(backupInstances.id, instanceId)} and ${inArray(backupInstances.state, [...statesThatExpire])}`)
+    .where(sql`${eq(backupInstances.id, instanceId)} and ${inArray(backupInstances.state, [...statesLookedAt])}`)
 }
 
-/** When the next run has something to do: an end, a hold's end, or the end of a mark's grace; null while none is in sight. */
+/**
+ * When the next run has something to do: an end, a hold's end, or the end of a mark's grace; a week from now at the latest,
+ * to look at the vault. Null while it has no points.
+ */
 async function nextRun(
   tx: Database,
   { instance, removalGraceMs, now }: { instance: BackupInstance; removalGraceMs: number; now: Date },
 ): Promise<Date | null> {
-  if (!statesThatExpire.some((each) => each === instance.state)) return null
+  if (!statesLookedAt.some((each) => each === instance.state)) return null
   const { newestRestorable, bestProven } = await guardedOf(tx, instance.id)
   const at = (moment: Date | null) => sql`${moment?.toISOString() ?? null}::timestamptz`
   // Without a point that can be restored from, none is free; when there is one again, that is when the clock looks.
@@ -84,11 +89,15 @@ async function nextRun(
     from recovery_points where ${isFree} and expires_at <= ${at(now)}`
   const coming: SQL = sql`select expires_at from recovery_points where ${isFree} and expires_at > ${at(now)}
     order by expires_at, id limit 1`
-  const marked: SQL = sql`select min(case when sweep_started_at is null
-      then greatest(marked_at + ${removalGraceMs} * interval '1 millisecond', ${at(now)}) else ${at(now)} end)
+  const marked: SQL = sql`select min(case when sweep_started_at is not null or marked_at > ${at(now)} then ${at(now)}
+      else greatest(marked_at + ${removalGraceMs} * interval '1 millisecond', ${at(now)}) end)
     from recovery_points where instance_id = ${instance.id} and marked_at is not null`
+  const latest = at(new Date(now.getTime() + longestUnseenMs))
+  // Where nothing expires, nothing is due but what was begun.
+  const moments = standstillIn(instance.state) ? sql`(${marked})` : sql`(${due}), (${coming}), (${marked})`
   const [row] = await tx.execute<{ at: string | null }>(
-    sql`select to_char(least((${due}), (${coming}), (${marked})) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as at`,
+    sql`select to_char(least(${moments}, ${latest}) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as at
+      where exists (select 1 from recovery_points where instance_id = ${instance.id})`,
   )
   return row?.at ? new Date(row.at) : null
 }

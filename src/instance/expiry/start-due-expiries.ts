@@ -1,9 +1,10 @@
-import { and, asc, inArray, lte } from 'drizzle-orm'
+import { and, asc, gt, inArray, lte, or } from 'drizzle-orm'
 import type { Database } from '../../database/connect.ts'
 import { backupInstances } from '../../database/tables/backup-instance.ts'
 import { enqueueJobs } from '../../job/enqueue.ts'
-import { statesThatExpire } from '../states.ts'
+import { statesLookedAt } from '../states.ts'
 import { expiryJob, putOff } from './enqueue-expiry.ts'
+import { longestUnseenMs } from './next-expiry.ts'
 
 export interface StartDue {
   /** The moment that decides what is due: by the clock that all schedulers share. */
@@ -11,6 +12,9 @@ export interface StartDue {
   /** How many instances at once. */
   atMost: number
 }
+
+/** What is due later than this was planned by a clock that was ahead, ms. */
+const tooFarMs = longestUnseenMs + 24 * 60 * 60_000
 
 /**
  * Enqueues the expiry jobs of instances that are to be looked at, in one short transaction; resolves with how many those
@@ -21,7 +25,15 @@ export async function startDueExpiries(database: Database, { now, atMost }: Star
     const due = await tx
       .select()
       .from(backupInstances)
-      .where(and(lte(backupInstances.expiryDueAt, now), inArray(backupInstances.state, [...statesThatExpire])))
+      .where(
+        and(
+          or(
+            lte(backupInstances.expiryDueAt, now),
+            gt(backupInstances.expiryDueAt, new Date(now.getTime() + tooFarMs)),
+          ),
+          inArray(backupInstances.state, [...statesLookedAt]),
+        ),
+      )
       .orderBy(asc(backupInstances.expiryDueAt))
       .limit(atMost)
       .for('no key update', { skipLocked: true })

@@ -1,10 +1,11 @@
-import { and, count, eq, gt, inArray, isNotNull, isNull, max, ne, or, sql } from 'drizzle-orm'
+import { and, count, eq, gt, isNotNull, isNull, max, ne, or, sql } from 'drizzle-orm'
 import { recordAudit } from '../../audit/record.ts'
 import type { Database } from '../../database/connect.ts'
 import { backupInstances } from '../../database/tables/backup-instance.ts'
 import { jobs } from '../../database/tables/job.ts'
 import { recoveryPoints } from '../../database/tables/recovery-point.ts'
 import { isPending } from '../../job/states.ts'
+import { recordNotification } from '../../notification/record.ts'
 import { lockVault } from '../../vault/find.ts'
 import { isImmutable } from '../../vault/vault.ts'
 import type { BackupInstance } from '../instance.ts'
@@ -25,12 +26,12 @@ export type PurgeDecision =
   /** Put off to that moment. */
   | { kind: 'PUT_OFF'; until: Date; why: string }
 
-/** How long a purge that meets a hold without an end, or a failure, waits before it looks again, ms. */
+/** How long a purge that something forbids waits before it looks again whether that is still so, ms. */
 const lookAgainMs = 24 * 60 * 60_000
 
 /**
- * The point of no return of a deleted instance: from here on it cannot be undeleted, and all of its points are on their way
- * out. Not before its time, nor while its jobs are pending; in an immutable vault, or for a point on hold, not before
+ * The point of no return of a deleted instance: from here on it cannot be undeleted, and all of its points are to go: see
+ * markPurged. Not before its time, nor while its jobs are pending; in an immutable vault, or for a point on hold, not before
  * every point's own time. One that was begun before is only gone on with.
  */
 export async function beginPurge(database: Database, { instanceId, jobId, now }: BeginPurge): Promise<PurgeDecision> {
@@ -50,11 +51,9 @@ export async function beginPurge(database: Database, { instanceId, jobId, now }:
     if (instance.scheduledPurgeAt > now) return { kind: 'NOT_DUE' }
     const obstacle = await findObstacle(tx, instance, now)
     if (obstacle) {
-      await tx
-        .update(backupInstances)
-        .set({ scheduledPurgeAt: obstacle.until })
-        .where(eq(backupInstances.id, instanceId))
-      return { kind: 'PUT_OFF', ...obstacle }
+      const until = new Date(now.getTime() + lookAgainMs)
+      await putPurgeOff(tx, instance, { ...obstacle, until, jobId, now })
+      return { kind: 'PUT_OFF', until, why: obstacle.why }
     }
     await commit(tx, instance, now)
     return { kind: 'PURGE' }
@@ -76,11 +75,15 @@ function inAnHour(now: Date): string {
   return new Date(now.getTime() + 60 * 60_000).toISOString()
 }
 
-async function findObstacle(
-  tx: Database,
-  { id, vaultId }: BackupInstance,
-  now: Date,
-): Promise<{ until: Date; why: string } | undefined> {
+/** What forbids a purge. */
+interface Obstacle {
+  /** The same for as long as it is told once. */
+  cause: string
+  /** In words for an operator. */
+  why: string
+}
+
+async function findObstacle(tx: Database, { id, vaultId }: BackupInstance, now: Date): Promise<Obstacle | undefined> {
   const isOfIt = eq(recoveryPoints.instanceId, id)
   const isHeld = and(
     isNotNull(recoveryPoints.heldAt),
@@ -88,7 +91,7 @@ async function findObstacle(
   )
   const held = await tx.$count(recoveryPoints, and(isOfIt, isHeld))
   if (held > 0) {
-    return { until: new Date(now.getTime() + lookAgainMs), why: `${held} of its recovery points are on hold` }
+    return { cause: 'hold', why: `${held} of its recovery points are on hold` }
   }
   const vault = await lockVault(tx, vaultId)
   if (!vault || !isImmutable(vault)) return undefined
@@ -97,26 +100,50 @@ async function findObstacle(
     .from(recoveryPoints)
     .where(and(isOfIt, gt(recoveryPoints.expiresAt, now)))
   if (!kept?.last) return undefined
-  return { until: kept.last, why: `its vault is immutable, and the time of ${kept.count} recovery points is not over` }
+  const last = kept.last.toISOString()
+  const why = `its vault is immutable, and the time of ${kept.count} recovery points is not over, of the last at ${last}`
+  return { cause: `immutability:${last}`, why }
+}
+
+/** Has the clock look again, and says so: what was to be gone by now is there still. Told once for each cause. */
+async function putPurgeOff(
+  tx: Database,
+  { id, name, vaultId, deletedAt, scheduledPurgeAt }: BackupInstance,
+  { cause, why, until, jobId, now }: Obstacle & { until: Date; jobId: string; now: Date },
+): Promise<void> {
+  await tx.update(backupInstances).set({ scheduledPurgeAt: until }).where(eq(backupInstances.id, id))
+  await recordAudit(tx, {
+    actor: 'holdfast',
+    action: 'purgePutOff',
+    subject: { kind: 'BackupInstance', id, name },
+    reason: why,
+    before: { scheduledPurgeAt: scheduledPurgeAt?.toISOString() ?? null },
+    after: { scheduledPurgeAt: until.toISOString() },
+    detail: { job: jobId },
+    now,
+  })
+  await recordNotification(tx, {
+    kind: 'PURGE_NEAR',
+    severity: 'WARNING',
+    message: `The purge of the deleted backup instance "${name}" is put off to ${until.toISOString()}: ${why}.`,
+    recommendedActions: [
+      'It is looked at again each day, and goes once nothing forbids it.',
+      'If its data is needed, undelete it before then with undeleteBackupInstance.',
+    ],
+    about: { instanceId: id, vaultId, jobId, name },
+    onceKey: `purge-put-off:${id}:${deletedAt?.toISOString() ?? ''}:${cause}`,
+    now,
+  })
 }
 
 async function commit(tx: Database, { id, name, scheduledPurgeAt }: BackupInstance, now: Date): Promise<void> {
   await tx.update(backupInstances).set({ purgeStartedAt: now }).where(eq(backupInstances.id, id))
-  const points = await tx
-    .update(recoveryPoints)
-    .set({
-      state: 'REMOVING',
-      markedAt: sql`coalesce(${recoveryPoints.markedAt}, ${now.toISOString()}::timestamptz)`,
-      markReason: 'Its backup instance was deleted.',
-      sweepStartedAt: now,
-    })
-    .where(inArray(recoveryPoints.instanceId, [id]))
-    .returning({ id: recoveryPoints.id })
+  const points = await tx.$count(recoveryPoints, eq(recoveryPoints.instanceId, id))
   await recordAudit(tx, {
     actor: 'holdfast',
     action: 'purgeBegun',
     subject: { kind: 'BackupInstance', id, name },
-    detail: { recoveryPoints: points.length, scheduledPurgeAt: scheduledPurgeAt?.toISOString() ?? null },
+    detail: { recoveryPoints: points, scheduledPurgeAt: scheduledPurgeAt?.toISOString() ?? null },
     now,
   })
 }

@@ -2,8 +2,11 @@ import { and, asc, eq, gt, isNotNull, isNull, lte, sql } from 'drizzle-orm'
 import type { Database } from '../../database/connect.ts'
 import { backupInstances } from '../../database/tables/backup-instance.ts'
 import { notifications } from '../../database/tables/notification.ts'
-import { enqueueJobs } from '../../job/enqueue.ts'
+import { enqueueJob, enqueueJobs, type NewJob, PendingJobExists } from '../../job/enqueue.ts'
+import { findJobs } from '../../job/find.ts'
+import type { JobRow } from '../../job/states.ts'
 import { recordNotification } from '../../notification/record.ts'
+import type { EnqueueExpiry } from '../expiry/enqueue-expiry.ts'
 import type { StartDue } from '../expiry/start-due-expiries.ts'
 
 /** While its jobs are pending a purge tries again every few minutes; a restore may take days. */
@@ -28,31 +31,50 @@ export async function startDuePurges(database: Database, { now, atMost }: StartD
     if (due.length === 0) return 0
     await enqueueJobs(
       tx,
-      due.map((instance) => ({
-        operation: 'PURGE' as const,
-        trigger: 'SYSTEM' as const,
-        input: {},
-        subject: {
-          instanceId: instance.id,
-          vaultId: instance.vaultId,
-          serverId: instance.serverId,
-          instanceName: instance.name,
-        },
-        exclusiveKey: `purge:${instance.id}`,
-        lanes: [`vault:${instance.vaultId}`],
-        maxAttempts: mostAttempts,
-        actor: 'holdfast',
-        now,
-      })),
+      due.map((instance) => purgeJob({ instance, trigger: 'SYSTEM', actor: 'holdfast', now })),
     )
     return due.length
   })
 }
 
+/**
+ * Adds the job that purges a deleted instance, in the caller's transaction. There is at most one pending: when there is one
+ * already, that one is answered.
+ */
+export async function enqueuePurge(tx: Database, purge: EnqueueExpiry): Promise<JobRow> {
+  try {
+    return await enqueueJob(tx, purgeJob(purge))
+  } catch (cause) {
+    const pending = cause instanceof PendingJobExists ? (await findJobs(tx, [cause.jobId])).get(cause.jobId) : undefined
+    if (!pending) throw cause
+    return pending
+  }
+}
+
+function purgeJob({ instance, trigger, actor, now }: EnqueueExpiry): NewJob {
+  return {
+    operation: 'PURGE',
+    trigger,
+    input: {},
+    subject: {
+      instanceId: instance.id,
+      vaultId: instance.vaultId,
+      serverId: instance.serverId,
+      instanceName: instance.name,
+    },
+    exclusiveKey: `purge:${instance.id}`,
+    lanes: [`vault:${instance.vaultId}`],
+    maxAttempts: mostAttempts,
+    actor,
+    now,
+  }
+}
+
 /** Tells once of each deleted instance that it is purged within two days; resolves with how many were told. */
 export async function tellOfNearPurges(database: Database, { now, atMost }: StartDue): Promise<number> {
   return database.transaction(async (tx) => {
-    const onceKey = sql<string>`'purge-near:' || ${backupInstances.id} || ':' || extract(epoch from ${backupInstances.scheduledPurgeAt})`
+    // Once for each deletion: a purge that is put off from day to day stays near.
+    const onceKey = sql<string>`'purge-near:' || ${backupInstances.id} || ':' || extract(epoch from coalesce(${backupInstances.deletedAt}, ${backupInstances.scheduledPurgeAt}))`
     const near = await tx
       .select({ instance: backupInstances, onceKey })
       .from(backupInstances)

@@ -1,4 +1,4 @@
-import { eq } from 'drizzle-orm'
+import { eq, type SQL } from 'drizzle-orm'
 import type { Database } from '../../database/connect.ts'
 import { backupInstances } from '../../database/tables/backup-instance.ts'
 import { findPolicies } from '../../policy/find.ts'
@@ -6,7 +6,7 @@ import type { BackupPolicy } from '../../policy/policy.ts'
 import { overdueAfter } from '../../policy/schedule.ts'
 import type { RecoveryPoint } from '../../recovery-point/recovery-point.ts'
 import { NotFound } from '../../refusal.ts'
-import { nextExpiry } from '../expiry/next-expiry.ts'
+import { nextExpiry, nextLook } from '../expiry/next-expiry.ts'
 import type { BackupInstance } from '../instance.ts'
 import { standstillIn } from '../states.ts'
 import { afterSuccess } from './health.ts'
@@ -43,7 +43,12 @@ export async function recordBackup(
         lastTaggedAt: { ...instance.lastTaggedAt, [point.tag]: point.createdAt.toISOString() },
       }),
       // A newer point may set free the one that was kept only for being the newest: look again at once if any is past its time.
-      expiryDueAt: standstillIn(instance.state) ? null : nextExpiry,
+      expiryDueAt: nextLookIn(instance.state, now),
     })
     .where(eq(backupInstances.id, instance.id))
+}
+
+function nextLookIn(state: BackupInstance['state'], now: Date): SQL<Date> | null {
+  if (state === 'SOFT_DELETED') return null
+  return standstillIn(state) ? nextLook(now) : nextExpiry(now)
 }

@@ -1,9 +1,10 @@
 import type { BackupInstance } from '../../instance/instance.ts'
+import { recountOverdue } from '../../instance/schedule/recount-overdue.ts'
 import type { JobRun } from '../../job/handler.ts'
 import { findKnownFolders, type KnownFolders } from '../../recovery-point/find-folders.ts'
 import { recordDamage } from '../../recovery-point/record-proof.ts'
 import type { Storage } from '../../storage/contract.ts'
-import { isEmpty, listPointFolders, missingMarks, type PointFolder } from '../../storage/point-folders.ts'
+import { holdsAll, isEmpty, listPointFolders, lossesOf, type PointFolder } from '../../storage/point-folders.ts'
 import { checkVault } from '../../storage/vault-layout.ts'
 import { orphanSentence, recordOrphans, type SeenOrphan } from '../../vault/record-orphans.ts'
 import type { Vault } from '../../vault/vault.ts'
@@ -16,27 +17,42 @@ export interface ComparedVault {
 }
 
 /**
- * Finds where the vault and the catalogue disagree about an instance, both ways, and writes it down; points that lost their
- * header or manifest become suspect. Removes nothing. What cannot be listed is an error, and nothing is concluded from it.
+ * Finds where the vault and the catalogue disagree about an instance, both ways, and writes it down; points that lost
+ * files become suspect. Removes nothing. What cannot be listed is an error, and nothing is concluded from it. `onFolder` is
+ * told of each folder as it is looked at.
  */
-export async function compareWithVault(context: WorkerContext, run: JobRun, place: ComparedVault): Promise<void> {
+export async function compareWithVault(
+  context: WorkerContext,
+  run: JobRun,
+  { onFolder, ...place }: ComparedVault & { onFolder: () => void },
+): Promise<void> {
   const { instance, vault, storage } = place
   const { database } = context
-  const folders = await listPointFolders(storage, instance.id)
+  const folders = await listPointFolders(storage, instance.id, { onFolder })
   const known = await findKnownFolders(database, instance.id)
   const strays = await findStrays(storage, folders, known)
-  const lost = await findLost(storage, folders, known)
+  const lost = await findLost(storage, folders, { points: known.points, onPoint: onFolder })
   // Only now is it certain that all of this was seen in the vault, not below an empty mount point.
   await checkVault(storage, { vaultId: vault.id, recipient: vault.recipient })
   await run.confirm()
   for (const { point, damage } of lost) {
     if (point.state === 'AVAILABLE') {
-      await database.transaction((tx) => recordDamage(tx, { recoveryPointId: point.id, damage }))
+      await recordLoss(context, { instanceId: instance.id, recoveryPointId: point.id, damage })
     }
   }
   const orphans = [...strays, ...lost.map(({ orphan }) => orphan)]
   await recordOrphans(database, { vault, instance, orphans, jobId: run.job.id, now: context.now() })
   if (orphans.length > 0) run.warn(orphanSentence(orphans, vault.name, instance.name))
+}
+
+/** Writes down that files of a point are not there any more, and what that means for when its instance is overdue. */
+export async function recordLoss(
+  { database }: Pick<WorkerContext, 'database'>,
+  { instanceId, recoveryPointId, damage }: { instanceId: string; recoveryPointId: string; damage: string[] },
+): Promise<void> {
+  await database.transaction((tx) =>
+    recountOverdue(tx, instanceId, () => recordDamage(tx, { recoveryPointId, damage })),
+  )
 }
 
 /** Folders of no point and of no backup that is still being made. */
@@ -56,18 +72,19 @@ async function findStrays(
   return strays
 }
 
-/** Points whose header or manifest is not there; those on their way out may lose them. */
+/** Points of which something is not there; those on their way out may lose it. */
 async function findLost(
   storage: Storage,
   folders: ReadonlyMap<string, PointFolder>,
-  { points }: KnownFolders,
+  { points, onPoint }: Pick<KnownFolders, 'points'> & { onPoint: () => void },
 ): Promise<{ point: KnownFolders['points'][number]; damage: string[]; orphan: SeenOrphan }[]> {
   const lost = []
   for (const point of points) {
     const folder = folders.get(point.prefix)
-    if (point.state === 'REMOVING' || folder?.isWhole) continue
+    if (point.state === 'REMOVING' || holdsAll(folder, point)) continue
+    onPoint()
     // A point that was recorded while the vault was being listed is not in the list.
-    const damage = await missingMarks(storage, point.prefix)
+    const damage = await lossesOf(storage, point)
     if (damage.length === 0) continue
     const { objectCount = 0, sizeBytes = 0 } = folder ?? {}
     const orphan: SeenOrphan = {

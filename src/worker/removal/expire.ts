@@ -1,3 +1,5 @@
+import type { Database } from '../../database/connect.ts'
+import { failureOf } from '../../failure.ts'
 import { beginExpiry } from '../../instance/expiry/begin-expiry.ts'
 import { markExpired } from '../../instance/expiry/mark-expired.ts'
 import { recordExpiry, retryExpiryLater } from '../../instance/expiry/record-expiry.ts'
@@ -5,40 +7,52 @@ import type { Handler, JobRun, Outcome } from '../../job/handler.ts'
 import { beginSweep, findPointsToSweep } from '../../recovery-point/begin-sweep.ts'
 import { recordRemoval, sumRemovals } from '../../recovery-point/record-removal.ts'
 import type { RecoveryPoint } from '../../recovery-point/recovery-point.ts'
+import { StorageError } from '../../storage/storage-error.ts'
 import { checkVault } from '../../storage/vault-layout.ts'
 import { handlerDefaults, type WorkerContext } from '../context.ts'
 import { instanceOf, storageOf } from '../subjects.ts'
+import { checkClocks } from './check-clocks.ts'
+import { checkGuarded } from './check-guarded.ts'
 import { type ComparedVault, compareWithVault } from './compare-vault.ts'
 import { removeBytes } from './remove-bytes.ts'
 
 const markedAtOnce = 1_000
 const sweptAtOnce = 100
+const mostStuck = 1_000
 
-/** Removes recovery points whose time is over: marks them, and sweeps what was marked long enough ago, bytes before rows. */
+/**
+ * Removes recovery points whose time is over: looks at the vault first, so that nothing goes for the sake of what is not
+ * there; then marks them, and sweeps what was marked long enough ago, bytes before rows.
+ */
 export function expireHandler(context: WorkerContext): Handler {
   return {
     ...handlerDefaults(context),
     perform: (run) => expire(context, run),
-    recordFailure: (tx, { instanceId }) => retryExpiryLater(tx, { instanceId: instanceId ?? '', now: context.now() }),
+    recordFailure: async (tx, { instanceId }) =>
+      retryExpiryLater(tx, { instanceId: instanceId ?? '', now: await context.dueNow(tx) }),
   }
 }
 
 async function expire(context: WorkerContext, run: JobRun): Promise<Outcome> {
+  await checkClocks(context)
   const { instance, vault } = await instanceOf(context, run.job)
   const place = { instance, vault, storage: storageOf(context, vault) }
   await checkVault(place.storage, { vaultId: vault.id, recipient: vault.recipient })
+  let rowsDone = 0
+  const onStep = () => run.progress({ rowsDone: ++rowsDone })
+  await run.subTask('Compare with the vault', () => compareWithVault(context, run, { ...place, onFolder: onStep }))
   await run.subTask('Mark', () => markDue(context, run, instance.id))
-  await run.subTask('Remove', () => sweepDue(context, run, place))
-  await run.subTask('Compare with the vault', () => compareWithVault(context, run, place))
+  const stuck = await run.subTask('Remove', () => sweepDue(context, run, { ...place, onRemoved: onStep }))
   const now = await context.dueNow()
-  return {
-    kind: 'completed',
-    record: async (tx) => {
-      const removed = await sumRemovals(tx, { jobId: run.job.id, createdAt: run.job.createdAt })
-      const { removalGraceMs } = context
-      await recordExpiry(tx, { instanceId: instance.id, removed, jobId: run.job.id, removalGraceMs, now })
-    },
+  const record = async (tx: Database) => {
+    const removed = await sumRemovals(tx, { jobId: run.job.id, createdAt: run.job.createdAt })
+    const { removalGraceMs } = context
+    await recordExpiry(tx, { instanceId: instance.id, removed, jobId: run.job.id, removalGraceMs, now })
   }
+  const [first] = stuck.values()
+  if (!first) return { kind: 'completed', record }
+  const told = [...stuck.values()].map(({ message }) => message).join('\n')
+  return { kind: 'failed', error: failureOf(first.code, told), record }
 }
 
 /** Marks what the plan takes, a bounded part at a time. */
@@ -60,22 +74,47 @@ async function markDue({ database, dueNow }: WorkerContext, run: JobRun, instanc
   }
 }
 
-/** Removes what was marked before the grace began, and what a run before this one did not finish. */
-async function sweepDue(context: WorkerContext, run: JobRun, place: ComparedVault): Promise<void> {
+/**
+ * Removes what was marked before the grace began, and what a run before this one did not finish. A point whose folder
+ * cannot be removed holds up no other: those are answered, by id, with what the vault said.
+ */
+async function sweepDue(
+  context: WorkerContext,
+  run: JobRun,
+  { onRemoved, ...place }: ComparedVault & { onRemoved: () => void },
+): Promise<Map<string, StorageError>> {
   const { database, removalGraceMs } = context
   const instanceId = place.instance.id
-  const markedUntil = new Date((await context.dueNow()).getTime() - removalGraceMs)
+  const stuck = new Map<string, StorageError>()
   let count = 0
-  for (;;) {
-    const points = await findPointsToSweep(database, { instanceId, markedUntil, limit: sweptAtOnce })
+  while (stuck.size < mostStuck) {
+    const now = await context.dueNow()
+    const markedUntil = new Date(now.getTime() - removalGraceMs)
+    const due = { instanceId, markedUntil, now, except: [...stuck.keys()], limit: sweptAtOnce }
+    const points = await findPointsToSweep(database, due)
     if (points.length === 0) break
+    await checkGuarded(context, run, place)
     for (const point of points) {
       run.signal.throwIfAborted()
       await run.confirm()
-      if (await sweep(context, run, place, point)) run.progress({ rowsDone: ++count })
+      try {
+        if (!(await sweep(context, run, place, point))) continue
+        count += 1
+        onRemoved()
+      } catch (cause) {
+        if (!isOfOneFolder(cause)) throw cause
+        stuck.set(point.id, cause)
+      }
     }
   }
   run.note('Removed', String(count))
+  if (stuck.size > 0) run.note('Could not be removed', String(stuck.size))
+  return stuck
+}
+
+/** Whether other folders of the vault may be removed all the same. */
+function isOfOneFolder(cause: unknown): cause is StorageError {
+  return cause instanceof StorageError && cause.code !== 'STORAGE_UNREACHABLE' && cause.code !== 'WRONG_KEY'
 }
 
 /** Whether the point is gone: its bytes first, then, when nothing of them is left, its row. */

@@ -1,27 +1,32 @@
 import { failureOf } from '../../failure.ts'
 import { beginPurge, retryPurgeLater } from '../../instance/purge/begin-purge.ts'
 import { finishPurge } from '../../instance/purge/finish-purge.ts'
+import { markPurged } from '../../instance/purge/mark-purged.ts'
 import type { Handler, JobRun, Outcome } from '../../job/handler.ts'
 import { pageRecoveryPoints } from '../../recovery-point/find.ts'
 import { instancePrefix } from '../../storage/point-folders.ts'
 import { checkVault } from '../../storage/vault-layout.ts'
 import { handlerDefaults, type WorkerContext } from '../context.ts'
 import { instanceOf, storageOf } from '../subjects.ts'
+import { checkClocks } from './check-clocks.ts'
 import type { ComparedVault } from './compare-vault.ts'
 import { removeBytes } from './remove-bytes.ts'
 
 const pageSize = 100
+const markedAtOnce = 5_000
 
 /** Ends deleted backup instances: the bytes of every point, then what else lies in their folder, then the rows. */
 export function purgeHandler(context: WorkerContext): Handler {
   return {
     ...handlerDefaults(context),
     perform: (run) => purge(context, run),
-    recordFailure: (tx, { instanceId }) => retryPurgeLater(tx, { instanceId: instanceId ?? '', now: context.now() }),
+    recordFailure: async (tx, { instanceId }) =>
+      retryPurgeLater(tx, { instanceId: instanceId ?? '', now: await context.dueNow(tx) }),
   }
 }
 
 async function purge(context: WorkerContext, run: JobRun): Promise<Outcome> {
+  await checkClocks(context)
   const { instance, vault } = await instanceOf(context, run.job)
   const place = { instance, vault, storage: storageOf(context, vault) }
   const ask = { instanceId: instance.id, jobId: run.job.id }
@@ -41,6 +46,7 @@ async function purge(context: WorkerContext, run: JobRun): Promise<Outcome> {
         error: failureOf('INSTANCE_BUSY', `${decision.pendingJobs} jobs of "${instance.name}" have not ended.`),
       }
     case 'PURGE':
+      await run.subTask('Mark recovery points', () => markPoints(context, run, instance.id))
       await run.subTask('Remove recovery points', () => removePoints(context, run, place))
       await run.subTask('Remove the rest', () => removeBytes(place, instancePrefix(instance.id)))
       await run.confirm()
@@ -48,9 +54,21 @@ async function purge(context: WorkerContext, run: JobRun): Promise<Outcome> {
   }
 }
 
+async function markPoints({ database, dueNow }: WorkerContext, run: JobRun, instanceId: string): Promise<void> {
+  for (let rowsDone = 0; ; ) {
+    run.signal.throwIfAborted()
+    await run.confirm()
+    const marked = await markPurged(database, { instanceId, atOnce: markedAtOnce, now: await dueNow() })
+    if (marked === 0) return
+    rowsDone += marked
+    run.progress({ rowsDone })
+  }
+}
+
 async function removePoints({ database }: WorkerContext, run: JobRun, place: ComparedVault): Promise<void> {
   const filter = { instanceId: place.instance.id }
   let count = 0
+  run.progress({ rowsDone: count })
   for (let after: { at: Date; id: string } | undefined; ; ) {
     const { rows } = await pageRecoveryPoints(database, { filter, page: { first: pageSize, ...(after && { after }) } })
     for (const { prefix } of rows) {

@@ -43,7 +43,8 @@ builder.objectFields(BackupInstance, (t) => ({
   expiryDueAt: t.expose('expiryDueAt', {
     type: 'DateTime',
     nullable: true,
-    description: 'When it is looked at next: what has expired is removed, and the vault is compared with what is known of it. A week ahead at most; null while it has no recovery points, or is deleted.',
+    description:
+      'When it is looked at next: what has expired is removed, and the vault is compared with what is known of it. A week ahead at most; null while it has no recovery points, or is deleted.',
   }),
 }))
 
