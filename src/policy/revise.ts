@@ -53,8 +53,8 @@ export interface RevisedPolicy {
 
 /**
  * Gives a policy new rules, as its next version, which all of its instances follow from now on: their next starts are
- * planned anew, their recovery points keep tag and end. Rules that say the same as before make no new version. Refused where
- * anything becomes shorter while an instance lies in an immutable vault.
+ * planned anew where the schedule changes, their recovery points keep tag and end. Rules that say the same as before make no
+ * new version. Refused where anything becomes shorter while an instance lies in an immutable vault.
  */
 export async function revisePolicy(
   database: Database,
