@@ -34,7 +34,7 @@ export interface CancelJob {
 }
 
 /** Whether cancelling the job would be taken up now. */
-export function isCancellable(job: Pick<JobRow, 'operation' | 'status'>): boolean {
+export function isCancellable(job: Pick<JobRow, 'operation' | 'status' | 'instanceId'>): boolean {
   return maySkipItsEnd(job) && !isEnded(job.status) && job.status !== 'CANCELLING'
 }
 
@@ -64,6 +64,6 @@ export async function cancelJob(database: Database, { jobId, actor, now }: Cance
 }
 
 /** The end of a configuration job is what moves its instance on; every other job may end without a word. */
-function maySkipItsEnd({ operation }: Pick<JobRow, 'operation'>): boolean {
-  return operation !== 'CONFIGURE_PROTECTION'
+function maySkipItsEnd({ operation, instanceId }: Pick<JobRow, 'operation' | 'instanceId'>): boolean {
+  return operation !== 'CONFIGURE_PROTECTION' || instanceId === null
 }

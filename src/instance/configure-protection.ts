@@ -117,7 +117,8 @@ export async function enqueueConfiguration(
   })
 }
 
-async function findParts(
+/** The server, the vault and the policy, held as they are until the transaction ends; without a policy's id the built-in one. */
+export async function findParts(
   tx: Database,
   { serverId, vaultId, policyId }: { serverId: string; vaultId: string; policyId: string | null },
 ): Promise<{ server: PostgresServer; vault: Vault; policy: BackupPolicy }> {
@@ -135,11 +136,19 @@ async function whyTaken(
   tx: Database,
   { server, vault, name }: { server: PostgresServer; vault: Vault; name: string },
 ): Promise<Refusal> {
+  return (await whyPlaceTaken(tx, { server, vault })) ?? new NameTaken('backup instance', name)
+}
+
+/** Why the server cannot be protected in the vault once more; undefined when it is not protected there. */
+export async function whyPlaceTaken(
+  tx: Database,
+  { server, vault }: { server: PostgresServer; vault: Vault },
+): Promise<Refusal | undefined> {
   const [existing] = await tx
     .select()
     .from(backupInstances)
     .where(and(eq(backupInstances.serverId, server.id), eq(backupInstances.vaultId, vault.id)))
-  if (!existing) return new NameTaken('backup instance', name)
+  if (!existing) return undefined
   if (existing.state !== 'SOFT_DELETED') return new AlreadyProtected(server, vault, existing)
   return new PlaceHeldBySoftDeleted(server, vault, existing, existing.scheduledPurgeAt ?? existing.stateSince)
 }

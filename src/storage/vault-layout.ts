@@ -109,6 +109,19 @@ export async function initialiseVault(
 }
 
 /**
+ * Whether a place is this vault already, or could be made it; writes nothing. Throws WRONG_KEY and STORAGE_OBJECT_EXISTS as
+ * initialiseVault does, and STORAGE_UNREACHABLE when there is no such place.
+ */
+export async function isVault(storage: Storage, mark: VaultMark): Promise<boolean> {
+  if (await readVaultHeader(storage)) {
+    await checkVault(storage, mark)
+    return true
+  }
+  await refuseForeign(storage)
+  return false
+}
+
+/**
  * Makes sure that a place holds this vault and not another, or none: an empty folder is a disk that is not mounted
  * (STORAGE_UNREACHABLE). Throws WRONG_KEY for another vault or key; with an identity, also when that is not the vault's.
  */

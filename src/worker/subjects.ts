@@ -28,6 +28,14 @@ export async function instanceOf(
   return { instance, server, vault, policy }
 }
 
+/** The server and the vault that a job without a backup instance is about. */
+export async function serverAndVaultOf(
+  { database }: WorkerContext,
+  { serverId, vaultId }: ClaimedJob,
+): Promise<{ server: PostgresServer; vault: Vault }> {
+  return { server: await serverOf(database, serverId ?? ''), vault: await vaultOf(database, vaultId ?? '') }
+}
+
 /** The recovery point a job is about, and its vault. */
 export async function pointOf(
   { database }: WorkerContext,

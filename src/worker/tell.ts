@@ -34,6 +34,8 @@ function whatToTell(
   job: JobRow,
 ): Pick<NewNotification, 'kind' | 'severity' | 'message' | 'recommendedActions'> | undefined {
   const { work, completed, failed } = tellings[job.operation]
+  // A validation: who asked for it follows its job, and nothing is protected by it.
+  if (job.operation === 'CONFIGURE_PROTECTION' && job.instanceId === null) return undefined
   const subject = job.instanceName === null ? work : `${work} of "${job.instanceName}"`
   if (job.status === 'FAILED' && job.error) {
     const { code, message, recommendedActions } = job.error

@@ -33,6 +33,10 @@ export const mutations: Readonly<Record<string, (api: Api) => Promise<Input>>> =
     await builtInPolicy(api)
     return { ...(await server(api)), ...(await vault(api)) }
   },
+  validateForBackup: async (api) => {
+    await builtInPolicy(api)
+    return { ...(await server(api)), ...(await vault(api)) }
+  },
   retryConfigureProtection: (api) => instance(api, 'CONFIGURING_PROTECTION_FAILED'),
   changePolicy: async (api) => ({ ...(await instance(api)), ...(await policy(api)) }),
   backUpNow: (api) => instance(api),

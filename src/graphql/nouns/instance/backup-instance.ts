@@ -5,6 +5,7 @@ import {
   PlaceHeldBySoftDeleted,
 } from '../../../instance/configure-protection.ts'
 import { allowedOperations, OperationNotAllowed } from '../../../instance/states.ts'
+import { validateForBackup } from '../../../instance/validate-for-backup.ts'
 import { InvalidInput, NameTaken, NotFound } from '../../../refusal.ts'
 import { mutation } from '../../schema/mutation.ts'
 import { pageArgs, pageRequest } from '../../schema/paging.ts'
@@ -130,6 +131,26 @@ mutation('configureProtection', {
     })
     return { backupInstance: instance, job }
   },
+})
+
+mutation('validateForBackup', {
+  description:
+    'Checks server and vault as configureProtection does and makes nothing: no backup instance, and no vault where its place is not set up yet. What was found stands in the sub-tasks, the notes and the error of the job.',
+  input: (t) => ({
+    server: t.globalID({ required: true, description: 'The id of the server that might be protected.' }),
+    vault: t.globalID({ required: true, description: 'The id of the vault that might keep its recovery points.' }),
+    policy: t.globalID({ description: 'The id of the policy that it might follow; the built-in one when left out.' }),
+  }),
+  payload: { job: { type: Job, description: 'The job that checks; it is about no backup instance.' } },
+  refusals: [NotFound, AlreadyProtected, PlaceHeldBySoftDeleted],
+  resolve: async ({ server, vault, policy }, context) => ({
+    job: await validateForBackup(context.database, {
+      serverId: idOf('PostgresServer', server),
+      vaultId: idOf('Vault', vault),
+      policyId: policy ? idOf('BackupPolicy', policy) : null,
+      ...asked(context),
+    }),
+  }),
 })
 
 mutation('backUpNow', {
