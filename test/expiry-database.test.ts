@@ -211,7 +211,7 @@ describe('expiry in the database', { timeout: 60_000 }, () => {
         expect(newest(after)).toBe(newest(rows))
         const isExpiring =
           situation.state === 'PROTECTION_CONFIGURED' || situation.state === 'BACKUP_SCHEDULES_SUSPENDED'
-        if (!isExpiring) expect(after).toHaveLength(rows.length)
+        if (!isExpiring || !rows.some(isGood)) expect(after).toHaveLength(rows.length)
       }),
       { numRuns: 40 },
     )

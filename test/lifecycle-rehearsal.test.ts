@@ -168,6 +168,22 @@ test.for(stories)('$operation from $from says in a dry run what it does', async 
   expect(removed.storedBytes).toBe((story.removed ?? []).reduce((sum, name) => sum + bytesOf(name), 0))
 })
 
+test('the newest point that is past its end is kept for ever without new backups, and until there are any with them', async ({
+  database,
+}) => {
+  const life = await live(database, { state: 'PROTECTION_STOPPED', points: [{ madeDaysAgo: 50, endsInDays: -20 }] })
+  const resumed = await rehearsed.RESUME_PROTECTION(life, asked)
+  expect(resumed).toMatchObject({
+    effects: { removed: { ids: [] }, keptForever: { ids: [] }, startsExpiring: { ids: [] } },
+    job: null,
+  })
+  const suspended = await rehearsed.STOP_PROTECTION_RETAIN_AS_PER_POLICY(life, asked)
+  expect(suspended.effects).toMatchObject({
+    keptForever: { ids: [life.newestPointId] },
+    startsExpiring: { ids: [] },
+  })
+})
+
 const nothing = { removed: [], removedAt: null, keptForever: [], startsExpiring: [], awaitingApproval: [] }
 
 function effectsOf({ operation: _o, from: _f, cancelled: _c, shareLimit: _s, job: _j, ...effects }: Story) {
