@@ -9,11 +9,12 @@ import {
 } from 'graphql'
 
 type Ancestors = readonly (ASTNode | readonly ASTNode[])[]
+type Parent = Ancestors[number] | undefined
 
 /** As the language's own rule, that values written in a document fit their types; each error names where its value stands. */
 export function valuesOfCorrectType(context: ValidationContext): ASTVisitor {
-  const check = (node: ValueNode, type: ReturnType<ValidationContext['getInputType']>, ancestors: Ancestors): false => {
-    const root = rootOf(ancestors)
+  const check = (node: ValueNode, type: ReturnType<ValidationContext['getInputType']>, around: Ancestors): false => {
+    const root = rootOf(around)
     if (type) {
       const report = (error: GraphQLError, path: readonly (string | number)[]) =>
         context.reportError(root === undefined ? error : naming(root, path, error, node))
@@ -21,11 +22,13 @@ export function valuesOfCorrectType(context: ValidationContext): ASTVisitor {
     }
     return false
   }
-  const value = (node: ValueNode, _key: unknown, _parent: unknown, _path: unknown, ancestors: Ancestors) =>
-    check(node, context.getInputType(), ancestors)
+  // A visitor is told the parent apart from what is around that.
+  const value = (node: ValueNode, _key: unknown, parent: Parent, _path: unknown, ancestors: Ancestors) =>
+    check(node, context.getInputType(), parent ? [...ancestors, parent] : ancestors)
   return {
     NullValue: value,
-    ListValue: (node, _key, _parent, _path, ancestors) => check(node, context.getParentInputType(), ancestors),
+    ListValue: (node, _key, parent, _path, ancestors) =>
+      check(node, context.getParentInputType(), parent ? [...ancestors, parent] : ancestors),
     ObjectValue: value,
     EnumValue: value,
     IntValue: value,

@@ -32,13 +32,15 @@ export function withCheckedIds(schema: GraphQLSchema): GraphQLSchema {
       const checkAll = (args: Record<string, unknown>) => {
         for (const { name, check } of checks) check(args[name], name)
       }
-      if (resolve && !subscribe) {
+      // What is checked where a subscription begins need not be checked at its every event.
+      const isSubscription = type === schema.getSubscriptionType()
+      if (resolve && !isSubscription) {
         field.resolve = (root, args, context, info) => {
           checkAll(args)
           return resolve(root, args, context, info)
         }
       }
-      if (subscribe) {
+      if (subscribe && isSubscription) {
         field.subscribe = (root, args, context, info) => {
           checkAll(args)
           return subscribe(root, args, context, info)
