@@ -91,3 +91,24 @@ test('objects without a name are told by the ids that the API knows them by', as
     },
   ])
 })
+
+test('only what differs is told, and nothing of what was not given', async () => {
+  const subject = { kind: 'BackupInstance' as const, id: crypto.randomUUID(), name: 'db in main' }
+  await recordAudit(api.database, {
+    actor: 'ann',
+    action: 'resumeProtection',
+    subject,
+    before: { state: 'PROTECTION_STOPPED', stopReason: null, policy: 'nightly' },
+    after: { state: 'PROTECTION_CONFIGURED', stopReason: null, policy: 'nightly' },
+    detail: { cleanUpJob: null, policy: 'nightly' },
+    now: api.clock.now,
+  })
+  expect(await log({ action: ['resumeProtection'], subjectKind: 'BackupInstance' })).toMatchObject([
+    {
+      changes: [{ field: 'state', before: 'PROTECTION_STOPPED', after: 'PROTECTION_CONFIGURED' }],
+      details: [{ name: 'policy', value: 'nightly' }],
+    },
+  ])
+  const { errors } = await api.ask('{ auditLog(filter: { action: [flewAway] }) { totalCount } }')
+  expect(errors?.[0]?.message).toContain('`filter.action[0]`')
+})

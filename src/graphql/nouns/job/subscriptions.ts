@@ -17,7 +17,7 @@ builder.subscriptionField('jobChanged', (t) =>
       'The job as it is now, and again after each change; where several come together, once with the newest state. Completes when the job has ended.',
     args: { id: t.arg.globalID({ for: Job, required: true, description: 'The id of the job.' }) },
     subscribe: async (_root, { id: { id } }, { database, listener }) => {
-      if (!(await findJobs(database, [id])).has(id)) throw badUserInput('There is no job with that id.')
+      if (!(await findJobs(database, [id])).has(id)) throw badUserInput('`id`: there is no job with that id.')
       return watchJob(database, listener, id)
     },
     resolve: (job) => job,
@@ -34,7 +34,7 @@ builder.subscriptionField('backupInstanceChanged', (t) =>
     },
     subscribe: async (_root, { id: { id } }, { database, listener }) => {
       if ((await findInstances(database, [id])).length === 0) {
-        throw badUserInput('There is no backup instance with that id.')
+        throw badUserInput('`id`: there is no backup instance with that id.')
       }
       return watchInstance(database, listener, id)
     },
