@@ -182,7 +182,10 @@ describe('Cancelling', () => {
   })
 
   test('a configuration is refused: its instance waits for the end', async () => {
-    const job = await enqueue(api.database, { operation: 'CONFIGURE_PROTECTION' })
+    const job = await enqueue(api.database, {
+      operation: 'CONFIGURE_PROTECTION',
+      subject: { instanceId: crypto.randomUUID() },
+    })
     expect(await cancel(idOf(job))).toMatchObject({
       __typename: 'JobNotCancellable',
       job: { id: idOf(job), operation: 'CONFIGURE_PROTECTION' },

@@ -194,7 +194,7 @@ test('a restore as files is a job with its destination; bad choices are refused'
     },
   })
   expect(await restore({})).toMatchObject({ runningJob: { id: at(started, 'job.id') } })
-  expect(await restore({ target: { directory: 'here' } })).toMatchObject({ field: 'directory' })
+  expect(await restore({ target: { directory: 'here' } })).toMatchObject({ field: 'target.directory' })
   expect(await restore({ target: { directory: '/x' }, databases: [] })).toMatchObject({ field: 'databases' })
   expect(await restore({ target: { directory: '/x' }, databases: ['none'] })).toMatchObject({ field: 'databases' })
   expect(await restore({ recoveryPoint: encodeNodeId('RecoveryPoint', suspect.id) })).toMatchObject({
