@@ -120,7 +120,9 @@ test.for<[string, Record<string, unknown>]>([
 test('an id of another kind of object, and too many entries, are refused', async () => {
   const policy = await addPolicy(api, 'other')
   const wrong = await preview({ policy: { id: encodeNodeId('Vault', policy.id) } }, 'pointCount')
-  expect(wrong.errors?.[0]).toMatchObject({ message: expect.stringContaining('`input.policy.id` is the id of a Vault, not of a BackupPolicy.') })
+  expect(wrong.errors?.[0]).toMatchObject({
+    message: expect.stringContaining('`input.policy.id` is the id of a Vault, not of a BackupPolicy.'),
+  })
   const many = await preview({ policy: { rules: daily } }, 'timeline(every: "PT1H") { at }')
   expect(many.errors?.[0]).toMatchObject({ message: expect.stringContaining('`every`') })
   const hourly = { schedule: { hourly: {} }, defaultRetention: 'P10Y' }

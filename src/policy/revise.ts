@@ -82,7 +82,8 @@ export async function revisePolicy(
       detail: { instances: instanceCount },
       now,
     })
-    if (shortened.length > 0 && instanceCount > 0) await tellShorter(tx, { policy, instanceCount, shortened, actor, now })
+    if (shortened.length > 0 && instanceCount > 0)
+      await tellShorter(tx, { policy, instanceCount, shortened, actor, now })
     return { policy, instanceCount, shortenings: shortened }
   })
 }

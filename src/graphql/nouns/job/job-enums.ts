@@ -11,7 +11,8 @@ import { enumeration } from '../../schema/enumeration.ts'
 export const JobOperation = enumeration<Operation>('JobOperation', 'What kind of work a job does.', {
   BACKUP: 'Backs a server up into one new recovery point.',
   RESTORE: 'Gives a recovery point back, as files or into a server.',
-  CONFIGURE_PROTECTION: 'Checks a server and a vault before protection begins; without a backup instance, for validateForBackup.',
+  CONFIGURE_PROTECTION:
+    'Checks a server and a vault before protection begins; without a backup instance, for validateForBackup.',
   VERIFY: 'Reads, digests and decodes every artifact of a recovery point.',
   EXPIRE: 'Removes recovery points whose time is over.',
   PURGE: 'Removes a deleted backup instance with its recovery points.',
