@@ -207,7 +207,7 @@ describe('a restore that runs', { timeout: 90_000 }, () => {
     await runSql(
       source,
       'shop',
-      'create table orders as select i, repeat(md5(i::text), 30) as text from generate_series(1, 50000) i',
+      'create table orders as select i, repeat(md5(i::text), 30) as text from generate_series(1, 120000) i',
     )
     await using service = await startService({ databaseUrl, folder })
     const { database } = service

@@ -27,7 +27,7 @@ test('no password, key or token is found in logs, arguments, the database, the v
   await runSql(
     source,
     'postgres',
-    'create table many as select i, repeat(md5(i::text), 30) as text from generate_series(1, 30000) i',
+    'create table many as select i, repeat(md5(i::text), 30) as text from generate_series(1, 90000) i',
   )
   await using service = await startService({ databaseUrl, folder })
   const { database } = service

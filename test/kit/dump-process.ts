@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { readdirSync, readFileSync } from 'node:fs'
 import { waitFor } from './wait-for.ts'
 
 /** A PostgreSQL client program that runs now. */
@@ -8,22 +8,28 @@ export interface Program {
   database: string
 }
 
-/** PostgreSQL's client programs that talk to a port of this machine. */
+/** PostgreSQL's client programs that talk to a port of this machine. Looks at once, without a wait: some live for a blink. */
 export async function programsTalkingTo(port: number): Promise<Program[]> {
   const found: Program[] = []
-  for (const entry of await readdir('/proc')) {
+  for (const entry of readdirSync('/proc')) {
     if (!/^\d+$/.test(entry)) continue
-    const [command, environ] = await Promise.all([
-      readFile(`/proc/${entry}/cmdline`, 'utf8').catch(() => ''),
-      readFile(`/proc/${entry}/environ`, 'utf8').catch(() => ''),
-    ])
+    const command = textOf(`/proc/${entry}/cmdline`)
     const name = /(pg_dump|pg_dumpall|pg_restore)$/.exec(command.split('\0')[0] ?? '')?.[1]
-    const environment = environ.split('\0')
+    const environment = name ? textOf(`/proc/${entry}/environ`).split('\0') : []
     if (!name || !environment.includes(`PGPORT=${port}`)) continue
     const database = environment.find((each) => each.startsWith('PGDATABASE='))?.slice('PGDATABASE='.length) ?? ''
     found.push({ pid: Number(entry), name, database })
   }
   return found
+}
+
+/** Nothing where the process is gone, or is another's. */
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
 }
 
 /** Waits for the pg_dump of a database and stops it where it is; `resume` lets it go on. */
