@@ -4,6 +4,7 @@ import type { Database } from '../database/connect.ts'
 import { recordset } from '../database/recordset.ts'
 import { jobs } from '../database/tables/job.ts'
 import { announce, appendEvents, type CountedJob, databaseNow, queueChannel, requireTransaction } from './change.ts'
+import { findJobs } from './find.ts'
 import { isPending, type JobOperation, type JobRow, type JobTrigger } from './states.ts'
 
 /** What a job is about: for views, filters and limits. */
@@ -146,4 +147,15 @@ async function pendingJobs(
     .from(jobs)
     .where(and(sql`${jobs.exclusiveKey} in ${wanted}`, isPending))
   return new Map(holders.flatMap(({ id, key }) => (key === null ? [] : [[key, id]])))
+}
+
+/** As enqueueJob, but where the exclusive key is taken the job that holds it is answered. */
+export async function enqueueOrFind(tx: Database, job: NewJob): Promise<JobRow> {
+  try {
+    return await enqueueJob(tx, job)
+  } catch (cause) {
+    const pending = cause instanceof PendingJobExists ? (await findJobs(tx, [cause.jobId])).get(cause.jobId) : undefined
+    if (!pending) throw cause
+    return pending
+  }
 }

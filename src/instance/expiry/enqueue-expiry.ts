@@ -1,8 +1,7 @@
 import { inArray } from 'drizzle-orm'
 import type { Database } from '../../database/connect.ts'
 import { backupInstances } from '../../database/tables/backup-instance.ts'
-import { enqueueJob, type NewJob, PendingJobExists } from '../../job/enqueue.ts'
-import { findJobs } from '../../job/find.ts'
+import { enqueueOrFind, type NewJob } from '../../job/enqueue.ts'
 import type { JobRow, JobTrigger } from '../../job/states.ts'
 import type { BackupInstance } from '../instance.ts'
 
@@ -22,13 +21,7 @@ const safetyNetMs = 24 * 60 * 60_000
  */
 export async function enqueueExpiry(tx: Database, expiry: EnqueueExpiry): Promise<JobRow> {
   await putOff(tx, [expiry.instance.id], expiry.now)
-  try {
-    return await enqueueJob(tx, expiryJob(expiry))
-  } catch (cause) {
-    const pending = cause instanceof PendingJobExists ? (await findJobs(tx, [cause.jobId])).get(cause.jobId) : undefined
-    if (!pending) throw cause
-    return pending
-  }
+  return enqueueOrFind(tx, expiryJob(expiry))
 }
 
 /** The job itself. */

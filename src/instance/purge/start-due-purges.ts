@@ -2,8 +2,7 @@ import { and, asc, eq, gt, isNotNull, isNull, lte, sql } from 'drizzle-orm'
 import type { Database } from '../../database/connect.ts'
 import { backupInstances } from '../../database/tables/backup-instance.ts'
 import { notifications } from '../../database/tables/notification.ts'
-import { enqueueJob, enqueueJobs, type NewJob, PendingJobExists } from '../../job/enqueue.ts'
-import { findJobs } from '../../job/find.ts'
+import { enqueueJobs, enqueueOrFind, type NewJob } from '../../job/enqueue.ts'
 import type { JobRow } from '../../job/states.ts'
 import { recordNotification } from '../../notification/record.ts'
 import type { EnqueueExpiry } from '../expiry/enqueue-expiry.ts'
@@ -42,13 +41,7 @@ export async function startDuePurges(database: Database, { now, atMost }: StartD
  * already, that one is answered.
  */
 export async function enqueuePurge(tx: Database, purge: EnqueueExpiry): Promise<JobRow> {
-  try {
-    return await enqueueJob(tx, purgeJob(purge))
-  } catch (cause) {
-    const pending = cause instanceof PendingJobExists ? (await findJobs(tx, [cause.jobId])).get(cause.jobId) : undefined
-    if (!pending) throw cause
-    return pending
-  }
+  return enqueueOrFind(tx, purgeJob(purge))
 }
 
 function purgeJob({ instance, trigger, actor, now }: EnqueueExpiry): NewJob {
