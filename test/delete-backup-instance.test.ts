@@ -128,7 +128,7 @@ test('a server that is being restored into stays registered', async ({ database 
   const [source, target] = [await addLife(database), await addLife(database, { points: [] })]
   const [newest] = await findRecoveryPointsOf(database, source.id)
   const { serverId } = target
-  const to = { serverId, databases: null, ownership: 'NONE' as const }
+  const to = { serverId, databases: null, ownership: { kind: 'NONE' } as const }
   const restore = await restoreToServer(database, { recoveryPointId: newest?.id ?? '', ...to, ...asked })
   await database.execute(`delete from backup_instances where id = '${target.id}'`)
   const refusal = await refusalOf(removeServer(database, { serverId, ...asked }))

@@ -224,7 +224,7 @@ describe('a restore that runs', { timeout: 90_000 }, () => {
       recoveryPointId: old?.id ?? '',
       serverId: server.id,
       databases: [{ name: 'shop', targetName: 'shop_restored' }],
-      ownership: 'KEEP',
+      ownership: { kind: 'KEEP' },
       actor,
       now: new Date(),
     })

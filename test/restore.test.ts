@@ -68,7 +68,7 @@ async function intoServer(
     recoveryPointId: point.id,
     serverId: server.id,
     databases,
-    ownership: 'KEEP',
+    ownership: { kind: 'KEEP' },
     actor,
     now: now(),
   })

@@ -92,7 +92,7 @@ describe('a vault in a bucket', () => {
       recoveryPointId: first.id,
       serverId,
       databases: [{ name: 'shop', targetName: 'shop_again' }],
-      ownership: 'KEEP',
+      ownership: { kind: 'KEEP' },
       ...asked(),
     })
     expect(await service.ended(into.id)).toMatchObject({ status: 'COMPLETED', error: null })

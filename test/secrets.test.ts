@@ -61,7 +61,7 @@ test('no password, key or token is found in logs, arguments, the database, the v
     recoveryPointId: point?.id ?? '',
     serverId: bad.id,
     databases: null,
-    ownership: 'KEEP',
+    ownership: { kind: 'KEEP' },
     actor,
     now: now(),
   })

@@ -141,7 +141,7 @@ describe('a worker that is lost in the middle of a restore', { timeout: 90_000 }
       recoveryPointId: point.id,
       serverId: server.id,
       databases: [{ name: 'shop', targetName: 'shop_restored' }],
-      ownership: 'KEEP',
+      ownership: { kind: 'KEEP' },
       actor,
       now: now(),
     })

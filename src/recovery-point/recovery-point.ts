@@ -6,6 +6,21 @@ export type RecoveryPoint = typeof recoveryPoints.$inferSelect
 
 export type ProofLevel = RecoveryPoint['proof']
 
+/** How far a verification goes: each level does what the one before it does, and more. */
+export type VerifyLevel = Exclude<ProofLevel, 'WRITTEN'>
+
+/** What a verification was asked to do. */
+export interface VerifyRequest {
+  level: VerifyLevel
+}
+
+/** The request a verification carries; one of version 0.2 and older decodes. Throws for any other job. */
+export function verifyRequestOf({ operation, input }: { operation: string; input: unknown }): VerifyRequest {
+  if (operation !== 'VERIFY') throw new Error(`A ${operation} job carries no request to verify.`)
+  // Written by this room only, in the transaction that made the job.
+  return { level: 'DECODED', ...(input as Partial<VerifyRequest>) }
+}
+
 /** One database inside a recovery point, as the catalogue remembers it. */
 export type ContainedDatabase = RecoveryPoint['databases'][number]
 

@@ -1,9 +1,11 @@
 import { recordAudit } from '../audit/record.ts'
 import type { Database } from '../database/connect.ts'
-import { enqueueJob, PendingJobExists } from '../job/enqueue.ts'
-import type { JobRow } from '../job/states.ts'
+import type { BackupInstance } from '../instance/instance.ts'
+import { enqueueJob, type NewJob, PendingJobExists } from '../job/enqueue.ts'
+import type { JobRow, JobTrigger } from '../job/states.ts'
 import { Refusal } from '../refusal.ts'
 import { lockForReading } from './find.ts'
+import type { RecoveryPoint, VerifyLevel, VerifyRequest } from './recovery-point.ts'
 
 /** A verification of the point is queued or running already. */
 export class VerificationAlreadyRunning extends Refusal {
@@ -29,22 +31,10 @@ export async function verifyRecoveryPoint(
   return database.transaction(async (tx) => {
     const { point, instance } = await lockForReading(tx, recoveryPointId, 'VERIFY_RECOVERY_POINT')
     try {
-      const job = await enqueueJob(tx, {
-        operation: 'VERIFY',
-        trigger: 'USER',
-        input: {},
-        subject: {
-          instanceId: instance.id,
-          vaultId: point.vaultId,
-          recoveryPointId,
-          instanceName: instance.name,
-        },
-        exclusiveKey: `verify:${recoveryPointId}`,
-        lanes: [`vault:${point.vaultId}`],
-        maxAttempts: 3,
-        actor,
-        now,
-      })
+      const job = await enqueueJob(
+        tx,
+        verificationJob({ instance, point, level: 'DECODED', trigger: 'USER', actor, now }),
+      )
       await recordAudit(tx, {
         actor,
         action: 'verifyRecoveryPoint',
@@ -58,4 +48,34 @@ export async function verifyRecoveryPoint(
       throw cause
     }
   })
+}
+
+export interface Verification {
+  instance: BackupInstance
+  point: RecoveryPoint
+  level: VerifyLevel
+  trigger: JobTrigger
+  actor: string
+  now: Date
+}
+
+/** The job that shows a point good to a level; one at a time for each point. */
+export function verificationJob({ instance, point, level, trigger, actor, now }: Verification): NewJob {
+  const input: VerifyRequest = { level }
+  return {
+    operation: 'VERIFY',
+    trigger,
+    input,
+    subject: {
+      instanceId: instance.id,
+      vaultId: point.vaultId,
+      recoveryPointId: point.id,
+      instanceName: instance.name,
+    },
+    exclusiveKey: `verify:${point.id}`,
+    lanes: [`vault:${point.vaultId}`],
+    maxAttempts: 3,
+    actor,
+    now,
+  }
 }

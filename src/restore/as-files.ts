@@ -27,7 +27,8 @@ export async function restoreAsFiles(database: Database, input: RestoreAsFiles):
     const { point, instance } = await requireRestorable(tx, recoveryPointId)
     const databases = input.databases ?? point.databases.map((each) => each.name)
     if (input.databases !== null) checkDatabases(point, databases)
-    const request: RestoreRequest = { kind: 'FILES', directory, databases }
+    const target = { kind: 'DIRECTORY', path: directory } as const
+    const request: RestoreRequest = { kind: 'FILES', target, format: 'CUSTOM', databases, part: null }
     try {
       const job = await enqueueJob(tx, {
         operation: 'RESTORE',

@@ -4,10 +4,49 @@ export interface DatabaseMapping {
   targetName: string
 }
 
-/** What a restore job was asked to do. */
-export type RestoreRequest =
-  | { kind: 'FILES'; directory: string; databases: string[] }
-  | { kind: 'SERVER'; serverId: string; ownership: 'KEEP' | 'NONE'; databases: DatabaseMapping[] }
+/** What is restored of one database alone: whole schemas, and tables by name. At least one of either. */
+export interface RestorePart {
+  /** The database of the recovery point. */
+  database: string
+  schemas: string[]
+  tables: { schema: string; name: string }[]
+}
+
+/** Where the files of a restore go: a directory on the worker's machine, or a folder of a storage account's container. */
+export type FilesTarget =
+  | { kind: 'DIRECTORY'; path: string }
+  | {
+      kind: 'CONTAINER'
+      containerId: string /** A folder in the container, such as "orders/2026-11-28". */
+      folder: string
+    }
+
+/** CUSTOM: archives that pg_restore reads. PLAIN: SQL that psql reads. */
+export type ArchiveFormat = 'CUSTOM' | 'PLAIN'
+
+/** KEEP: owners and grants as they were. TO_ROLE: all belongs to one role. NONE: all belongs to the role that restores. */
+export type Ownership = { kind: 'KEEP' } | { kind: 'TO_ROLE'; role: string } | { kind: 'NONE' }
+
+export interface FilesRequest {
+  kind: 'FILES'
+  target: FilesTarget
+  format: ArchiveFormat
+  databases: string[]
+  /** Null: the databases whole. Else `databases` names its database alone. */
+  part: RestorePart | null
+}
+
+export interface ServerRequest {
+  kind: 'SERVER'
+  serverId: string
+  ownership: Ownership
+  databases: DatabaseMapping[]
+  /** Null: the databases whole. Else `databases` maps its database alone. */
+  part: RestorePart | null
+}
+
+/** What a restore job, or the validation of one, was asked to do. */
+export type RestoreRequest = FilesRequest | ServerRequest
 
 /** What a finished restore brought back. */
 export interface RestoreReport {
@@ -18,11 +57,30 @@ export interface RestoreReport {
   rolesCreated: string[]
 }
 
-/** The request a restore job carries; throws when the job is not a restore. */
+/** The request a restore job, or the validation of one, carries; throws for any other job. */
 export function restoreRequestOf(job: { operation: string; input: unknown }): RestoreRequest {
-  if (job.operation !== 'RESTORE') throw new Error(`A ${job.operation} job carries no restore request.`)
-  // Written by this room only, in the transaction that made the job.
-  return job.input as RestoreRequest
+  if (job.operation !== 'RESTORE' && job.operation !== 'VALIDATE_RESTORE') {
+    throw new Error(`A ${job.operation} job carries no restore request.`)
+  }
+  // Written by this room only, in the transaction that made the job: in the first of these shapes by version 0.2 and older.
+  const input = job.input as RestoreRequest | FirstRequest
+  if (input.kind === 'FILES') {
+    return 'target' in input
+      ? input
+      : { kind: 'FILES', target: directory(input.directory), format: 'CUSTOM', databases: input.databases, part: null }
+  }
+  return typeof input.ownership === 'string'
+    ? { ...input, ownership: { kind: input.ownership }, part: null }
+    : (input as ServerRequest)
+}
+
+/** What version 0.2 wrote. */
+type FirstRequest =
+  | { kind: 'FILES'; directory: string; databases: string[] }
+  | { kind: 'SERVER'; serverId: string; ownership: 'KEEP' | 'NONE'; databases: DatabaseMapping[] }
+
+function directory(path: string): FilesTarget {
+  return { kind: 'DIRECTORY', path }
 }
 
 /** The report of a restore job that completed; null for every other job. */

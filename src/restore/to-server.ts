@@ -6,15 +6,14 @@ import type { RecoveryPoint } from '../recovery-point/recovery-point.ts'
 import { InvalidInput, NotFound } from '../refusal.ts'
 import { lockServer } from '../server/find.ts'
 import { checkDatabases, RestoreAlreadyRunning, requireRestorable } from './refuse.ts'
-import type { DatabaseMapping, RestoreRequest } from './restore.ts'
+import type { DatabaseMapping, Ownership, RestoreRequest } from './restore.ts'
 
 export interface RestoreToServer {
   recoveryPointId: string
   serverId: string
   /** Null: every database of the point under its own name. */
   databases: DatabaseMapping[] | null
-  /** KEEP creates missing roles and keeps owners and grants; NONE gives everything to the restoring role. */
-  ownership: 'KEEP' | 'NONE'
+  ownership: Ownership
   actor: string
   now: Date
 }
@@ -31,7 +30,7 @@ export async function restoreToServer(database: Database, input: RestoreToServer
     if (!server) throw new NotFound('server')
     const databases = input.databases ?? everyDatabase(point)
     if (input.databases !== null) checkMappings(point, databases)
-    const request: RestoreRequest = { kind: 'SERVER', serverId, ownership, databases }
+    const request: RestoreRequest = { kind: 'SERVER', serverId, ownership, databases, part: null }
     try {
       const job = await enqueueJob(tx, {
         operation: 'RESTORE',

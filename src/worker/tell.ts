@@ -7,7 +7,8 @@ interface Telling {
   work: string
   /** Null: its success is told by what it did, or not at all. */
   completed: NotificationKind | null
-  failed: NotificationKind
+  /** Null: who asked for it follows its job, and nothing is lost by it. */
+  failed: NotificationKind | null
 }
 
 const tellings: Readonly<Record<JobOperation, Telling>> = {
@@ -17,6 +18,11 @@ const tellings: Readonly<Record<JobOperation, Telling>> = {
   VERIFY: { work: 'The verification of a recovery point', completed: null, failed: 'VERIFICATION_FAILED' },
   EXPIRE: { work: 'The removal of expired recovery points', completed: null, failed: 'MAINTENANCE_FAILED' },
   PURGE: { work: 'The purge', completed: null, failed: 'MAINTENANCE_FAILED' },
+  VALIDATE_RESTORE: { work: 'The validation of a restore', completed: null, failed: null },
+  COPY: { work: 'The second copy of a recovery point', completed: null, failed: 'COPY_FAILED' },
+  IMPORT_VAULT: { work: 'The import of a vault', completed: null, failed: 'MAINTENANCE_FAILED' },
+  ROTATE_KEY: { work: "The rotation of a vault's key", completed: null, failed: 'MAINTENANCE_FAILED' },
+  BACK_UP_METADATA: { work: "The backup of Holdfast's metadata", completed: null, failed: 'METADATA_BACKUP_FAILED' },
 }
 
 /** Tells operators how a job ended, in the transaction that ends it. Who cancelled one knows already. */
@@ -37,7 +43,7 @@ function whatToTell(
   // A validation: who asked for it follows its job, and nothing is protected by it.
   if (job.operation === 'CONFIGURE_PROTECTION' && job.instanceId === null) return undefined
   const subject = job.instanceName === null ? work : `${work} of "${job.instanceName}"`
-  if (job.status === 'FAILED' && job.error) {
+  if (job.status === 'FAILED' && job.error && failed !== null) {
     const { code, message, recommendedActions } = job.error
     return { kind: failed, severity: 'ERROR', message: `${subject} failed (${code}): ${message}`, recommendedActions }
   }

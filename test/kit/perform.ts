@@ -81,7 +81,7 @@ export const performed = {
   RESTORE: async ({ database, instance, newestPointId: recoveryPointId }: Life, options: Options): Promise<unknown> => {
     const directory = `/restored/${instance.id}`
     await restoreAsFiles(database, { recoveryPointId, directory, databases: null, ...options })
-    const target = { serverId: instance.serverId, databases: null, ownership: 'NONE' as const }
+    const target = { serverId: instance.serverId, databases: null, ownership: { kind: 'NONE' } as const }
     return restoreToServer(database, { recoveryPointId, ...target, ...options })
   },
   VERIFY_RECOVERY_POINT: ({ database, newestPointId: recoveryPointId }: Life, options: Options): Promise<unknown> =>

@@ -22,6 +22,11 @@ export const jobOperation = pgEnum('job_operation', [
   'VERIFY',
   'EXPIRE',
   'PURGE',
+  'VALIDATE_RESTORE',
+  'COPY',
+  'IMPORT_VAULT',
+  'ROTATE_KEY',
+  'BACK_UP_METADATA',
 ])
 export const jobStatus = pgEnum('job_status', [
   'QUEUED',

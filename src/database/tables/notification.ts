@@ -31,6 +31,10 @@ export const notificationKind = pgEnum('notification_kind', [
   'VAULT_ORPHANS_FOUND',
   'POLICY_SHORTENED',
   'CHANNEL_TEST',
+  'RECOVERY_POINT_SUSPECT',
+  'CONTENT_ANOMALY',
+  'COPY_FAILED',
+  'METADATA_BACKUP_FAILED',
 ])
 export const notificationSeverity = pgEnum('notification_severity', ['INFO', 'WARNING', 'ERROR'])
 export const channelKind = pgEnum('channel_kind', ['WEBHOOK', 'MAIL'])

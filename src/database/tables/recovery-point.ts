@@ -51,6 +51,11 @@ export const recoveryPoints = pgTable(
     expiresAt: timestamp({ precision: 3, withTimezone: true }).notNull(),
     proof: proofLevel().notNull(),
     provenAt: timestamp({ precision: 3, withTimezone: true }).notNull(),
+    /** When all its stored bytes were last read again and found right; null: not since it was recorded. */
+    lastReadAt: timestamp({ precision: 3, withTimezone: true }),
+    /** When it was last decoded to its end, and last restored into a scratch server; null: never. */
+    decodedAt: timestamp({ precision: 3, withTimezone: true }),
+    restoredAt: timestamp({ precision: 3, withTimezone: true }),
     /** sha256, in hex, of the sealed manifest as stored. */
     manifestSha256: text().notNull(),
     serverVersionNumber: integer().notNull(),

@@ -3,7 +3,7 @@ import { mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import type { JobRun, Outcome } from '../../job/handler.ts'
-import type { RestoreReport, RestoreRequest } from '../../restore/restore.ts'
+import type { FilesRequest, RestoreReport } from '../../restore/restore.ts'
 import type { WorkerContext } from '../context.ts'
 import { WorkFailed } from '../failure.ts'
 import { artifactOf, type Manifest, type ManifestArtifact } from '../point/manifest.ts'
@@ -12,15 +12,13 @@ import { pointOf } from '../subjects.ts'
 import { storageFailure } from './file-failure.ts'
 import { restoreText } from './restore-text.ts'
 
-type FilesRequest = Extract<RestoreRequest, { kind: 'FILES' }>
-
 /**
  * Writes a point's databases as archives, with roles, manifest and instructions, into a directory that is absent or
  * empty. Everything is written beside it first; the directory appears whole, or not at all.
  */
 export async function restoreAsFiles(context: WorkerContext, run: JobRun, request: FilesRequest): Promise<Outcome> {
   const { point, vault } = await pointOf(context, run.job)
-  const { directory } = request
+  const directory = directoryOf(request)
   await removeUnfinishedFiles(run, request)
   const beside = besideOf(directory, run.job)
   await refuseOccupied(directory)
@@ -43,7 +41,8 @@ export async function restoreAsFiles(context: WorkerContext, run: JobRun, reques
 }
 
 /** Removes what earlier attempts of a restore as files left beside its directory. */
-export async function removeUnfinishedFiles({ job }: JobRun, { directory }: FilesRequest): Promise<void> {
+export async function removeUnfinishedFiles({ job }: JobRun, request: FilesRequest): Promise<void> {
+  const directory = directoryOf(request)
   for (let attempt = 1; attempt < job.attempt; attempt++) {
     await rm(besideOf(directory, { id: job.id, attempt }), { recursive: true, force: true }).catch((cause) => {
       throw storageFailure(cause, directory)
@@ -54,6 +53,11 @@ export async function removeUnfinishedFiles({ job }: JobRun, { directory }: File
 /** Each attempt has its own: one that lost its job and wakes up late removes nothing of the attempt that took over. */
 function besideOf(directory: string, { id, attempt }: { id: string; attempt: number }): string {
   return join(dirname(directory), `.${basename(directory)}.restoring-${id}.${attempt}`)
+}
+
+function directoryOf({ target }: FilesRequest): string {
+  if (target.kind === 'CONTAINER') throw new WorkFailed('GONE', 'This worker writes into directories alone.')
+  return target.path
 }
 
 async function refuseOccupied(directory: string): Promise<void> {
@@ -123,7 +127,7 @@ async function syncDirectory(path: string): Promise<void> {
 
 function reportOf(request: FilesRequest, manifest: Manifest, files: RestoreReport['files']): RestoreReport {
   return {
-    destination: request.directory,
+    destination: directoryOf(request),
     databases: request.databases.map((name) => {
       const facts = manifest.databases.find(({ report }) => report.name === name)
       const tables = artifactOf(manifest, name) ? (facts?.tables ?? []) : []

@@ -7,14 +7,12 @@ import { inspectServer } from '../../engine/inspect.ts'
 import { type StagedDatabase, stageRestore } from '../../engine/stage-restore.ts'
 import { dropLeftoverDatabases } from '../../engine/temporary-database.ts'
 import type { JobRun, Outcome } from '../../job/handler.ts'
-import type { DatabaseMapping, RestoreReport, RestoreRequest } from '../../restore/restore.ts'
+import type { DatabaseMapping, RestoreReport, ServerRequest } from '../../restore/restore.ts'
 import type { WorkerContext } from '../context.ts'
 import { WorkFailed } from '../failure.ts'
 import { artifactOf, type Manifest } from '../point/manifest.ts'
 import { type OpenPoint, openPoint, readBytesOf } from '../point/read-point.ts'
 import { addressOf, pointOf, serverOf } from '../subjects.ts'
-
-type ServerRequest = Extract<RestoreRequest, { kind: 'SERVER' }>
 
 /**
  * Restores databases into a server, each under a temporary name; they get their own names when all of them are
@@ -35,7 +33,7 @@ export async function restoreToServer(context: WorkerContext, run: JobRun, reque
   run.note('Server', target.version)
   run.note('PostgreSQL tools', reason)
   const rolesCreated =
-    request.ownership === 'KEEP'
+    request.ownership.kind === 'KEEP'
       ? await run.subTask('Create missing roles', () => createRoles(run, address, opened.manifest))
       : []
   await using staged = new AsyncDisposableStack()
@@ -141,7 +139,7 @@ async function stageOne(
     targetName,
     token: tokenOf(run, `${run.job.attempt}_${index}`),
     tools,
-    ownership: request.ownership,
+    ownership: request.ownership.kind === 'KEEP' ? 'KEEP' : 'NONE',
     signal: run.signal,
   })
 }

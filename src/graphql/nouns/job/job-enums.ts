@@ -16,14 +16,19 @@ export const JobOperation = enumeration<Operation>('JobOperation', 'What kind of
   VERIFY: 'Reads, digests and decodes every artifact of a recovery point.',
   EXPIRE: 'Removes recovery points whose time is over.',
   PURGE: 'Removes a deleted backup instance with its recovery points.',
+  VALIDATE_RESTORE: 'Looks for everything that would make a restore fail, and writes nothing that stays.',
+  COPY: 'Copies a recovery point into the vault that keeps the second copies.',
+  IMPORT_VAULT: 'Makes what a vault holds known again, from the vault and its recovery key alone.',
+  ROTATE_KEY: 'Lets what a vault holds be opened by its new key.',
+  BACK_UP_METADATA: "Writes Holdfast's own metadata into a vault.",
 })
 
 export type Category = 'BACKUP' | 'RESTORE' | 'MANAGEMENT'
 
 export const JobCategory = enumeration<Category>('JobCategory', 'The family that a kind of work belongs to.', {
   BACKUP: 'Jobs that make recovery points.',
-  RESTORE: 'Jobs that give recovery points back.',
-  MANAGEMENT: 'All other jobs: configuring, verifying, expiring, purging.',
+  RESTORE: 'Jobs that give recovery points back, or say whether they could.',
+  MANAGEMENT: 'All other jobs: configuring, verifying, copying, expiring, purging, looking after vaults.',
 })
 
 /** The family of each kind of work. */
@@ -34,6 +39,11 @@ export const categoryOf: Readonly<Record<Operation, Category>> = {
   VERIFY: 'MANAGEMENT',
   EXPIRE: 'MANAGEMENT',
   PURGE: 'MANAGEMENT',
+  VALIDATE_RESTORE: 'RESTORE',
+  COPY: 'MANAGEMENT',
+  IMPORT_VAULT: 'MANAGEMENT',
+  ROTATE_KEY: 'MANAGEMENT',
+  BACK_UP_METADATA: 'MANAGEMENT',
 }
 
 export const JobStatus = enumeration<Status>('JobStatus', 'Where a job stands in its life.', {

@@ -21,6 +21,11 @@ export const NotificationKind = enumeration<Kind>('NotificationKind', 'What a no
   VAULT_ORPHANS_FOUND: 'What a vault holds and what is known of it disagree.',
   POLICY_SHORTENED: 'A policy keeps new recovery points for a shorter time than before.',
   CHANNEL_TEST: 'Somebody tests a notification channel.',
+  RECOVERY_POINT_SUSPECT: 'A recovery point was found damaged, or could not be restored: it is SUSPECT now.',
+  CONTENT_ANOMALY:
+    'A new recovery point holds much less than the last proven one: nothing expires until somebody has looked.',
+  COPY_FAILED: 'The second copy of a recovery point could not be made.',
+  METADATA_BACKUP_FAILED: "Holdfast's own metadata could not be written into a vault.",
 })
 
 export const NotificationSeverity = enumeration<Severity>(

@@ -25,7 +25,8 @@ export const RecoveryDestination = builder.objectRef<RestoreRequest>('RecoveryDe
     directory: t.string({
       nullable: true,
       description: "The directory on the worker's machine that gets the files; null for a restore into a server.",
-      resolve: (request) => (request.kind === 'FILES' ? request.directory : null),
+      resolve: (request) =>
+        request.kind === 'FILES' && request.target.kind === 'DIRECTORY' ? request.target.path : null,
     }),
     server: t.field({
       type: PostgresServer,
@@ -38,13 +39,14 @@ export const RecoveryDestination = builder.objectRef<RestoreRequest>('RecoveryDe
       type: RestoreOwnership,
       nullable: true,
       description: 'Who owns what is restored into the server; null for a restore as files.',
-      resolve: (request) => (request.kind === 'SERVER' ? request.ownership : null),
+      resolve: (request) =>
+        request.kind === 'SERVER' && request.ownership.kind !== 'TO_ROLE' ? request.ownership.kind : null,
     }),
     databases: t.field({
       type: [DatabaseMapping],
       description: 'The databases that were asked for.',
-      resolve: ({ kind, databases }) =>
-        kind === 'SERVER' ? databases : databases.map((name) => ({ name, targetName: name })),
+      resolve: (request) =>
+        request.kind === 'SERVER' ? request.databases : request.databases.map((name) => ({ name, targetName: name })),
     }),
   }),
 })
@@ -162,7 +164,7 @@ mutation('restoreToServer', {
       recoveryPointId: idOf('RecoveryPoint', recoveryPoint),
       serverId: idOf('PostgresServer', server),
       databases: databases ?? null,
-      ownership,
+      ownership: { kind: ownership },
       ...asked(context),
     }),
   }),
