@@ -38,8 +38,8 @@ export interface PointFacts {
   roles: readonly RoleFacts[]
 }
 
-/** What is remembered of what a recovery point holds. */
-export type PointContents = typeof recoveryPointContents.$inferSelect
+/** What is remembered of what a recovery point holds; its roles apart, for they can be many. */
+export type PointContents = Pick<typeof recoveryPointContents.$inferSelect, 'id' | 'databases' | 'recordedAt'>
 
 /** One database in it. */
 export interface DatabaseContents extends DatabaseFacts {

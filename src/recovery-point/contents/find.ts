@@ -7,7 +7,7 @@ import {
   recoveryPointSchemas,
   recoveryPointTables,
 } from '../../database/tables/recovery-point-contents.ts'
-import type { PointContents, SchemaContents, TableContents } from './contents.ts'
+import type { PointContents, RoleFacts, SchemaContents, TableContents } from './contents.ts'
 
 /** A part of a list of schemas or tables, whose places are numbers. */
 export interface PlacePage {
@@ -41,11 +41,26 @@ export async function findContents(
   recoveryPointIds: readonly string[],
 ): Promise<Map<string, PointContents>> {
   if (recoveryPointIds.length === 0) return new Map()
+  const { id, recoveryPointId, databases, recordedAt } = recoveryPointContents
   const rows = await database
-    .select()
+    .select({ id, recoveryPointId, databases, recordedAt })
     .from(recoveryPointContents)
-    .where(inArray(recoveryPointContents.recoveryPointId, [...recoveryPointIds]))
-  return new Map(rows.map((row) => [row.recoveryPointId ?? '', row]))
+    .where(inArray(recoveryPointId, [...recoveryPointIds]))
+  return new Map(rows.map(({ recoveryPointId: pointId, ...contents }) => [pointId ?? '', contents]))
+}
+
+/** The roles in each of many contents, by the contents' id. */
+export async function findRolesIn(
+  database: Database,
+  contentsIds: readonly string[],
+): Promise<Map<string, RoleFacts[]>> {
+  if (contentsIds.length === 0) return new Map()
+  const { id, roles } = recoveryPointContents
+  const rows = await database
+    .select({ id, roles })
+    .from(recoveryPointContents)
+    .where(inArray(id, [...contentsIds]))
+  return new Map(rows.map((row) => [row.id, row.roles]))
 }
 
 /** The same page of the schemas of each of many databases, by name. */
