@@ -5,6 +5,7 @@ import { recoveryPointContents } from '../src/database/tables/recovery-point-con
 import { backUpNow } from '../src/instance/back-up-now.ts'
 import type { DatabaseContents, PointContents } from '../src/recovery-point/contents/contents.ts'
 import { databaseKey, findContents, findRolesIn, pageSchemas, pageTables } from '../src/recovery-point/contents/find.ts'
+import { verifyRecoveryPoint } from '../src/recovery-point/verify.ts'
 import { findRecoveryPointsOf } from './kit/points.ts'
 import { actor, protect, type Service, startService } from './kit/protected-server.ts'
 import { test } from './kit/test.ts'
@@ -166,5 +167,20 @@ describe('a backup writes down what its point holds', () => {
     const contents = await contentsAfterBackup(service, instance.id)
     const all = await service.database.select().from(recoveryPointContents)
     expect(all.map(({ id }) => id)).toEqual([contents.id])
+  })
+
+  test('a verification writes down what a point of an older version holds', async ({ databaseUrl, folder, source }) => {
+    await runSql(source, 'postgres', 'create table if not exists remembered (id int)')
+    await using service = await startService({ databaseUrl, folder })
+    const { instance } = await protect(service, source, folder)
+    const before = await contentsAfterBackup(service, instance.id)
+    await service.database.delete(recoveryPointContents)
+    const [point] = await findRecoveryPointsOf(service.database, instance.id)
+    const recoveryPointId = point?.id ?? ''
+    expect(await findContents(service.database, [recoveryPointId])).toEqual(new Map())
+    const job = await verifyRecoveryPoint(service.database, { recoveryPointId, actor, now: new Date() })
+    expect(await service.ended(job.id)).toMatchObject({ status: 'COMPLETED', warnings: [] })
+    const after = (await findContents(service.database, [recoveryPointId])).get(recoveryPointId)
+    expect(after?.databases).toEqual(before.databases)
   })
 })

@@ -59,7 +59,7 @@ async function backUp(context: WorkerContext, run: JobRun): Promise<Outcome> {
     await run.subTask('Read back and compare', (task) =>
       readBackPoint({ storage, written, signal, onBytes: (bytesDone) => task.progress({ bytesDone }) }),
     )
-    const adoptContents = await stagePointContents(context, run, written)
+    const adoptContents = await stagePointContents(context, run, written.contents)
     const provenAt = await presentTime(context, run)
     return {
       kind: 'completed',
