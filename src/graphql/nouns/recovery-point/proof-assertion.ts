@@ -33,7 +33,7 @@ const ProofAssertionInput = builder.inputType('ProofAssertionInput', {
     query: t.string({
       required: true,
       description:
-        'One query, in at most 4,000 characters, that answers one row with one boolean: true when all is well. Name tables with their schema: the search path is empty.',
+        'One query, in at most 4,000 characters, that answers one row with one boolean: true when all is well, such as: select count(*) > 1000 from orders',
     }),
   }),
 })
