@@ -55,6 +55,10 @@ export const mutations: Readonly<Record<string, (api: Api) => Promise<Input>>> =
     await api.database.update(backupInstances).set(blocked).where(eq(backupInstances.id, id))
     return { backupInstance: encodeNodeId('BackupInstance', id) }
   },
+  setProofAssertions: async (api) => ({
+    ...(await instance(api)),
+    assertions: [{ name: 'orders are there', database: 'shop', query: 'select count(*) > 0 from orders' }],
+  }),
   holdRecoveryPoint: async (api) => ({ ...(await point(api)), reason: 'a lawsuit' }),
   releaseRecoveryPoint: (api) => point(api, { heldAt: api.clock.now, heldBy: 'tester', holdReason: 'a lawsuit' }),
   verifyRecoveryPoint: (api) => point(api),

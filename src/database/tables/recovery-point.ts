@@ -74,6 +74,8 @@ export const recoveryPoints = pgTable(
     markReason: text(),
     /** From then on bytes are being removed: there is no way back. */
     sweepStartedAt: timestamp({ precision: 3, withTimezone: true }),
+    /** How far the verification went that found the damage: one that goes less far does not clear it. Null without damage. */
+    damageLevel: proofLevel(),
   },
   (table) => [
     index('recovery_points_by_instance').on(table.instanceId, table.createdAt, table.id),
