@@ -10,7 +10,8 @@ import { vaultOrphans } from '../src/database/tables/vault.ts'
 import { stopProtection } from '../src/instance/stop-protection.ts'
 import { requestCancel } from '../src/job/cancel.ts'
 import { enqueueJob } from '../src/job/enqueue.ts'
-import { recordDamage, recordProof } from '../src/recovery-point/record-proof.ts'
+import { recordDamage } from '../src/recovery-point/record-damage.ts'
+import { recordProof } from '../src/recovery-point/record-proof.ts'
 import { pointPrefix } from '../src/storage/vault-layout.ts'
 import { day, type Life, startLife } from './kit/life.ts'
 import { actor, firstFailure } from './kit/protected-server.ts'
@@ -84,7 +85,12 @@ describe('an expiry run', () => {
     expect(await life.filesOf(old)).toHaveLength(3)
     expect((await life.instanceNow())?.expiryDueAt).toEqual(new Date(life.clock.now.getTime() + day))
     await life.database.transaction((tx) =>
-      recordDamage(tx, { recoveryPointId: newest.id, damage: ['0001.dump.age is damaged.'] }),
+      recordDamage(tx, {
+        recoveryPointId: newest.id,
+        damage: ['0001.dump.age is damaged.'],
+        level: 'READ_BACK',
+        now: life.clock.now,
+      }),
     )
     life.clock.now = new Date(life.clock.now.getTime() + day)
     await life.expire()

@@ -6,7 +6,8 @@ import { lockInstance, recordBackup } from '../src/instance/record/record-backup
 import { recordBackupFailure } from '../src/instance/record/record-backup-failure.ts'
 import { recordConfiguration, recordConfigurationFailure } from '../src/instance/record/record-configuration.ts'
 import { recountOverdue } from '../src/instance/schedule/recount-overdue.ts'
-import { recordDamage, recordProof } from '../src/recovery-point/record-proof.ts'
+import { recordDamage } from '../src/recovery-point/record-damage.ts'
+import { recordProof } from '../src/recovery-point/record-proof.ts'
 import { addScheduled, addScheduledPoint, instanceNow } from './kit/schedule.ts'
 import { test } from './kit/test.ts'
 
@@ -108,7 +109,8 @@ describe('a period whose point is damaged', () => {
     const damage = ['It is cut short.']
     const prove = (recoveryPointId: string) =>
       tagged((tx) => recordProof(tx, { recoveryPointId, proof: 'DECODED', now: at('2026-03-03T12:00:00Z') }))
-    const spoil = (recoveryPointId: string) => tagged((tx) => recordDamage(tx, { recoveryPointId, damage }))
+    const spoil = (recoveryPointId: string) =>
+      tagged((tx) => recordDamage(tx, { recoveryPointId, damage, level: 'READ_BACK', now: at('2026-03-03T12:00:00Z') }))
     expect(await prove(second.id)).toEqual(lastTaggedAt)
     expect(await spoil(second.id)).toEqual({ MONTHLY: old.toISOString(), DAILY: daily })
     expect(await spoil(first.id)).toEqual({ DAILY: daily })
@@ -126,10 +128,9 @@ describe('when an instance is overdue', () => {
     const old = await addScheduledPoint(database, instance, { createdAt: at('2026-03-02T02:05:00Z') })
     const latest = await addScheduledPoint(database, instance, { createdAt: at('2026-03-03T02:05:00Z') })
     const overdueAt = async () => (await instanceNow(database, id)).overdueAt
+    const found = { damage: ['It is cut short.'], level: 'READ_BACK' as const, now: at('2026-03-03T12:00:00Z') }
     const damage = (recoveryPointId: string) =>
-      inTransaction(database, (tx) =>
-        recountOverdue(tx, id, () => recordDamage(tx, { recoveryPointId, damage: ['It is cut short.'] })),
-      )
+      inTransaction(database, (tx) => recountOverdue(tx, id, () => recordDamage(tx, { recoveryPointId, ...found })))
     await damage(latest.id)
     expect(await overdueAt()).toEqual(at('2026-03-03T14:00:00Z'))
     await damage(old.id)
@@ -152,7 +153,7 @@ describe('when an instance is overdue', () => {
       const proof = { recoveryPointId, proof: 'DECODED' as const, now }
       await inTransaction(database, (tx) => recountOverdue(tx, instanceId, () => recordProof(tx, proof)))
     }
-    const damage = { recoveryPointId: old.id, damage: ['It is cut short.'] }
+    const damage = { recoveryPointId: old.id, damage: ['It is cut short.'], level: 'READ_BACK' as const, now }
     await inTransaction(database, (tx) => recountOverdue(tx, instanceId, () => recordDamage(tx, damage)))
     expect(await instanceNow(database, instanceId)).toMatchObject({ overdueAt })
   })
@@ -179,7 +180,8 @@ describe('when an instance is overdue', () => {
     const [instance] = await addScheduled(database, { plannedAt, state: 'PROTECTION_STOPPED' })
     const id = instance?.id ?? ''
     const point = await addScheduledPoint(database, instance, { createdAt: plannedAt })
-    const damage = { recoveryPointId: point.id, damage: ['It is cut short.'] }
+    const found = { level: 'READ_BACK' as const, now: at('2026-03-03T12:00:00Z') }
+    const damage = { recoveryPointId: point.id, damage: ['It is cut short.'], ...found }
     await inTransaction(database, (tx) => recountOverdue(tx, id, () => recordDamage(tx, damage)))
     const [stopped] = await database.select().from(backupInstances).where(eq(backupInstances.id, id))
     expect(stopped?.overdueAt).toBeNull()

@@ -1,33 +1,48 @@
-import { and, eq, inArray, isNull, sql } from 'drizzle-orm'
+import { and, eq, inArray, isNull, or, sql } from 'drizzle-orm'
 import type { Database } from '../database/connect.ts'
 import { backupInstances } from '../database/tables/backup-instance.ts'
 import { recoveryPoints } from '../database/tables/recovery-point.ts'
 import { statesThatExpire } from '../instance/states.ts'
-import type { ProofLevel } from './recovery-point.ts'
-
-const levels: readonly ProofLevel[] = ['WRITTEN', 'READ_BACK', 'DECODED', 'RESTORED']
+import { proofLevels, type VerifyLevel } from './recovery-point.ts'
 
 export interface RecordProof {
   recoveryPointId: string
-  proof: ProofLevel
+  proof: VerifyLevel
   now: Date
 }
 
 /**
  * Writes down that a point was shown good to a level just now. A higher level reached before is kept as it is;
- * a point that was suspect is available again, for all of it has been read.
+ * a point that was suspect is available again when what found the damage went no further than this.
  */
 export async function recordProof(tx: Database, { recoveryPointId, proof, now }: RecordProof): Promise<void> {
   await lookAtExpiryAgain(tx, recoveryPointId)
-  const upToThis = levels.slice(0, levels.indexOf(proof) + 1)
+  const upToThis = proofLevels.slice(0, proofLevels.indexOf(proof) + 1)
+  const isThePoint = eq(recoveryPoints.id, recoveryPointId)
+  await tx.update(recoveryPoints).set(lookedAt(proof, now)).where(isThePoint)
   await tx
     .update(recoveryPoints)
     .set({ proof, provenAt: now })
-    .where(and(eq(recoveryPoints.id, recoveryPointId), inArray(recoveryPoints.proof, upToThis)))
+    .where(and(isThePoint, inArray(recoveryPoints.proof, upToThis)))
   await tx
     .update(recoveryPoints)
-    .set({ state: 'AVAILABLE', damage: [] })
-    .where(and(eq(recoveryPoints.id, recoveryPointId), eq(recoveryPoints.state, 'SUSPECT')))
+    .set({ state: 'AVAILABLE', damage: [], damageLevel: null })
+    .where(
+      and(
+        isThePoint,
+        eq(recoveryPoints.state, 'SUSPECT'),
+        or(isNull(recoveryPoints.damageLevel), inArray(recoveryPoints.damageLevel, upToThis)),
+      ),
+    )
+}
+
+/** When each look was last taken: a level takes those of the levels before it as well. */
+function lookedAt(proof: VerifyLevel, now: Date) {
+  return {
+    lastReadAt: now,
+    ...(proof !== 'READ_BACK' && { decodedAt: now }),
+    ...(proof === 'RESTORED' && { restoredAt: now }),
+  }
 }
 
 /** What was the best proven point until now may be free to expire. The instance is locked before the point, as everywhere. */
@@ -44,24 +59,4 @@ async function lookAtExpiryAgain(tx: Database, recoveryPointId: string): Promise
         inArray(backupInstances.state, [...statesThatExpire]),
       ),
     )
-}
-
-export interface RecordDamage {
-  recoveryPointId: string
-  /** One sentence a damaged artifact, naming it. */
-  damage: string[]
-}
-
-/**
- * Marks a point as suspect: it is never deleted for that, but restores refuse it until a verification finds it whole again.
- * One that was chosen for removal is what it is found to be once that is taken back; one that is being removed is left alone.
- */
-export async function recordDamage(tx: Database, { recoveryPointId, damage }: RecordDamage): Promise<void> {
-  await tx
-    .update(recoveryPoints)
-    .set({
-      state: sql`case when ${recoveryPoints.state} = 'REMOVING' then 'REMOVING' else 'SUSPECT' end::recovery_point_state`,
-      damage,
-    })
-    .where(and(eq(recoveryPoints.id, recoveryPointId), isNull(recoveryPoints.sweepStartedAt)))
 }

@@ -6,6 +6,9 @@ export type RecoveryPoint = typeof recoveryPoints.$inferSelect
 
 export type ProofLevel = RecoveryPoint['proof']
 
+/** Each shows more than the one before it. */
+export const proofLevels: readonly ProofLevel[] = ['WRITTEN', 'READ_BACK', 'DECODED', 'RESTORED']
+
 /** How far a verification goes: each level does what the one before it does, and more. */
 export type VerifyLevel = Exclude<ProofLevel, 'WRITTEN'>
 

@@ -19,27 +19,26 @@ export class VerificationAlreadyRunning extends Refusal {
 
 export interface VerifyRecoveryPoint {
   recoveryPointId: string
+  /** How far it goes; DECODED when left out. */
+  level?: VerifyLevel
   actor: string
   now: Date
 }
 
-/** Starts a job that re-reads, digests and decodes every artifact of a recovery point. */
+/** Starts a job that shows a recovery point good to a level, or finds what is wrong with it. */
 export async function verifyRecoveryPoint(
   database: Database,
-  { recoveryPointId, actor, now }: VerifyRecoveryPoint,
+  { recoveryPointId, level = 'DECODED', actor, now }: VerifyRecoveryPoint,
 ): Promise<JobRow> {
   return database.transaction(async (tx) => {
     const { point, instance } = await lockForReading(tx, recoveryPointId, 'VERIFY_RECOVERY_POINT')
     try {
-      const job = await enqueueJob(
-        tx,
-        verificationJob({ instance, point, level: 'DECODED', trigger: 'USER', actor, now }),
-      )
+      const job = await enqueueJob(tx, verificationJob({ instance, point, level, trigger: 'USER', actor, now }))
       await recordAudit(tx, {
         actor,
         action: 'verifyRecoveryPoint',
         subject: { kind: 'RecoveryPoint', id: point.id, name: point.pointInTime.toISOString() },
-        detail: { instance: instance.name, job: job.id },
+        detail: { instance: instance.name, level, job: job.id },
         now,
       })
       return job

@@ -6,6 +6,7 @@ import { lockInstance, recordBackup } from '../instance/record/record-backup.ts'
 import { recordBackupFailure } from '../instance/record/record-backup-failure.ts'
 import type { Handler, JobRun, Outcome } from '../job/handler.ts'
 import { recordRecoveryPoint } from '../recovery-point/record.ts'
+import { type RecordEvidence, recordEvidence } from '../recovery-point/record-evidence.ts'
 import { decideRetention } from '../retention/decide-retention.ts'
 import { type RetentionTag, tagsByPriority } from '../retention/rules.ts'
 import { recordInspection } from '../server/record-inspection.ts'
@@ -59,6 +60,7 @@ async function backUp(context: WorkerContext, run: JobRun): Promise<Outcome> {
       readBackPoint({ storage, written, signal, onBytes: (bytesDone) => task.progress({ bytesDone }) }),
     )
     const provenAt = await presentTime(context, run)
+    const evidence = readBackEvidence(run, written, { startedAt: createdAt, endedAt: provenAt })
     return {
       kind: 'completed',
       record: async (tx) => {
@@ -82,6 +84,7 @@ async function backUp(context: WorkerContext, run: JobRun): Promise<Outcome> {
           toolMajor: tools.major,
           ...totalsOf(written),
         })
+        await recordEvidence(tx, { recoveryPointId: point.id, ...evidence })
         await recordBackup(tx, { ...locked, point: recorded, now: context.now() })
         await recordInspection(tx, { serverId: server.id, versionNumber: report.versionNumber, now: createdAt })
       },
@@ -111,6 +114,16 @@ function requestedTag(job: JobRun['job']): RetentionTag | 'SCHEDULE' {
 function totalsOf({ pointInTime, databases, storedBytes }: WrittenPoint) {
   const sourceBytes = databases.reduce((sum, database) => sum + database.sourceBytes, 0)
   return { pointInTime, databases, sourceBytes, storedBytes: storedBytes() }
+}
+
+/** The point's first proof: all that was written has been read again, the manifest too. */
+function readBackEvidence(
+  { job }: JobRun,
+  written: WrittenPoint,
+  times: Pick<RecordEvidence, 'startedAt' | 'endedAt'>,
+): Omit<RecordEvidence, 'recoveryPointId'> {
+  const checked = { artifacts: written.artifacts.length + 1, storedBytes: written.storedBytes() }
+  return { ...times, level: 'READ_BACK', outcome: 'PROVEN', jobId: job.id, checked }
 }
 
 /** Removes what earlier attempts of this job left in the vault: a killed worker could not. */

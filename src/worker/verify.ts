@@ -4,7 +4,8 @@ import { findTools, type Toolset } from '../engine/find-tools.ts'
 import { failureOf } from '../failure.ts'
 import { recountOverdue } from '../instance/schedule/recount-overdue.ts'
 import type { Handler, JobRun, Outcome } from '../job/handler.ts'
-import { recordDamage, recordProof } from '../recovery-point/record-proof.ts'
+import { recordDamage } from '../recovery-point/record-damage.ts'
+import { recordProof } from '../recovery-point/record-proof.ts'
 import { handlerDefaults, type WorkerContext } from './context.ts'
 import { damageIn } from './point/damage.ts'
 import type { ManifestArtifact } from './point/manifest.ts'
@@ -27,7 +28,10 @@ async function verify(context: WorkerContext, run: JobRun): Promise<Outcome> {
     return {
       kind: 'failed',
       error: failureOf('ARTIFACT_DAMAGED', damage.join('\n')),
-      record: (tx) => recountOverdue(tx, point.instanceId, () => recordDamage(tx, { recoveryPointId, damage })),
+      record: (tx) =>
+        recountOverdue(tx, point.instanceId, () =>
+          recordDamage(tx, { recoveryPointId, damage, level: 'DECODED', jobId: run.job.id, now: context.now() }),
+        ),
     }
   }
   return {

@@ -93,6 +93,8 @@ export const recoveryPoints = pgTable(
     markReason: text(),
     /** From then on bytes are being removed: there is no way back. */
     sweepStartedAt: timestamp({ precision: 3, withTimezone: true }),
+    /** How far the verification went that found the damage: one that goes less far does not clear it. Null without damage. */
+    damageLevel: proofLevel(),
     /** How it fell behind the last proven point when it was recorded; empty: not at all. */
     anomalies: jsonb().$type<ContentAnomaly[]>().notNull().default([]),
     /** When somebody said that this is as it should be; null: nobody has, or there is nothing to say it of. */

@@ -2,7 +2,7 @@ import type { BackupInstance } from '../../instance/instance.ts'
 import { recountOverdue } from '../../instance/schedule/recount-overdue.ts'
 import type { JobRun } from '../../job/handler.ts'
 import { findKnownFolders, type KnownFolders } from '../../recovery-point/find-folders.ts'
-import { recordDamage } from '../../recovery-point/record-proof.ts'
+import { recordDamage } from '../../recovery-point/record-damage.ts'
 import type { Storage } from '../../storage/contract.ts'
 import { holdsAll, isEmpty, listPointFolders, lossesOf, type PointFolder } from '../../storage/point-folders.ts'
 import { checkVault } from '../../storage/vault-layout.ts'
@@ -47,12 +47,11 @@ export async function compareWithVault(
 
 /** Writes down that files of a point are not there any more, and what that means for when its instance is overdue. */
 export async function recordLoss(
-  { database }: Pick<WorkerContext, 'database'>,
+  { database, now }: Pick<WorkerContext, 'database' | 'now'>,
   { instanceId, recoveryPointId, damage }: { instanceId: string; recoveryPointId: string; damage: string[] },
 ): Promise<void> {
-  await database.transaction((tx) =>
-    recountOverdue(tx, instanceId, () => recordDamage(tx, { recoveryPointId, damage })),
-  )
+  const found = { recoveryPointId, damage, level: 'READ_BACK' as const, now: now() }
+  await database.transaction((tx) => recountOverdue(tx, instanceId, () => recordDamage(tx, found)))
 }
 
 /** Folders of no point and of no backup that is still being made. */

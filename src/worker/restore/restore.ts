@@ -1,7 +1,7 @@
 import { failureOf } from '../../failure.ts'
 import { recountOverdue } from '../../instance/schedule/recount-overdue.ts'
 import type { Handler, JobRun, Outcome } from '../../job/handler.ts'
-import { recordDamage } from '../../recovery-point/record-proof.ts'
+import { recordDamage } from '../../recovery-point/record-damage.ts'
 import { restoreRequestOf } from '../../restore/restore.ts'
 import { handlerDefaults, type WorkerContext } from '../context.ts'
 import { damageIn } from '../point/damage.ts'
@@ -35,9 +35,10 @@ async function restore(context: WorkerContext, run: JobRun): Promise<Outcome> {
     request.kind === 'FILES' ? restoreAsFiles(context, run, request) : restoreToServer(context, run, request),
   )
   if (outcome) return outcome
+  const found = { recoveryPointId, damage, level: 'DECODED' as const, jobId: run.job.id, now: context.now() }
   return {
     kind: 'failed',
     error: failureOf('ARTIFACT_DAMAGED', damage.join('\n')),
-    record: (tx) => recountOverdue(tx, run.job.instanceId ?? '', () => recordDamage(tx, { recoveryPointId, damage })),
+    record: (tx) => recountOverdue(tx, run.job.instanceId ?? '', () => recordDamage(tx, found)),
   }
 }
