@@ -42,4 +42,4 @@ CREATE INDEX "recovery_points_by_read" ON "recovery_points" USING btree ("vault_
 CREATE INDEX "recovery_points_by_decode" ON "recovery_points" USING btree ("instance_id",coalesce(greatest(decoded_at, restored_at), created_at)) WHERE marked_at is null;--> statement-breakpoint
 CREATE INDEX "recovery_points_by_restore" ON "recovery_points" USING btree ("instance_id","restored_at") WHERE restored_at is not null;--> statement-breakpoint
 CREATE INDEX "recovery_points_by_verification" ON "recovery_points" USING btree ("vault_id","verification_tried_at") WHERE verification_tried_at is not null;--> statement-breakpoint
-CREATE INDEX "recovery_points_anomalous" ON "recovery_points" USING btree ("instance_id") WHERE anomalies <> '[]' and anomaly_acknowledged_at is null;
+CREATE INDEX "recovery_points_anomalous" ON "recovery_points" USING btree ("instance_id") WHERE (anomalies <> '[]' and anomaly_acknowledged_at is null);

@@ -1,4 +1,5 @@
 import type { Database } from '../../src/database/connect.ts'
+import { acknowledgeContentAnomaly } from '../../src/instance/anomaly/acknowledge.ts'
 import { backUpNow } from '../../src/instance/back-up-now.ts'
 import { changePolicy } from '../../src/instance/change-policy.ts'
 import { deleteBackupInstance } from '../../src/instance/delete-backup-instance.ts'
@@ -86,6 +87,13 @@ export const performed = {
   },
   VERIFY_RECOVERY_POINT: ({ database, newestPointId: recoveryPointId }: Life, options: Options): Promise<unknown> =>
     verifyRecoveryPoint(database, { recoveryPointId, ...options }),
+  ACKNOWLEDGE_CONTENT_ANOMALY: ({ database, instance }: Life, options: Options): Promise<unknown> =>
+    acknowledgeContentAnomaly(database, {
+      instanceId: instance.id,
+      recoveryPointId: null,
+      comment: 'It was moved.',
+      ...options,
+    }),
   HOLD_RECOVERY_POINT: ({ database, newestPointId: recoveryPointId }: Life, options: Options): Promise<unknown> =>
     holdRecoveryPoint(database, { recoveryPointId, reason: 'An audit.', until: null, ...options }),
   RELEASE_RECOVERY_POINT: ({ database, newestPointId: recoveryPointId }: Life, options: Options): Promise<unknown> =>

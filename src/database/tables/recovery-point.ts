@@ -26,7 +26,7 @@ export const bytesReadAt: SQL<Date> = sql<Date>`(case when proof = 'WRITTEN' the
 export const decodedOrMadeAt: SQL<Date> = sql<Date>`coalesce(greatest(decoded_at, restored_at), created_at)`
 
 /** Whether a point has an anomaly that nobody has acknowledged, for statements on the points. */
-export const isAnomalous: SQL<boolean> = sql<boolean>`anomalies <> '[]' and anomaly_acknowledged_at is null`
+export const isAnomalous: SQL<boolean> = sql<boolean>`(anomalies <> '[]' and anomaly_acknowledged_at is null)`
 
 /** Something of which a point holds much less than the last proven one before it, as told once it was recorded. */
 export interface ContentAnomaly {

@@ -107,8 +107,7 @@ mutation('revisePolicy', {
     }),
     anomalyGate: t.field({
       type: AnomalyGateInput,
-      description:
-        'When what a recovery point holds is suspicious; the same as before when left out, never when null.',
+      description: 'When what a recovery point holds is suspicious; the same as before when left out, never when null.',
     }),
     dryRun: t.boolean({
       required: true,

@@ -138,7 +138,11 @@ function askedDecode({ everyPoint, within }: typeof DecodeInput.$inferInput): Ve
   ])
 }
 
-function askedGate({ maxRowFallPercent: rows, maxByteFallPercent: bytes, ...given }: typeof AnomalyGateInput.$inferInput) {
+function askedGate({
+  maxRowFallPercent: rows,
+  maxByteFallPercent: bytes,
+  ...given
+}: typeof AnomalyGateInput.$inferInput) {
   const { maxTableFallPercent: tables } = given
   return {
     ...(rows !== undefined && { rows }),
