@@ -46,6 +46,7 @@ export async function recordBackup(
       }),
       // A newer point may set free the one that was kept only for being the newest: look again at once if any is past its time.
       expiryDueAt: nextLookIn(instance.state, now),
+      ...(policy.rules.verification.decode?.kind === 'EVERY_POINT' && { verificationDueAt: now }),
     })
     .where(eq(backupInstances.id, instance.id))
   await recordAnomalies(tx, { instance, policy, point, now })
