@@ -34,6 +34,7 @@ test('the codes of failures are those of the table, and say what it says', () =>
 test('a choice of one thing is a choice of exactly one', () => {
   const choices = types.filter((type) => isInputObjectType(type) && type.isOneOf).map(String)
   expect(choices.toSorted()).toEqual([
+    'DecodeInput',
     'NotificationTargetInput',
     'PreviewedPolicyInput',
     'RestoreFilesTargetInput',

@@ -56,7 +56,7 @@ describe('expiry, whatever has happened to an instance', () => {
         for (const point of marked) {
           expect(asked).not.toContain(point)
           expect(point.expiresAt.getTime()).toBeLessThanOrEqual(world.now)
-          expect(point.isHeld || point.isBeingRead || world.standstill !== null).toBe(false)
+          expect(point.isHeld || point.isBeingRead || world.standstill !== null || world.isAnomalous).toBe(false)
         }
         const asking = marked.filter(({ expiresAt }) => !(world.approvedThrough && expiresAt <= world.approvedThrough))
         if (asking.length > 1) {
@@ -119,6 +119,28 @@ describe('expiry, whatever has happened to an instance', () => {
       }),
       { numRuns: 500 },
     )
+  })
+
+  test('takes nothing while a content anomaly waits to be acknowledged, and all that it would have taken then', () => {
+    let heldBack = 0
+    fc.assert(
+      fc.property(histories, fc.array(fc.oneof(...events), { maxLength: 30 }), (world, taken) => {
+        const free = decide({ ...world, isAnomalous: false }).marked
+        const held = decide({ ...world, isAnomalous: true })
+        if (free.length > 0) heldBack++
+        expect(held).toMatchObject({ marked: [], blockedCount: 0 })
+        for (const { because } of held.kept) expect(because).toContain('CONTENT_ANOMALY' satisfies KeptBecause)
+        expect(decide({ ...world, isAnomalous: false }).marked).toEqual(free)
+        world.isAnomalous = true
+        for (const step of taken) {
+          const before = world.points.map(({ id }) => id)
+          step(world)
+          expect(world.points.map(({ id }) => id)).toEqual(expect.arrayContaining(before))
+        }
+      }),
+      { numRuns: 300 },
+    )
+    expect(heldBack).toBeGreaterThan(20)
   })
 
   test('changes nothing when it is run a second time', () => {

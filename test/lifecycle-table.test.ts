@@ -21,6 +21,7 @@ const points = weekly.slice(-2)
 /** What an operation needs besides the state of the instance. */
 const needs: Partial<Record<InstanceOperation, LifeSeed>> = {
   APPROVE_EXPIRY: { points, instance: { expiryBlockedAt: now, expiryBlockedCount: 2 } },
+  ACKNOWLEDGE_CONTENT_ANOMALY: { points, instance: { contentAnomalySince: now } },
   RELEASE_RECOVERY_POINT: { points: points.map((point) => ({ ...point, heldAt: now, heldBy: 'tester' })) },
 }
 

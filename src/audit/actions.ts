@@ -33,6 +33,8 @@ export const auditActions = {
   holdRecoveryPoint: 'A recovery point was put on hold.',
   releaseRecoveryPoint: 'The hold on a recovery point was ended.',
   approveExpiry: 'An expiry was approved that had stopped because it would remove too much.',
+  acknowledgeContentAnomaly:
+    'It was said of recovery points that hold much less than those before that this is as it should be.',
   recoveryPointsMarked: 'Recovery points whose time was over were chosen for removal.',
   recoveryPointKept: 'The removal of a recovery point was taken back before its bytes went.',
   recoveryPointRemoved: 'A recovery point was removed.',

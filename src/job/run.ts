@@ -7,7 +7,7 @@ import { cancelChannel, queueChannel } from './change.ts'
 import type { Handlers } from './handler.ts'
 import { keepLeases } from './lease/keep.ts'
 import { rescueLapsed } from './lease/rescue.ts'
-import { type Claim, claimJobs } from './runner/claim.ts'
+import { type Claim, claimJobs, isInLane } from './runner/claim.ts'
 import { type Performance, startPerforming } from './runner/perform.ts'
 
 export interface RunnerOptions {
@@ -19,6 +19,11 @@ export interface RunnerOptions {
   concurrency: number
   /** How many jobs may run at once, on all workers together, in a lane of the given name. */
   laneLimits: Readonly<Record<string, number>>
+  /**
+   * Jobs in a lane of this name have places of their own on the worker, beside its concurrency: they never take the place of
+   * another job, however long they are at it.
+   */
+  aside?: { lane: string; places: number }
   /** How long a job stays this worker's without a sign of life, ms; 15 s when left out. */
   leaseMs?: number
   /** How often to look for jobs and for lost workers without being told, ms; 2 s when left out, and never more. */
@@ -43,10 +48,11 @@ const longestLookMs = 10_000
  * Disposing stops claiming, hands running jobs back and waits until they have stopped.
  */
 export function startRunner(database: Database, listener: Listener, options: RunnerOptions): Runner {
-  const { handlers, workerId, concurrency, laneLimits, log, leaseMs = 15_000, graceMs = 10_000 } = options
+  const { handlers, workerId, concurrency, laneLimits, aside, log, leaseMs = 15_000, graceMs = 10_000 } = options
   const pollMs = Math.min(options.pollMs ?? longestPollMs, longestPollMs)
   const operations = jobOperation.enumValues.filter((operation) => handlers[operation])
   const running = new Map<string, Performance>()
+  const runningAside = new Set<string>()
   const alarm = createAlarm()
   const leases = keepLeases(database, running, { leaseMs, log })
   let isClosing = false
@@ -58,9 +64,11 @@ export function startRunner(database: Database, listener: Listener, options: Run
     const key = `${claim.job.id}.${claim.job.attempt}`
     const run = startPerforming({ database, log, graceMs }, claim, handler)
     running.set(key, run)
+    if (aside && isInLane(claim.job, aside.lane)) runningAside.add(key)
     if (isClosing) run.stop('SHUTDOWN')
     void run.done.then(() => {
       running.delete(key)
+      runningAside.delete(key)
       alarm.ring()
     })
   }
@@ -70,8 +78,15 @@ export function startRunner(database: Database, listener: Listener, options: Run
       for (const job of await rescueLapsed(database))
         log.warn({ jobId: job.id }, 'A job of a lost worker was taken over.')
     }
-    const room = concurrency - running.size
-    for (const claim of await claimJobs(database, { workerId, operations, room, laneLimits, leaseMs })) start(claim)
+    const request = {
+      workerId,
+      operations,
+      room: concurrency - (running.size - runningAside.size),
+      aside: aside && { lane: aside.lane, room: aside.places - runningAside.size },
+      laneLimits,
+      leaseMs,
+    }
+    for (const claim of await claimJobs(database, request)) start(claim)
   }
   const keepLooking = async () => {
     for (let failures = 0; !isClosing; ) {

@@ -9,5 +9,8 @@ export type BackupPolicy = typeof backupPolicies.$inferSelect & { rules: PolicyV
 /** What a version says, apart from when it was made. */
 export type PolicyRules = Pick<PolicyVersion, 'timeZone' | 'schedule' | 'defaultRetention' | 'retentionRules'>
 
+/** What a version says of how its points are shown to be good, and when what they hold is suspicious. */
+export type ProofRules = Pick<PolicyVersion, 'verification' | 'anomalyGate'>
+
 export type Schedule = NonNullable<PolicyVersion['schedule']>
 export type Weekday = Extract<Schedule, { kind: 'WEEKLY' }>['weekdays'][number]

@@ -62,7 +62,7 @@ export function pointsAt({ points }: PolicyPreview, at: Date): (PreviewedPoint &
   const guarded = { newestRestorable: newest, bestProven: newest }
   return made.flatMap((point, index) => {
     const candidate = { id: String(index), expiresAt: point.expiresAt, isHeld: false, isBeingRead: false }
-    const keptBecause = whyItStays(candidate, { now: at, standstill: null, guarded })
+    const keptBecause = whyItStays(candidate, { now: at, standstill: null, isAnomalous: false, guarded })
     return keptBecause.length > 0 ? [{ ...point, keptBecause }] : []
   })
 }

@@ -4,15 +4,16 @@ import { recordAudit } from '../audit/record.ts'
 import type { Database } from '../database/connect.ts'
 import { carryOut } from '../database/rehearse.ts'
 import { backupInstances } from '../database/tables/backup-instance.ts'
-import { backupPolicies, policyVersions } from '../database/tables/policy.ts'
+import { backupPolicies, policyVersions, usualAnomalyGate } from '../database/tables/policy.ts'
 import { vaults } from '../database/tables/vault.ts'
 import { recordNotification } from '../notification/record.ts'
 import { NotFound, Refusal } from '../refusal.ts'
 import { ForbiddenByImmutability, isImmutable } from '../vault/vault.ts'
 import { type AskedRules, checkRules, type RetentionLimits } from './check-rules.ts'
+import { type AskedProofRules, changedProofRules } from './check-verification.ts'
 import { factsOf } from './facts.ts'
 import { lockPolicyAlone } from './find.ts'
-import type { BackupPolicy, PolicyRules, PolicyVersion } from './policy.ts'
+import type { BackupPolicy, PolicyRules, PolicyVersion, ProofRules } from './policy.ts'
 import { lastStart, nextStart, overdueAfter, startsAlike } from './schedule.ts'
 import { shortenings } from './shortening.ts'
 
@@ -35,7 +36,7 @@ export interface RevisePolicy {
   /** Refuses unless the policy is at that version; null takes any. */
   expectedVersion: number | null
   /** What is left out stays as it is. */
-  changes: Partial<AskedRules>
+  changes: Partial<AskedRules> & AskedProofRules
   limits: RetentionLimits
   /** Answers what would happen, and changes nothing. */
   dryRun: boolean
@@ -66,7 +67,7 @@ export async function revisePolicy(
     if (expectedVersion !== null && expectedVersion !== before.version) {
       throw new PolicyVersionChanged(before, expectedVersion)
     }
-    const rules = checkRules({ ...rulesOf(before.rules), ...changes }, { limits, now, present: before.rules })
+    const rules = changedRules(before.rules, changes, { limits, now })
     const instanceCount = await tx.$count(backupInstances, eq(backupInstances.policyId, policyId))
     if (isDeepStrictEqual(rules, rulesOf(before.rules))) return { policy: before, instanceCount, shortenings: [] }
     const shortened = shortenings(before.rules, rules)
@@ -88,8 +89,23 @@ export async function revisePolicy(
   })
 }
 
-function rulesOf({ timeZone, schedule, defaultRetention, retentionRules }: PolicyVersion): PolicyRules {
-  return { timeZone, schedule, defaultRetention, retentionRules }
+type AllRules = PolicyRules & ProofRules
+
+function rulesOf({ timeZone, schedule, defaultRetention, retentionRules, ...proof }: PolicyVersion): AllRules {
+  const { verification, anomalyGate } = proof
+  return { timeZone, schedule, defaultRetention, retentionRules, verification, anomalyGate }
+}
+
+function changedRules(
+  before: PolicyVersion,
+  { verification, anomalyGate, ...changes }: RevisePolicy['changes'],
+  { limits, now }: Pick<RevisePolicy, 'limits' | 'now'>,
+): AllRules {
+  const asked = { ...(verification && { verification }), ...(anomalyGate !== undefined && { anomalyGate }) }
+  return {
+    ...checkRules({ ...rulesOf(before), ...changes }, { limits, now, present: before }),
+    ...changedProofRules(before, asked, usualAnomalyGate),
+  }
 }
 
 /** The vaults are locked first: none becomes immutable before the revision is done. */
@@ -105,7 +121,7 @@ async function refuseInImmutableVault(tx: Database, policyId: string, shortened:
 
 async function addVersion(
   tx: Database,
-  { before, rules, actor, now }: { before: BackupPolicy; rules: PolicyRules; actor: string; now: Date },
+  { before, rules, actor, now }: { before: BackupPolicy; rules: AllRules; actor: string; now: Date },
 ): Promise<BackupPolicy> {
   const version = before.version + 1
   const [added] = await tx

@@ -71,6 +71,7 @@ export async function beginSweep(database: Database, input: BeginSweep): Promise
       {
         now,
         standstill: standstillIn(instance.state),
+        isAnomalous: instance.contentAnomalySince !== null,
         // Marks count as taken back: where the points that stay were damaged since, a marked one is the best that is left.
         guarded: guarded.get(instanceId) ?? { newestRestorable: null, bestProven: null },
       },

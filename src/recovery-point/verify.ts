@@ -58,7 +58,10 @@ export interface Verification {
   now: Date
 }
 
-/** The job that shows a point good to a level; one at a time for each point. */
+/**
+ * The job that shows a point good to a level; one at a time for each point. What nobody asked for takes no place from
+ * backups and restores: it has a lane of its own.
+ */
 export function verificationJob({ instance, point, level, trigger, actor, now }: Verification): NewJob {
   const input: VerifyRequest = { level }
   return {
@@ -72,7 +75,7 @@ export function verificationJob({ instance, point, level, trigger, actor, now }:
       instanceName: instance.name,
     },
     exclusiveKey: `verify:${point.id}`,
-    lanes: [`vault:${point.vaultId}`],
+    lanes: [`${trigger === 'USER' ? 'vault' : 'verify'}:${point.vaultId}`],
     maxAttempts: 3,
     actor,
     now,

@@ -8,6 +8,7 @@ export const reasonsToKeep = [
   'BEING_READ',
   'PROTECTION_STOPPED',
   'SOFT_DELETED',
+  'CONTENT_ANOMALY',
   'AWAITING_APPROVAL',
 ] as const
 export type KeptBecause = (typeof reasonsToKeep)[number]
@@ -35,6 +36,8 @@ export interface ExpiryFacts {
   now: Date
   /** Why nothing of the instance expires; null while points expire. */
   standstill: 'PROTECTION_STOPPED' | 'SOFT_DELETED' | null
+  /** A point holds much less than those before it, and nobody has said yet that this is as it should be: nothing expires. */
+  isAnomalous: boolean
   guarded: GuardedPoints
   /** All points that are not marked, expired or not. */
   unmarkedCount: number
@@ -91,7 +94,7 @@ const awaiting: KeptBecause[] = ['AWAITING_APPROVAL']
 /** Every reason, the budget apart, that a point stays for; none when an expiry run may take it. */
 export function whyItStays(
   { id, expiresAt, isHeld, isBeingRead }: ExpiryCandidate,
-  { now, standstill, guarded }: Pick<ExpiryFacts, 'now' | 'standstill' | 'guarded'>,
+  { now, standstill, isAnomalous, guarded }: Pick<ExpiryFacts, 'now' | 'standstill' | 'isAnomalous' | 'guarded'>,
 ): KeptBecause[] {
   const claims: Record<KeptBecause, boolean> = {
     WITHIN_RETENTION: expiresAt.getTime() > now.getTime(),
@@ -103,6 +106,7 @@ export function whyItStays(
     BEING_READ: isBeingRead,
     PROTECTION_STOPPED: standstill === 'PROTECTION_STOPPED',
     SOFT_DELETED: standstill === 'SOFT_DELETED',
+    CONTENT_ANOMALY: isAnomalous,
     AWAITING_APPROVAL: false,
   }
   return reasonsToKeep.filter((reason) => claims[reason])

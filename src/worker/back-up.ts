@@ -2,11 +2,15 @@ import { randomUUID } from 'node:crypto'
 import { chooseDumpTools } from '../engine/choose-tools.ts'
 import { findTools } from '../engine/find-tools.ts'
 import { inspectServer } from '../engine/inspect.ts'
+import { findAnomalies } from '../instance/anomaly/find-anomalies.ts'
+import type { BackupInstance } from '../instance/instance.ts'
 import { lockInstance, recordBackup } from '../instance/record/record-backup.ts'
 import { recordBackupFailure } from '../instance/record/record-backup-failure.ts'
 import type { Handler, JobRun, Outcome } from '../job/handler.ts'
+import type { BackupPolicy } from '../policy/policy.ts'
 import { recordRecoveryPoint } from '../recovery-point/record.ts'
 import { type RecordEvidence, recordEvidence } from '../recovery-point/record-evidence.ts'
+import { sentenceOf } from '../retention/compare-content.ts'
 import { decideRetention } from '../retention/decide-retention.ts'
 import { type RetentionTag, tagsByPriority } from '../retention/rules.ts'
 import { recordInspection } from '../server/record-inspection.ts'
@@ -62,6 +66,7 @@ async function backUp(context: WorkerContext, run: JobRun): Promise<Outcome> {
     )
     const adoptContents = await stagePointContents(context, run, written.contents)
     const provenAt = await presentTime(context, run)
+    await warnOfAnomalies(context, run, { instance, policy, written })
     const evidence = readBackEvidence(run, written, { startedAt: createdAt, endedAt: provenAt })
     return {
       kind: 'completed',
@@ -98,6 +103,17 @@ async function backUp(context: WorkerContext, run: JobRun): Promise<Outcome> {
       .catch((failure: Error) => run.warn(`What was written below ${prefix} could not be removed: ${failure.message}`))
     throw cause
   }
+}
+
+/** What counts is looked for once more where the point is recorded; a job's warnings have to be given before. */
+async function warnOfAnomalies(
+  { database }: WorkerContext,
+  run: JobRun,
+  { instance, policy, written }: { instance: BackupInstance; policy: BackupPolicy; written: WrittenPoint },
+): Promise<void> {
+  const gate = policy.rules.anomalyGate
+  const anomalies = await findAnomalies(database, { instanceId: instance.id, databases: written.databases, gate })
+  for (const anomaly of anomalies) run.warn(sentenceOf(anomaly))
 }
 
 /** The database's time, which decides tag and end, and by which they are over. An outage of the database is waited out. */

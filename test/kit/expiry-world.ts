@@ -24,6 +24,8 @@ interface Point {
 export interface World {
   now: number
   standstill: 'PROTECTION_STOPPED' | 'SOFT_DELETED' | null
+  /** Whether a content anomaly waits to be acknowledged. */
+  isAnomalous: boolean
   rules: RetentionRules
   lastTagged: Partial<Record<PeriodTag, string>>
   points: Point[]
@@ -128,6 +130,15 @@ export const steps: fc.Arbitrary<Step> = fc.oneof(
     ),
   },
   { weight: 1, arbitrary: fc.constant<Step>(approve) },
+  {
+    weight: 1,
+    arbitrary: fc.boolean().map(
+      (isAnomalous): Step =>
+        (world) => {
+          world.isAnomalous = isAnomalous
+        },
+    ),
+  },
 )
 
 /** Instances that nothing has happened to. */
@@ -135,6 +146,7 @@ export const worlds = fc.record({ rules: rulesOf, shareLimitPercent: fc.constant
   ({ rules, shareLimitPercent }): World => ({
     now: start,
     standstill: null,
+    isAnomalous: false,
     rules,
     lastTagged: {},
     points: [],
@@ -172,6 +184,7 @@ export function decide(world: World) {
     {
       now,
       standstill: world.standstill,
+      isAnomalous: world.isAnomalous,
       guarded: guardedAmong(world.points),
       unmarkedCount: world.points.length,
       shareLimitPercent: world.shareLimitPercent,

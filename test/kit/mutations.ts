@@ -59,6 +59,13 @@ export const mutations: Readonly<Record<string, (api: Api) => Promise<Input>>> =
     ...(await instance(api)),
     assertions: [{ name: 'orders are there', database: 'shop', query: 'select count(*) > 0 from orders' }],
   }),
+  acknowledgeContentAnomaly: async (api) => {
+    const anomalies = [{ kind: 'ROWS_FELL' as const, database: 'shop', before: 1_000, after: 0 }]
+    const { instanceId } = await addPoint(api, await addInstance(api), { anomalies })
+    const held = { contentAnomalySince: api.clock.now }
+    await api.database.update(backupInstances).set(held).where(eq(backupInstances.id, instanceId))
+    return { backupInstance: encodeNodeId('BackupInstance', instanceId), comment: 'the archive was moved' }
+  },
   holdRecoveryPoint: async (api) => ({ ...(await point(api)), reason: 'a lawsuit' }),
   releaseRecoveryPoint: (api) => point(api, { heldAt: api.clock.now, heldBy: 'tester', holdReason: 'a lawsuit' }),
   verifyRecoveryPoint: (api) => point(api),

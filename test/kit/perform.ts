@@ -1,4 +1,5 @@
 import type { Database } from '../../src/database/connect.ts'
+import { acknowledgeContentAnomaly } from '../../src/instance/anomaly/acknowledge.ts'
 import { backUpNow } from '../../src/instance/back-up-now.ts'
 import { changePolicy } from '../../src/instance/change-policy.ts'
 import { deleteBackupInstance } from '../../src/instance/delete-backup-instance.ts'
@@ -91,6 +92,13 @@ export const performed = {
     const assertions = [{ name: 'orders are there', database: 'shop', query: 'select count(*) > 0 from orders' }]
     return setProofAssertions(database, { instanceId: instance.id, assertions, ...options })
   },
+  ACKNOWLEDGE_CONTENT_ANOMALY: ({ database, instance }: Life, options: Options): Promise<unknown> =>
+    acknowledgeContentAnomaly(database, {
+      instanceId: instance.id,
+      recoveryPointId: null,
+      comment: 'It was moved.',
+      ...options,
+    }),
   HOLD_RECOVERY_POINT: ({ database, newestPointId: recoveryPointId }: Life, options: Options): Promise<unknown> =>
     holdRecoveryPoint(database, { recoveryPointId, reason: 'An audit.', until: null, ...options }),
   RELEASE_RECOVERY_POINT: ({ database, newestPointId: recoveryPointId }: Life, options: Options): Promise<unknown> =>

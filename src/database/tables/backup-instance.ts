@@ -77,6 +77,10 @@ export const backupInstances = pgTable(
     healthSince: moment(),
     /** Backups that failed in a row; 0 when the last one went well. */
     failuresInARow: integer().notNull().default(0),
+    /** When it is looked at next whether one of its points is to be verified by its policy; null: that is not planned yet. */
+    verificationDueAt: moment(),
+    /** Since when a point that holds much less than the ones before waits to be acknowledged: nothing expires meanwhile. */
+    contentAnomalySince: moment(),
   },
   (table) => [
     unique('one_instance_per_server_and_vault').on(table.serverId, table.vaultId),
@@ -91,6 +95,7 @@ export const backupInstances = pgTable(
     index('backup_instances_by_next_backup').on(table.nextBackupAt).where(sql`next_backup_at is not null`),
     index('backup_instances_by_overdue').on(table.overdueAt).where(sql`overdue_at is not null`),
     index('backup_instances_by_expiry').on(table.expiryDueAt).where(sql`expiry_due_at is not null`),
+    index('backup_instances_by_verification').on(table.verificationDueAt),
     index('backup_instances_by_purge').on(table.scheduledPurgeAt).where(sql`scheduled_purge_at is not null`),
   ],
 )

@@ -22,6 +22,28 @@ export interface RetentionRule {
   duration: string
 }
 
+/** How far a policy has its points shown to be good, besides the read-back that each of them begins with. */
+export interface VerificationRules {
+  /**
+   * Decoded to their ends: each point once, soon after it was made; or all of them again and again, none left for longer than
+   * a duration (ISO 8601). Null: not by this policy.
+   */
+  decode: { kind: 'EVERY_POINT' } | { kind: 'WITHIN'; duration: string } | null
+  /** How long after one restore of the newest point into a scratch server the next one follows (ISO 8601). Null: none. */
+  restoreEvery: string | null
+}
+
+/** A point that holds so much less than the last proven one is an anomaly: greatest falls that are none, percent; null: not looked at. */
+export interface AnomalyGate {
+  rows: number | null
+  bytes: number | null
+  tables: number | null
+}
+
+/** What holds where nobody said otherwise, policies from before there were such rules among them. */
+export const usualVerification: VerificationRules = { decode: { kind: 'WITHIN', duration: 'P30D' }, restoreEvery: null }
+export const usualAnomalyGate: AnomalyGate = { rows: 50, bytes: 50, tables: 50 }
+
 export const backupPolicies = pgTable('backup_policies', {
   id: uuid().primaryKey(),
   name: text().notNull().unique(),
@@ -49,6 +71,9 @@ export const policyVersions = pgTable(
     retentionRules: jsonb().$type<RetentionRule[]>().notNull(),
     createdAt: timestamp({ precision: 3, withTimezone: true }).notNull(),
     createdBy: text().notNull(),
+    verification: jsonb().$type<VerificationRules>().notNull().default(usualVerification),
+    /** Null: what points hold is not compared. */
+    anomalyGate: jsonb().$type<AnomalyGate>().default(usualAnomalyGate),
   },
   (table) => [primaryKey({ columns: [table.policyId, table.version] })],
 )

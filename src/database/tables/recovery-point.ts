@@ -1,4 +1,4 @@
-import { sql } from 'drizzle-orm'
+import { type SQL, sql } from 'drizzle-orm'
 import { bigint, boolean, index, integer, jsonb, pgEnum, pgTable, text, timestamp, uuid } from 'drizzle-orm/pg-core'
 import { backupInstances } from './backup-instance.ts'
 import { jobs } from './job.ts'
@@ -17,6 +17,25 @@ export interface ContainedDatabase {
   storedBytes: number
   tableCount: number
   rowCount: number
+}
+
+/** When all bytes of a point were last read and found right, for statements on the points: never is before all else. */
+export const bytesReadAt: SQL<Date> = sql<Date>`(case when proof = 'WRITTEN' then '-infinity'::timestamptz else greatest(proven_at, last_read_at, decoded_at, restored_at) end)`
+
+/** When a point was last decoded to its end, or else when it was made, for statements on the points. */
+export const decodedOrMadeAt: SQL<Date> = sql<Date>`coalesce(greatest(decoded_at, restored_at), created_at)`
+
+/** Whether a point has an anomaly that nobody has acknowledged, for statements on the points. */
+export const isAnomalous: SQL<boolean> = sql<boolean>`(anomalies <> '[]' and anomaly_acknowledged_at is null)`
+
+/** Something of which a point holds much less than the last proven one before it, as told once it was recorded. */
+export interface ContentAnomaly {
+  kind: 'ROWS_FELL' | 'BYTES_FELL' | 'TABLES_FELL' | 'DATABASE_VANISHED'
+  /** Null: of all databases together. */
+  database: string | null
+  /** Rows, bytes or tables; of a database that vanished, its rows. */
+  before: number
+  after: number
 }
 
 export const recoveryPoints = pgTable(
@@ -76,6 +95,17 @@ export const recoveryPoints = pgTable(
     sweepStartedAt: timestamp({ precision: 3, withTimezone: true }),
     /** How far the verification went that found the damage: one that goes less far does not clear it. Null without damage. */
     damageLevel: proofLevel(),
+    /** How it fell behind the last proven point when it was recorded; empty: not at all. */
+    anomalies: jsonb().$type<ContentAnomaly[]>().notNull().default([]),
+    /** When somebody said that this is as it should be; null: nobody has, or there is nothing to say it of. */
+    anomalyAcknowledgedAt: timestamp({ precision: 3, withTimezone: true }),
+    anomalyAcknowledgedBy: text(),
+    anomalyComment: text(),
+    /** When the clock last had it verified, and how far; null: never. */
+    verificationTriedAt: timestamp({ precision: 3, withTimezone: true }),
+    verificationTriedLevel: proofLevel(),
+    /** How often in a row it has had it verified without coming that far, this time included. */
+    verificationTries: integer().notNull().default(0),
   },
   (table) => [
     index('recovery_points_by_instance').on(table.instanceId, table.createdAt, table.id),
@@ -84,5 +114,12 @@ export const recoveryPoints = pgTable(
     index('recovery_points_by_expiry').on(table.instanceId, table.expiresAt, table.id).where(sql`marked_at is null`),
     index('recovery_points_marked').on(table.instanceId, table.markedAt).where(sql`marked_at is not null`),
     index('recovery_points_by_proof').on(table.instanceId, table.proof, table.createdAt),
+    index('recovery_points_by_read').on(table.vaultId, bytesReadAt).where(sql`marked_at is null`),
+    index('recovery_points_by_decode').on(table.instanceId, decodedOrMadeAt).where(sql`marked_at is null`),
+    index('recovery_points_by_restore').on(table.instanceId, table.restoredAt).where(sql`restored_at is not null`),
+    index('recovery_points_by_verification')
+      .on(table.vaultId, table.verificationTriedAt)
+      .where(sql`verification_tried_at is not null`),
+    index('recovery_points_anomalous').on(table.instanceId).where(isAnomalous),
   ],
 )

@@ -57,6 +57,10 @@ export const vaults = pgTable('vaults', {
   freeBytes: bigint({ mode: 'number' }),
   spaceCheckedAt: timestamp({ precision: 3, withTimezone: true }),
   createdAt: timestamp({ precision: 3, withTimezone: true }).notNull(),
+  /** All bytes are read again within so many days; 0: only when something else reads them. */
+  scrubDays: integer().notNull().default(30),
+  /** When points are chosen next for being read again; null: at once. */
+  scrubDueAt: timestamp({ precision: 3, withTimezone: true }),
 })
 
 /** Where a vault and its catalogue disagree, as last seen: counted and shown, never removed silently. */

@@ -52,6 +52,8 @@ export const InstanceOperation = enumeration<Operation>(
     SET_PROOF_ASSERTIONS: 'What is asked of its restored copies can be set, by setProofAssertions.',
     HOLD_RECOVERY_POINT: 'Its recovery points can be put on hold, by holdRecoveryPoint.',
     RELEASE_RECOVERY_POINT: 'Holds on its recovery points can be ended, by releaseRecoveryPoint.',
+    ACKNOWLEDGE_CONTENT_ANOMALY:
+      'It can be said of recovery points that hold much less than those before that this is as it should be, by acknowledgeContentAnomaly.',
     APPROVE_EXPIRY: 'An expiry run that stopped because it would remove too much can be let go on, by approveExpiry.',
   },
 )
@@ -154,6 +156,8 @@ export const KeptBecause = enumeration<ReasonToKeep>('KeptBecause', 'Why a recov
   BEING_READ: 'A restore or a verification of it is queued or running.',
   PROTECTION_STOPPED: 'Protection was stopped so that all data is kept for ever.',
   SOFT_DELETED: 'Its backup instance was deleted and can be had back: nothing expires meanwhile.',
+  CONTENT_ANOMALY:
+    'A recovery point of its backup instance holds much less than those before it: until acknowledgeContentAnomaly none is removed for its age.',
   AWAITING_APPROVAL: 'Too many would go at once: they wait for approveExpiry.',
 })
 

@@ -21,6 +21,22 @@ export class NothingToApprove extends Refusal {
   }
 }
 
+/** A recovery point of the backup instance holds much less than those before it: until that is acknowledged nothing expires, approved or not. */
+export class ContentAnomalyNotAcknowledged extends Refusal {
+  readonly instanceId: string
+
+  constructor({ id, name }: BackupInstance, since: Date) {
+    super(
+      `Since ${since.toISOString()} a recovery point of backup instance "${name}" holds much less than those before it: nothing expires before that is acknowledged.`,
+      [
+        'Look at contentAnomaly of the backup instance, and whether data was lost at the source.',
+        'If it was meant, acknowledge it with acknowledgeContentAnomaly, and ask again.',
+      ],
+    )
+    this.instanceId = id
+  }
+}
+
 export interface ApproveExpiry {
   instanceId: string
   /** Answers what would happen, and changes nothing. */
@@ -48,6 +64,7 @@ export async function approveExpiry(
     const before = await lockFor(tx, instanceId, 'APPROVE_EXPIRY')
     const through = before.expiryBlockedAt
     if (!through) throw new NothingToApprove(before)
+    if (before.contentAnomalySince) throw new ContentAnomalyNotAcknowledged(before, before.contentAnomalySince)
     const [instance] = await tx
       .update(backupInstances)
       .set({

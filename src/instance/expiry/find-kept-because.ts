@@ -36,7 +36,12 @@ export async function findKeptBecause(
   const whyOf = ({ point, instance }: RecoveryPointContext): KeptBecause[] =>
     whyItStays(
       { id: point.id, expiresAt: point.expiresAt, isHeld: isOnHold(point, now), isBeingRead: read.has(point.id) },
-      { now, standstill: standstillIn(instance.state), guarded: guarded.get(instance.id) ?? unguarded },
+      {
+        now,
+        standstill: standstillIn(instance.state),
+        isAnomalous: instance.contentAnomalySince !== null,
+        guarded: guarded.get(instance.id) ?? unguarded,
+      },
     )
   const weighed = contexts.map((context) => {
     const because = context.point.state === 'REMOVING' ? [] : whyOf(context)

@@ -50,7 +50,8 @@ export async function markOfLocked(
   // Read after the points are locked: a reader that was enqueued before that is seen, a later one finds the mark.
   const ids = candidates.map(({ id }) => id)
   const [read, guarded] = await Promise.all([findPointsBeingRead(tx, ids), guardedOf(tx, instanceId)])
-  const facts = { now, standstill: standstillIn(instance.state), guarded }
+  const isAnomalous = instance.contentAnomalySince !== null
+  const facts = { now, standstill: standstillIn(instance.state), isAnomalous, guarded }
   const marked = candidates.filter(({ id, expiresAt, ...hold }) => {
     const candidate = { id, expiresAt, isHeld: isOnHold(hold, now), isBeingRead: read.has(id) }
     return whyItStays(candidate, facts).length === 0

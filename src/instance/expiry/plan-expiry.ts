@@ -18,7 +18,10 @@ const pageSize = 1_000
 
 export interface PlanExpiry {
   /** As it is now: its state decides whether anything expires. */
-  instance: Pick<BackupInstance, 'id' | 'vaultId' | 'state' | 'expiryApprovedThrough' | 'expiryBlockedAt'>
+  instance: Pick<
+    BackupInstance,
+    'id' | 'vaultId' | 'state' | 'expiryApprovedThrough' | 'expiryBlockedAt' | 'contentAnomalySince'
+  >
   now: Date
   /** Looks at no points but those that had expired by then. */
   expiredBy?: Date
@@ -38,7 +41,8 @@ export async function planExpiry(
   if (candidates.length === 0) return nothingDue
   const [guarded, budget] = await Promise.all([guardedOf(tx, instance.id), budgetOf(tx, instance)])
   const { expiryApprovedThrough: approvedThrough, expiryBlockedAt: blockedAt } = instance
-  return decideExpiry(candidates, { now, standstill, guarded, approvedThrough, blockedAt, ...budget })
+  const isAnomalous = instance.contentAnomalySince !== null
+  return decideExpiry(candidates, { now, standstill, isAnomalous, guarded, approvedThrough, blockedAt, ...budget })
 }
 
 /** The plan where no point is past its end, or none expires. */

@@ -94,7 +94,8 @@ async function nextRun(
     from recovery_points where instance_id = ${instance.id} and marked_at is not null`
   const latest = at(new Date(now.getTime() + longestUnseenMs))
   // Where nothing expires, nothing is due but what was begun.
-  const moments = standstillIn(instance.state) ? sql`(${marked})` : sql`(${due}), (${coming}), (${marked})`
+  const isStill = standstillIn(instance.state) !== null || instance.contentAnomalySince !== null
+  const moments = isStill ? sql`(${marked})` : sql`(${due}), (${coming}), (${marked})`
   const [row] = await tx.execute<{ at: string | null }>(
     sql`select to_char(least(${moments}, ${latest}) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as at
       where exists (select 1 from recovery_points where instance_id = ${instance.id})`,

@@ -6,6 +6,7 @@ import type { BackupPolicy } from '../../policy/policy.ts'
 import { overdueAfter } from '../../policy/schedule.ts'
 import type { RecoveryPoint } from '../../recovery-point/recovery-point.ts'
 import { NotFound } from '../../refusal.ts'
+import { recordAnomalies } from '../anomaly/record-anomalies.ts'
 import { nextExpiry, nextLook } from '../expiry/next-expiry.ts'
 import type { BackupInstance } from '../instance.ts'
 import { standstillIn } from '../states.ts'
@@ -27,7 +28,8 @@ export async function lockInstance(
 
 /**
  * Notes on an instance that a backup has succeeded: its health, when it would be overdue next, which periods have their
- * point, and when points are to be looked at for removal. The instance is locked by lockInstance in the same transaction.
+ * point, when points are to be looked at for removal, and whether the new one holds much less than those before. The
+ * instance is locked by lockInstance in the same transaction.
  */
 export async function recordBackup(
   tx: Database,
@@ -44,8 +46,10 @@ export async function recordBackup(
       }),
       // A newer point may set free the one that was kept only for being the newest: look again at once if any is past its time.
       expiryDueAt: nextLookIn(instance.state, now),
+      ...(policy.rules.verification.decode?.kind === 'EVERY_POINT' && { verificationDueAt: now }),
     })
     .where(eq(backupInstances.id, instance.id))
+  await recordAnomalies(tx, { instance, policy, point, now })
 }
 
 function nextLookIn(state: BackupInstance['state'], now: Date): SQL<Date> | null {

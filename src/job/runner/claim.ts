@@ -1,4 +1,4 @@
-import { and, asc, inArray, notInArray, sql } from 'drizzle-orm'
+import { and, asc, inArray, notInArray, type SQL, sql } from 'drizzle-orm'
 import type { Database } from '../../database/connect.ts'
 import { jobs } from '../../database/tables/job.ts'
 import { changeJobs, databaseNow, type EventDraft, type JobChange } from '../change.ts'
@@ -11,6 +11,8 @@ export interface ClaimRequest {
   operations: readonly JobOperation[]
   /** How many jobs the worker has room for. */
   room: number
+  /** Jobs in a lane of this name count against a room of their own, and against no other. */
+  aside?: { lane: string; room: number } | undefined
   /** How many jobs may run at once in a lane, by the lane's name: the part before its colon. A lane without a limit has none. */
   laneLimits: Readonly<Record<string, number>>
   leaseMs: number
@@ -31,12 +33,15 @@ const claimLock = 7_305_804_385_370
  * made one after another, by all workers, so that no limit is ever passed; a full lane holds up only its own jobs.
  */
 export async function claimJobs(database: Database, request: ClaimRequest): Promise<Claim[]> {
-  if (request.room < 1 || request.operations.length === 0) return []
+  const { aside } = request
+  if ((request.room < 1 && (aside?.room ?? 0) < 1) || request.operations.length === 0) return []
   return database.transaction(async (tx) => {
     // A statement of its own: the next one must see what the last claimer did.
     await tx.execute(sql`select pg_advisory_xact_lock(${claimLock})`)
     const running = await runningByLane(tx)
-    const chosen = await chooseJobs(tx, request, running)
+    const ordinary = await chooseJobs(tx, { ...request, among: aside && sql`not ${isIn(aside.lane)}` }, running)
+    const others = aside ? await chooseJobs(tx, { ...request, room: aside.room, among: isIn(aside.lane) }, running) : []
+    const chosen = [...ordinary, ...others]
     const heldUntil = performance.now() + request.leaseMs
     const performed = await take(
       tx,
@@ -100,13 +105,26 @@ async function runningByLane(tx: Database): Promise<Map<string, number>> {
   return new Map(rows.map(({ lane, running }) => [lane, running]))
 }
 
+/** Whether a job is in a lane of that name. */
+export function isInLane({ lanes }: Pick<JobRow, 'lanes'>, name: string): boolean {
+  return lanes.some((lane) => nameOf(lane) === name)
+}
+
+function isIn(name: string): SQL {
+  return sql`exists (select 1 from unnest(${jobs.lanes}) lane where split_part(lane, ':', 1) = ${name})`
+}
+
+function nameOf(lane: string): string {
+  return lane.split(':', 1)[0] ?? ''
+}
+
 /** Chooses in order of time what fits, and counts it into the lanes; asks again while full lanes used up an answer. */
 async function chooseJobs(
   tx: Database,
-  { operations, room, laneLimits }: ClaimRequest,
+  { operations, room, laneLimits, among }: ClaimRequest & { among: SQL | undefined },
   running: Map<string, number>,
 ): Promise<JobRow[]> {
-  const hasRoom = (lane: string) => (running.get(lane) ?? 0) < (laneLimits[lane.split(':', 1)[0] ?? ''] ?? Infinity)
+  const hasRoom = (lane: string) => (running.get(lane) ?? 0) < (laneLimits[nameOf(lane)] ?? Infinity)
   const chosen: JobRow[] = []
   for (let isSeen = false; chosen.length < room && !isSeen; ) {
     const wanted = room - chosen.length
@@ -119,6 +137,7 @@ async function chooseJobs(
           isWaiting,
           sql`${jobs.runAt} <= statement_timestamp()`,
           inArray(jobs.operation, [...operations]),
+          among,
           full.length === 0
             ? undefined
             : sql`not (${jobs.lanes} && array[${sql.join(

@@ -4,6 +4,7 @@ import { watchForJumps } from './jump-watch.ts'
 import { repairPlansChore } from './repair-plans.ts'
 import { startDueBackupsChore } from './start-due-backups.ts'
 import { startDueExpiriesChore, startDuePurgesChore } from './start-due-removals.ts'
+import { startDueScrubsChore, startDueVerificationsChore } from './start-due-verifications.ts'
 import { restingAfterJump, tellJumpChore } from './tell-jump.ts'
 import { tellOverdueChore } from './tell-overdue.ts'
 
@@ -19,6 +20,8 @@ export function allChores({ isSetByHand }: { isSetByHand: boolean }): Chore[] {
     checkSpaceChore,
     startDueBackupsChore,
     tellOverdueChore(),
+    startDueVerificationsChore,
+    startDueScrubsChore,
     ...(isSetByHand ? removals : [tellJumpChore(watch), ...removals.map((each) => restingAfterJump(watch, each))]),
   ]
 }

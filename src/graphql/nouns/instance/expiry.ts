@@ -1,4 +1,8 @@
-import { approveExpiry, NothingToApprove } from '../../../instance/expiry/approve-expiry.ts'
+import {
+  approveExpiry,
+  ContentAnomalyNotAcknowledged,
+  NothingToApprove,
+} from '../../../instance/expiry/approve-expiry.ts'
 import { findKeptBecause } from '../../../instance/expiry/find-kept-because.ts'
 import type { BackupInstance as InstanceRow } from '../../../instance/instance.ts'
 import { OperationNotAllowed } from '../../../instance/states.ts'
@@ -93,7 +97,7 @@ mutation('approveExpiry', {
     ...outcome,
     job: { type: Job, nullable: true, description: 'The job that removes them; null on a dry run.' },
   },
-  refusals: [NotFound, OperationNotAllowed, NothingToApprove],
+  refusals: [NotFound, OperationNotAllowed, NothingToApprove, ContentAnomalyNotAcknowledged],
   resolve: async ({ backupInstance, dryRun }, context) => {
     const { instance, effects, job } = await approveExpiry(context.database, {
       instanceId: idOf('BackupInstance', backupInstance),

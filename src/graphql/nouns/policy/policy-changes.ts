@@ -1,4 +1,5 @@
 import type { AskedRules } from '../../../policy/check-rules.ts'
+import type { AskedProofRules } from '../../../policy/check-verification.ts'
 import { createPolicy } from '../../../policy/create.ts'
 import { deletePolicy, PolicyInUse, PolicyIsBuiltIn } from '../../../policy/delete.ts'
 import { PolicyVersionChanged, revisePolicy } from '../../../policy/revise.ts'
@@ -9,6 +10,7 @@ import { mutation } from '../../schema/mutation.ts'
 import { refusalType } from '../../schema/refusals.ts'
 import { BackupInstance, BackupPolicy, idOf } from '../declared.ts'
 import { asked } from '../fields.ts'
+import { AnomalyGateInput, askedProofRules, VerificationInput } from './policy-proof.ts'
 import { RetentionRuleInput } from './policy-rules.ts'
 import { askedSchedule, ScheduleInput } from './policy-schedule.ts'
 
@@ -56,12 +58,23 @@ mutation('createPolicy', {
       defaultValue: [],
       description: 'How long the first successful backup of each day, week, month or year is kept.',
     }),
+    verification: t.field({
+      type: VerificationInput,
+      description:
+        'How far recovery points are shown to be good by themselves: all decoded within 30 days when left out, only read back when null.',
+    }),
+    anomalyGate: t.field({
+      type: AnomalyGateInput,
+      description:
+        'When what a recovery point holds is suspicious: when it fell by more than half when left out, never when null.',
+    }),
   }),
   payload: { policy: { type: BackupPolicy, description: 'The new policy.' } },
   refusals: [InvalidInput, NameTaken],
-  resolve: async ({ schedule, ...input }, context) => ({
+  resolve: async ({ schedule, verification, anomalyGate, ...input }, context) => ({
     policy: await createPolicy(context.database, {
       ...input,
+      ...askedProofRules({ verification, anomalyGate }),
       schedule: schedule ? askedSchedule(schedule) : null,
       limits: context.retentionLimits,
       ...asked(context),
@@ -86,6 +99,15 @@ mutation('revisePolicy', {
     retentionRules: t.field({
       type: [RetentionRuleInput],
       description: 'All of the further rules; the same as before when left out, and none when null.',
+    }),
+    verification: t.field({
+      type: VerificationInput,
+      description:
+        'How far recovery points are shown to be good by themselves; the same as before when left out, only read back when null.',
+    }),
+    anomalyGate: t.field({
+      type: AnomalyGateInput,
+      description: 'When what a recovery point holds is suspicious; the same as before when left out, never when null.',
     }),
     dryRun: t.boolean({
       required: true,
@@ -142,11 +164,20 @@ interface GivenChanges {
   schedule?: typeof ScheduleInput.$inferInput | null | undefined
   defaultRetention?: string | null | undefined
   retentionRules?: AskedRules['retentionRules'] | null | undefined
+  verification?: typeof VerificationInput.$inferInput | null | undefined
+  anomalyGate?: typeof AnomalyGateInput.$inferInput | null | undefined
 }
 
 /** What is left out stays; null clears what can be cleared. */
-function changesOf({ timeZone, schedule, defaultRetention, retentionRules }: GivenChanges): Partial<AskedRules> {
+function changesOf({
+  timeZone,
+  schedule,
+  defaultRetention,
+  retentionRules,
+  ...proofRules
+}: GivenChanges): Partial<AskedRules> & AskedProofRules {
   return {
+    ...askedProofRules(proofRules),
     ...(timeZone !== undefined && { timeZone: needed('timeZone', timeZone) }),
     ...(schedule !== undefined && { schedule: schedule && askedSchedule(schedule) }),
     ...(defaultRetention !== undefined && { defaultRetention: needed('defaultRetention', defaultRetention) }),

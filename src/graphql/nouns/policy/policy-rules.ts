@@ -2,6 +2,7 @@ import { describeSchedule } from '../../../policy/describe-schedule.ts'
 import type { PolicyVersion as Version } from '../../../policy/policy.ts'
 import { builder, type Types } from '../../schema/builder.ts'
 import { enumeration } from '../../schema/enumeration.ts'
+import { proofFields } from './policy-proof.ts'
 import { Schedule } from './policy-schedule.ts'
 
 type Rule = Version['retentionRules'][number]
@@ -70,6 +71,7 @@ export function rulesFields<Row>(t: PothosSchemaTypes.ObjectFieldBuilder<Types, 
       description: 'The further rules, from the one with the least priority to the one with the most.',
       resolve: (row) => rulesOf(row).retentionRules,
     }),
+    ...proofFields(t, rulesOf),
   }
 }
 
