@@ -2,6 +2,7 @@ import type { Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { destroyOnAbort } from './abort.ts'
 import { seal, unseal } from './age.ts'
+import type { Identities } from './age-header.ts'
 import type { Storage } from './contract.ts'
 import { fillSink } from './fill.ts'
 import { meter } from './meter.ts'
@@ -78,8 +79,8 @@ export async function readBackArtifact(
 }
 
 export interface OpenArtifact {
-  /** `AGE-SECRET-KEY-1…`. */
-  identity: string
+  /** `AGE-SECRET-KEY-1…`, or several of which one opens it. */
+  identity: Identities
   compression: Compression
   digest: ArtifactDigest
   signal?: AbortSignal | undefined

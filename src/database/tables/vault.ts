@@ -57,6 +57,8 @@ export const vaults = pgTable('vaults', {
   freeBytes: bigint({ mode: 'number' }),
   spaceCheckedAt: timestamp({ precision: 3, withTimezone: true }),
   createdAt: timestamp({ precision: 3, withTimezone: true }).notNull(),
+  /** Since when its key is the present one; null: since it was created. */
+  recipientSince: timestamp({ precision: 3, withTimezone: true }),
 })
 
 /** Where a vault and its catalogue disagree, as last seen: counted and shown, never removed silently. */
