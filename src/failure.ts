@@ -40,6 +40,9 @@ export const failures = {
     'Set the right ones with updateServerCredentials.',
     "Check the server's pg_hba.conf for the worker's address.",
   ]),
+  CREDENTIALS_MISSING: user('It is not known how to sign in to the server: it comes from an imported vault.', [
+    'Set its role and password with updateServerCredentials.',
+  ]),
   TLS_UNAVAILABLE: user('The server does not offer TLS, which its registration asks for.', [
     'Turn on ssl on the server, or register it with TLS mode DISABLE on a network you trust.',
   ]),
@@ -188,8 +191,16 @@ export const failures = {
   VAULT_OCCUPIED: user("The vault's place holds other things and is no vault.", [
     'Empty it, or create a vault in another place.',
   ]),
+  VAULT_MISSING: user('There is no vault in that place.', [
+    'Give the folder, or the bucket and prefix, that holds holdfast-vault.json.',
+    'Check that its disk is mounted.',
+  ]),
+  VAULT_NOT_IMPORTED: user('The vault cannot be added to the catalogue as it is.', [
+    'Read the details: they say what is in the way.',
+  ]),
   WRONG_KEY: user("The vault's files are sealed for another key, or mark it as another vault.", [
     'Check that the directory or bucket is the one this vault was created with.',
+    'For an import, give the recovery key that was exported last for this vault.',
   ]),
   SECRET_UNREADABLE: user('A stored secret could not be opened with the key file.', [
     'Put back the key file that Holdfast was first started with, or set the credentials anew.',

@@ -12,10 +12,10 @@ import { encodeNodeId } from './graphql/schema/ids.ts'
 import { summariseJobs } from './job/find.ts'
 import { startRunner } from './job/run.ts'
 import { seedPolicies } from './policy/seed.ts'
-import { openSecretBox } from './secret/secret-box.ts'
+import type { SecretBox } from './secret/secret-box.ts'
 import { InvalidSetting, readSettings, type Settings } from './settings.ts'
 import { openTestClock } from './test-clock.ts'
-import { checkKeyFile, WrongKeyFile } from './vault/check-key.ts'
+import { unlockSecrets, WrongKeyFile } from './vault/check-key.ts'
 import { allChores } from './worker/clock/chores.ts'
 import { startClock } from './worker/clock/clock.ts'
 import { startDeliveries } from './worker/delivery/deliver.ts'
@@ -48,8 +48,8 @@ async function startService(settings: Settings, log: Logger, running: AsyncDispo
   const { now, dueNow, machineNow } = await clockOf(settings, database, { log, running })
   await seedPolicies(database, { now: now() })
   const listener = running.use(await startListener(url, { log }))
-  const secrets = await openSecretBox(settings.keyFile)
-  await checkKeyFile(database, { secrets, keyFile: settings.keyFile })
+  const { secrets, unreadable } = await unlockSecrets(database, { keyFile: settings.keyFile, now: now() })
+  for (const what of unreadable) log.warn(`the key file does not open ${what}: give it anew`)
   const shared = { database, listener, secrets, now, dueNow, machineNow, log }
   if (settings.role !== 'api') running.use(startWorker(settings, shared))
   if (settings.role !== 'worker') running.use(await startApi(settings, shared))
@@ -81,7 +81,7 @@ async function metadataUrl(settings: Settings, log: Logger, running: AsyncDispos
 interface Shared {
   database: Database
   listener: Listener
-  secrets: Awaited<ReturnType<typeof openSecretBox>>
+  secrets: SecretBox
   now: () => Date
   dueNow: (tx?: Database) => Promise<Date>
   machineNow: () => Date

@@ -47,7 +47,12 @@ beforeAll(async () => {
 afterAll(() => api[Symbol.asyncDispose]())
 
 function record({ id: recoveryPointId, jobId }: RecoveryPoint, what: PointFacts): Promise<void> {
-  return recordContents(api.database, { recoveryPointId, facts: what, jobId, now: api.clock.now })
+  return recordContents(api.database, {
+    recoveryPointId,
+    facts: what,
+    jobId: jobId ?? recoveryPointId,
+    now: api.clock.now,
+  })
 }
 
 async function contentsOf({ id }: RecoveryPoint, selection: string): Promise<unknown> {

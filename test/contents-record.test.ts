@@ -27,7 +27,7 @@ async function pointIn(database: Database): Promise<{ id: string; jobId: string 
   const instance = await addLife(database)
   const [point] = await findRecoveryPointsOf(database, instance.id)
   if (!point) throw new Error('The instance has no point.')
-  return point
+  return { id: point.id, jobId: point.jobId ?? point.id }
 }
 
 const counts = async (database: Database) => ({

@@ -180,19 +180,31 @@ export async function findHoldings(
   return new Map(rows.map(({ id, ...holdings }) => [id, holdings]))
 }
 
-/** Whether a restore or verification reads a point, or will as soon as it is its turn: part of a statement on the points. */
-export const isBeingRead: SQL<boolean> = sql<boolean>`exists (select 1 from jobs
-  where jobs.recovery_point_id = recovery_points.id and operation in ('RESTORE', 'VERIFY')
-    and status in ('QUEUED', 'IN_PROGRESS', 'CANCELLING'))`
+/** Whether the manifest of a point is being re-wrapped for another key: part of a statement on the points. */
+const isBeingRewrapped = sql`(recovery_points.next_manifest_sha256 is not null and exists (select 1 from jobs
+  where jobs.vault_id = recovery_points.vault_id and operation = 'ROTATE_KEY'
+    and status in ('QUEUED', 'IN_PROGRESS', 'CANCELLING')))`
 
-/** Which of these points a restore or verification reads, or will as soon as it is its turn. */
+/**
+ * Whether a restore or verification reads a point, or will as soon as it is its turn, or another key is being wrapped around
+ * its manifest: part of a statement on the points.
+ */
+export const isBeingRead: SQL<boolean> = sql<boolean>`(exists (select 1 from jobs
+  where jobs.recovery_point_id = recovery_points.id and operation in ('RESTORE', 'VERIFY')
+    and status in ('QUEUED', 'IN_PROGRESS', 'CANCELLING')) or ${isBeingRewrapped})`
+
+/** Which of these points a restore, a verification or a rotation of the vault's key uses, or will as soon as it is its turn. */
 export async function findPointsBeingRead(tx: Database, ids: readonly string[]): Promise<Set<string>> {
   if (ids.length === 0) return new Set()
   const rows = await tx
     .select({ id: jobs.recoveryPointId })
     .from(jobs)
     .where(and(inArray(jobs.recoveryPointId, [...ids]), inArray(jobs.operation, ['RESTORE', 'VERIFY']), isPending))
-  return new Set(rows.flatMap(({ id }) => (id === null ? [] : [id])))
+  const rewrapped = await tx
+    .select({ id: recoveryPoints.id })
+    .from(recoveryPoints)
+    .where(and(inArray(recoveryPoints.id, [...ids]), isBeingRewrapped))
+  return new Set([...rows, ...rewrapped].flatMap(({ id }) => (id === null ? [] : [id])))
 }
 
 /**

@@ -5,6 +5,7 @@ import type { JobRow } from '../job/states.ts'
 import type { RecoveryPoint } from '../recovery-point/recovery-point.ts'
 import { InvalidInput, NotFound } from '../refusal.ts'
 import { lockServer } from '../server/find.ts'
+import { requireCredentials } from '../server/server.ts'
 import { checkDatabases, RestoreAlreadyRunning, requireRestorable } from './refuse.ts'
 import type { DatabaseMapping, Ownership, RestoreRequest } from './restore.ts'
 
@@ -28,6 +29,7 @@ export async function restoreToServer(database: Database, input: RestoreToServer
     const { point, instance } = await requireRestorable(tx, recoveryPointId)
     const server = await lockServer(tx, serverId)
     if (!server) throw new NotFound('server')
+    requireCredentials(server)
     const databases = input.databases ?? everyDatabase(point)
     if (input.databases !== null) checkMappings(point, databases)
     const request: RestoreRequest = { kind: 'SERVER', serverId, ownership, databases, part: null }

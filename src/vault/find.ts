@@ -22,6 +22,12 @@ export async function lockVault(tx: Database, vaultId: string): Promise<Vault | 
   return vault
 }
 
+/** As lockVault, and nobody else has it locked so: for whoever adds to it what may be there only once. */
+export async function lockVaultAlone(tx: Database, vaultId: string): Promise<Vault | undefined> {
+  const [vault] = await tx.select().from(vaults).where(eq(vaults.id, vaultId)).for('no key update')
+  return vault
+}
+
 /** One page of all vaults, newest first. */
 export async function pageVaults(database: Database, { page }: { page: PageRequest }): Promise<Page<Vault>> {
   const { where, orderBy, limit } = keyset({ at: vaults.createdAt, id: vaults.id }, page)

@@ -87,6 +87,7 @@ async function backUp(context: WorkerContext, run: JobRun): Promise<Outcome> {
           createdAt,
           provenAt,
           manifestSha256,
+          recipient: vault.recipient,
           serverVersionNumber: report.versionNumber,
           toolMajor: tools.major,
           ...totalsOf(written),

@@ -5,6 +5,8 @@ import type { WorkerContext } from './context.ts'
 import { expireHandler } from './removal/expire.ts'
 import { purgeHandler } from './removal/purge.ts'
 import { restoreHandler } from './restore/restore.ts'
+import { importVaultHandler } from './vault/import-vault.ts'
+import { rotateKeyHandler } from './vault/rotate-key.ts'
 import { verifyHandler } from './verify/verify.ts'
 
 /** What a worker performs: one handler per kind of job. */
@@ -16,5 +18,7 @@ export function handlersOf(context: WorkerContext): Handlers {
     VERIFY: verifyHandler(context),
     EXPIRE: expireHandler(context),
     PURGE: purgeHandler(context),
+    IMPORT_VAULT: importVaultHandler(context),
+    ROTATE_KEY: rotateKeyHandler(context),
   }
 }

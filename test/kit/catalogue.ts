@@ -98,7 +98,7 @@ export async function addPoint(
   api: Api,
   instance: BackupInstance,
   parts: Partial<typeof recoveryPoints.$inferInsert> = {},
-): Promise<RecoveryPoint> {
+): Promise<RecoveryPoint & { jobId: string }> {
   const { database, clock } = api
   const { createdAt = clock.now } = parts
   const subject = { instanceId: instance.id, vaultId: instance.vaultId, instanceName: instance.name }
@@ -133,5 +133,5 @@ export async function addPoint(
     })
     .returning()
   if (!added) throw new Error('The point was not added.')
-  return added
+  return { ...added, jobId: added.jobId ?? job.id }
 }

@@ -2,6 +2,7 @@ import { eq } from 'drizzle-orm'
 import { backupInstances } from '../../src/database/tables/backup-instance.ts'
 import { encodeNodeId } from '../../src/graphql/schema/ids.ts'
 import type { ProtectionState } from '../../src/instance/instance.ts'
+import { generateIdentity } from '../../src/secret/age-identity.ts'
 import type { Api } from './api.ts'
 import { addBucketVault, addInstance, addPoint, addPolicy, addServer, addVault, builtInPolicy } from './catalogue.ts'
 import { addWebhook } from './channels.ts'
@@ -23,6 +24,13 @@ export const mutations: Readonly<Record<string, (api: Api) => Promise<Input>>> =
   }),
   deleteVault: async (api) => ({ ...(await vault(api, 'empty')), confirmName: 'empty' }),
   exportRecoveryKey: vault,
+  rotateVaultKey: vault,
+  importVault: async () => ({
+    name: 'found',
+    location: { directory: '/backups/found' },
+    recoveryKey: generateIdentity().identity,
+  }),
+  rebuildCatalogue: vault,
   createPolicy: async () => ({ name: 'new', defaultRetention: 'P30D' }),
   revisePolicy: async (api) => ({ ...(await policy(api)), defaultRetention: 'P60D' }),
   deletePolicy: policy,

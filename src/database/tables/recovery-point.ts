@@ -48,9 +48,8 @@ export const recoveryPoints = pgTable(
     vaultId: uuid()
       .notNull()
       .references(() => vaults.id),
-    /** The backup job that made it; one point per job at most. */
+    /** The backup job that made it; one point per job at most. Null: the catalogue does not know it, for the point was imported. */
     jobId: uuid()
-      .notNull()
       .unique()
       .references(() => jobs.id),
     /** Folder of its artifacts in the vault: ids only. */
@@ -106,6 +105,12 @@ export const recoveryPoints = pgTable(
     verificationTriedLevel: proofLevel(),
     /** How often in a row it has had it verified without coming that far, this time included. */
     verificationTries: integer().notNull().default(0),
+    /** The age recipient that its artifacts are sealed for; null: the vault's present one, which is then its first. */
+    recipient: text(),
+    /** The key that its manifest was re-wrapped for last; null: it is sealed as the artifacts are. */
+    manifestRecipient: text(),
+    /** A re-wrapped manifest is about to take the place of the recorded one: its sha256, in hex. Until it has, either is right. */
+    nextManifestSha256: text(),
   },
   (table) => [
     index('recovery_points_by_instance').on(table.instanceId, table.createdAt, table.id),

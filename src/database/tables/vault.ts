@@ -61,6 +61,8 @@ export const vaults = pgTable('vaults', {
   scrubDays: integer().notNull().default(30),
   /** When points are chosen next for being read again; null: at once. */
   scrubDueAt: timestamp({ precision: 3, withTimezone: true }),
+  /** Since when its key is the present one; null: since it was created. */
+  recipientSince: timestamp({ precision: 3, withTimezone: true }),
 })
 
 /** Where a vault and its catalogue disagree, as last seen: counted and shown, never removed silently. */

@@ -13,6 +13,8 @@ import {
   pageRecoveryPointsOf,
 } from '../../recovery-point/find.ts'
 import { findProofs } from '../../recovery-point/find-proofs.ts'
+import { findVaults } from '../../vault/find.ts'
+import { findKeysOf } from '../../vault/key/find.ts'
 import { batched } from '../schema/batched.ts'
 
 /** How many rows a page has at most. */
@@ -39,7 +41,7 @@ export const latestPointOf = batched(({ database }, instanceIds) => findLatestRe
 
 export const pointOfJob = batched(async ({ database }, jobIds) => {
   const points = await findRecoveryPointsOfJobs(database, jobIds)
-  return new Map(points.map((point) => [point.jobId, point]))
+  return new Map(points.flatMap((point) => (point.jobId === null ? [] : [[point.jobId, point]])))
 })
 
 export const proofsOf = batched(
@@ -59,6 +61,10 @@ export const holdingsOf = batched(({ database }, parentIds, parent: 'vault' | 'i
 
 export const lastBackupOf = batched(({ database }, instanceIds) =>
   findLastJobs(database, instanceIds, { operations: ['BACKUP'] }),
+)
+
+export const keysOfVault = batched(async ({ database }, vaultIds) =>
+  findKeysOf(database, await findVaults(database, vaultIds)),
 )
 
 /** Jobs of the time before now that the ISO 8601 duration names; of any time when it is null. */

@@ -6,11 +6,12 @@ import { MailNotConfigured } from '../../notification/channel/create.ts'
 import { VerificationAlreadyRunning } from '../../recovery-point/verify.ts'
 import { RecoveryPointSuspect, RestoreAlreadyRunning } from '../../restore/refuse.ts'
 import { ServerInUse } from '../../server/remove.ts'
+import { ServerWithoutCredentials } from '../../server/server.ts'
 import { LocationTaken } from '../../vault/create.ts'
 import { RecoveryKeyAlreadyExported } from '../../vault/export-recovery-key.ts'
 import { ForbiddenByImmutability } from '../../vault/vault.ts'
 import { refusalType } from '../schema/refusals.ts'
-import { BackupInstance, Job, Vault } from './declared.ts'
+import { BackupInstance, Job, PostgresServer, Vault } from './declared.ts'
 import { InstanceOperation, ProtectionState } from './enums.ts'
 
 refusalType(LocationTaken, 'Another vault keeps its recovery points there, around it or within it.', (t) => ({
@@ -30,6 +31,14 @@ refusalType(ServerInUse, 'Backup instances protect the server, and they need its
     description: 'The names of the backup instances that protect it.',
   }),
 }))
+
+refusalType(
+  ServerWithoutCredentials,
+  'It is not known how to sign in to the server: it was imported with a vault, which holds no credentials.',
+  (t) => ({
+    server: t.field({ type: PostgresServer, description: 'The server.', resolve: (refusal) => refusal.serverId }),
+  }),
+)
 
 refusalType(AlreadyProtected, 'The server is protected in that vault already.', (t) => ({
   backupInstance: t.field({

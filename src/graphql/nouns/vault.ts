@@ -2,7 +2,6 @@ import { InvalidInput, NameTaken, NotFound } from '../../refusal.ts'
 import { createVault, LocationTaken } from '../../vault/create.ts'
 import { exportRecoveryKey, RecoveryKeyAlreadyExported } from '../../vault/export-recovery-key.ts'
 import { countVaults, pageVaults } from '../../vault/find.ts'
-import type { NewLocation } from '../../vault/location.ts'
 import { builder } from '../schema/builder.ts'
 import { mutation } from '../schema/mutation.ts'
 import { nodeQuery } from '../schema/node.ts'
@@ -11,7 +10,7 @@ import { BackupInstanceConnection, idOf, Vault, VaultConnection } from './declar
 import { Immutability, StorageKind } from './enums.ts'
 import { asked, instancesField } from './fields.ts'
 import { holdingsOf } from './loaded.ts'
-import { S3BucketInput } from './vault-bucket.ts'
+import { locationOf, VaultLocation } from './vault-location.ts'
 import { SoftDelete } from './vault-security.ts'
 
 Vault.implement({
@@ -65,24 +64,6 @@ builder.queryField('vaults', (t) =>
     }),
   }),
 )
-
-const VaultLocation = builder.inputType('VaultLocationInput', {
-  description: 'Where a vault keeps its bytes; exactly one kind of place.',
-  isOneOf: true,
-  fields: (t) => ({
-    directory: t.string({
-      description: "An absolute path on the worker's machine; it is made when it is not there.",
-    }),
-    s3: t.field({ type: S3BucketInput, description: 'A bucket of a store that speaks S3, or a folder in it.' }),
-  }),
-})
-
-/** Exactly one kind is given; the schema sees to it. */
-function locationOf({ directory, s3 }: typeof VaultLocation.$inferInput): NewLocation {
-  if (!s3) return { kind: 'DIRECTORY', path: directory ?? '' }
-  const { prefix = null, endpoint = null, pathStyle = null, ...bucket } = s3
-  return { kind: 'S3', ...bucket, prefix, endpoint, pathStyle }
-}
 
 mutation('createVault', {
   description:

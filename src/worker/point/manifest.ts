@@ -1,6 +1,7 @@
 import type { TableRows } from '../../engine/count-rows.ts'
 import type { StructureFacts } from '../../engine/describe-structure.ts'
 import type { DatabaseReport, RoleReport } from '../../engine/inspect.ts'
+import type { PostgresServer } from '../../server/server.ts'
 import type { ArtifactDigest, Compression } from '../../storage/artifact.ts'
 
 export const manifestFormat = 1
@@ -37,9 +38,20 @@ export interface Manifest {
   vaultId: string
   instance: { id: string; name: string }
   job: { id: string; attempt: number }
-  server: { name: string; host: string; port: number; version: string; versionNumber: number }
+  /** How it is connected to is not told by manifests of version 0.2 and older. */
+  server: {
+    name: string
+    host: string
+    port: number
+    version: string
+    versionNumber: number
+    tlsMode?: PostgresServer['tlsMode']
+    maintenanceDatabase?: string
+  }
   tools: { version: string; major: number }
   policyName: string
+  /** Not told by manifests of version 0.2 and older. */
+  policyVersion?: number
   tag: string
   pointInTime: string
   createdAt: string

@@ -17,6 +17,7 @@ import type { SealedDigest } from '../../storage/sealed-json.ts'
 import { artifactKey, checkPointHeader, globalsKey, writePointEnd } from '../../storage/vault-layout.ts'
 import type { Vault } from '../../vault/vault.ts'
 import type { WorkerContext } from '../context.ts'
+import { containedDatabase } from './contained-database.ts'
 import { contentsOf } from './contents-of.ts'
 import { type Manifest, type ManifestArtifact, type ManifestDatabase, manifestFormat } from './manifest.ts'
 
@@ -233,9 +234,12 @@ function manifestOf({
       port: server.port,
       version: report.version,
       versionNumber: report.versionNumber,
+      tlsMode: server.tlsMode,
+      maintenanceDatabase: server.maintenanceDatabase,
     },
     tools: { version: tools.version, major: tools.major },
     policyName: policy.name,
+    policyVersion: policy.rules.version,
     tag: retention.tag,
     pointInTime: databases[0]?.snapshotAt ?? createdAt.toISOString(),
     createdAt: createdAt.toISOString(),
@@ -243,17 +247,6 @@ function manifestOf({
     databases,
     roles: report.roles,
     artifacts,
-  }
-}
-
-function containedDatabase(facts: ManifestDatabase, artifacts: readonly ManifestArtifact[]): ContainedDatabase {
-  const stored = artifacts.find((artifact) => artifact.database === facts.report.name)
-  return {
-    name: facts.report.name,
-    sourceBytes: facts.report.sizeBytes,
-    storedBytes: stored?.digest.storedBytes ?? 0,
-    tableCount: facts.tables.length,
-    rowCount: facts.tables.reduce((sum, table) => sum + table.rows, 0),
   }
 }
 

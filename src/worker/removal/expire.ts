@@ -9,6 +9,7 @@ import { recordRemoval, sumRemovals } from '../../recovery-point/record-removal.
 import type { RecoveryPoint } from '../../recovery-point/recovery-point.ts'
 import { StorageError } from '../../storage/storage-error.ts'
 import { checkVault } from '../../storage/vault-layout.ts'
+import { forgetUnusedKeys } from '../../vault/key/record-rotation.ts'
 import { handlerDefaults, type WorkerContext } from '../context.ts'
 import { instanceOf, storageOf } from '../subjects.ts'
 import { checkClocks } from './check-clocks.ts'
@@ -48,6 +49,7 @@ async function expire(context: WorkerContext, run: JobRun): Promise<Outcome> {
     const removed = await sumRemovals(tx, { jobId: run.job.id, createdAt: run.job.createdAt })
     const { removalGraceMs } = context
     await recordExpiry(tx, { instanceId: instance.id, removed, jobId: run.job.id, removalGraceMs, now })
+    await forgetUnusedKeys(tx, vault.id)
   }
   const [first] = stuck.values()
   if (!first) return { kind: 'completed', record }

@@ -6,6 +6,7 @@ import type { Handler, JobRun, Outcome } from '../../job/handler.ts'
 import { pageRecoveryPoints } from '../../recovery-point/find.ts'
 import { instancePrefix } from '../../storage/point-folders.ts'
 import { checkVault } from '../../storage/vault-layout.ts'
+import { forgetUnusedKeys } from '../../vault/key/record-rotation.ts'
 import { handlerDefaults, type WorkerContext } from '../context.ts'
 import { instanceOf, storageOf } from '../subjects.ts'
 import { checkClocks } from './check-clocks.ts'
@@ -50,7 +51,13 @@ async function purge(context: WorkerContext, run: JobRun): Promise<Outcome> {
       await run.subTask('Remove recovery points', () => removePoints(context, run, place))
       await run.subTask('Remove the rest', () => removeBytes(place, instancePrefix(instance.id)))
       await run.confirm()
-      return { kind: 'completed', record: (tx) => finishPurge(tx, { ...ask, now: context.now() }) }
+      return {
+        kind: 'completed',
+        record: async (tx) => {
+          await finishPurge(tx, { ...ask, now: context.now() })
+          await forgetUnusedKeys(tx, vault.id)
+        },
+      }
   }
 }
 

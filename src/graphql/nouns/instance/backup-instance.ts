@@ -7,6 +7,7 @@ import {
 import { allowedOperations, OperationNotAllowed } from '../../../instance/states.ts'
 import { validateForBackup } from '../../../instance/validate-for-backup.ts'
 import { InvalidInput, NameTaken, NotFound } from '../../../refusal.ts'
+import { ServerWithoutCredentials } from '../../../server/server.ts'
 import { mutation } from '../../schema/mutation.ts'
 import { pageArgs, pageRequest } from '../../schema/paging.ts'
 import {
@@ -120,7 +121,7 @@ mutation('configureProtection', {
     backupInstance: { type: BackupInstance, description: 'The new backup instance.' },
     job: { type: Job, description: 'The job that checks the server and the vault.' },
   },
-  refusals: [InvalidInput, NameTaken, NotFound, AlreadyProtected, PlaceHeldBySoftDeleted],
+  refusals: [InvalidInput, NameTaken, NotFound, ServerWithoutCredentials, AlreadyProtected, PlaceHeldBySoftDeleted],
   resolve: async ({ server, vault, policy, name }, context) => {
     const { instance, job } = await configureProtection(context.database, {
       serverId: idOf('PostgresServer', server),
@@ -142,7 +143,7 @@ mutation('validateForBackup', {
     policy: t.globalID({ description: 'The id of the policy that it might follow; the built-in one when left out.' }),
   }),
   payload: { job: { type: Job, description: 'The job that checks; it is about no backup instance.' } },
-  refusals: [NotFound, AlreadyProtected, PlaceHeldBySoftDeleted],
+  refusals: [NotFound, ServerWithoutCredentials, AlreadyProtected, PlaceHeldBySoftDeleted],
   resolve: async ({ server, vault, policy }, context) => ({
     job: await validateForBackup(context.database, {
       serverId: idOf('PostgresServer', server),
@@ -164,7 +165,7 @@ mutation('backUpNow', {
     }),
   }),
   payload: { job: { type: Job, description: 'The job that makes the recovery point.' } },
-  refusals: [InvalidInput, NotFound, OperationNotAllowed, BackupAlreadyRunning],
+  refusals: [InvalidInput, NotFound, OperationNotAllowed, ServerWithoutCredentials, BackupAlreadyRunning],
   resolve: async ({ backupInstance, retentionTag = null }, context) => {
     const instanceId = idOf('BackupInstance', backupInstance)
     return { job: await backUpNow(context.database, { instanceId, retentionTag, ...asked(context) }) }

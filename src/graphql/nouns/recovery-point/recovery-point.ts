@@ -34,7 +34,13 @@ RecoveryPoint.implement({
       resolve: ({ instanceId }) => instanceId,
     }),
     vault: t.field({ type: Vault, description: 'The vault that keeps it.', resolve: ({ vaultId }) => vaultId }),
-    job: t.field({ type: Job, description: 'The backup job that made it.', resolve: ({ jobId }) => jobId }),
+    job: t.field({
+      type: Job,
+      nullable: true,
+      description:
+        'The backup job that made it; null when the point was imported from its vault, whose jobs are not kept there.',
+      resolve: ({ jobId }) => jobId,
+    }),
     state: t.expose('state', { type: RecoveryPointState, description: 'Whether it may be restored from.' }),
     damage: t.exposeStringList('damage', {
       description: 'Why it is SUSPECT, one sentence for each finding, which names it; empty otherwise.',

@@ -5,6 +5,7 @@ import { restoreAsFiles } from '../../../restore/as-files.ts'
 import { RecoveryPointSuspect, RestoreAlreadyRunning } from '../../../restore/refuse.ts'
 import type { DatabaseMapping as Mapping, RestoreReport as Report, RestoreRequest } from '../../../restore/restore.ts'
 import { restoreToServer } from '../../../restore/to-server.ts'
+import { ServerWithoutCredentials } from '../../../server/server.ts'
 import { builder } from '../../schema/builder.ts'
 import { mutation } from '../../schema/mutation.ts'
 import { idOf, Job, PostgresServer } from '../declared.ts'
@@ -157,6 +158,7 @@ mutation('restoreToServer', {
     OperationNotAllowed,
     RecoveryPointBeingRemoved,
     RecoveryPointSuspect,
+    ServerWithoutCredentials,
     RestoreAlreadyRunning,
   ],
   resolve: async ({ recoveryPoint, server, databases, ownership }, context) => ({
