@@ -5,6 +5,7 @@ import { inspectServer } from '../engine/inspect.ts'
 import { lockInstance, recordBackup } from '../instance/record/record-backup.ts'
 import { recordBackupFailure } from '../instance/record/record-backup-failure.ts'
 import type { Handler, JobRun, Outcome } from '../job/handler.ts'
+import { enqueueCopy } from '../recovery-point/copy/enqueue-copy.ts'
 import { recordRecoveryPoint } from '../recovery-point/record.ts'
 import { decideRetention } from '../retention/decide-retention.ts'
 import { type RetentionTag, tagsByPriority } from '../retention/rules.ts'
@@ -83,6 +84,7 @@ async function backUp(context: WorkerContext, run: JobRun): Promise<Outcome> {
           ...totalsOf(written),
         })
         await recordBackup(tx, { ...locked, point: recorded, now: context.now() })
+        await enqueueCopy(tx, { instance: locked.instance, point: recorded, now: context.now() })
         await recordInspection(tx, { serverId: server.id, versionNumber: report.versionNumber, now: createdAt })
       },
     }

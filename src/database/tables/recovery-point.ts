@@ -1,5 +1,17 @@
 import { sql } from 'drizzle-orm'
-import { bigint, boolean, index, integer, jsonb, pgEnum, pgTable, text, timestamp, uuid } from 'drizzle-orm/pg-core'
+import {
+  bigint,
+  boolean,
+  index,
+  integer,
+  jsonb,
+  pgEnum,
+  pgTable,
+  text,
+  timestamp,
+  uniqueIndex,
+  uuid,
+} from 'drizzle-orm/pg-core'
 import { backupInstances } from './backup-instance.ts'
 import { jobs } from './job.ts'
 import { vaults } from './vault.ts'
@@ -29,7 +41,7 @@ export const recoveryPoints = pgTable(
     vaultId: uuid()
       .notNull()
       .references(() => vaults.id),
-    /** The backup job that made it; one point per job at most. */
+    /** The backup job that made it, or the job that copied it; one point per job at most. */
     jobId: uuid()
       .notNull()
       .unique()
@@ -47,6 +59,7 @@ export const recoveryPoints = pgTable(
     isTagRequested: boolean().notNull().default(false),
     /** The moment whose data it holds: that of the first dump's snapshot. */
     pointInTime: timestamp({ precision: 3, withTimezone: true }).notNull(),
+    /** When what it holds was backed up and recorded: a copy has that of its original, for it is no newer. */
     createdAt: timestamp({ precision: 3, withTimezone: true }).notNull(),
     expiresAt: timestamp({ precision: 3, withTimezone: true }).notNull(),
     proof: proofLevel().notNull(),
@@ -74,13 +87,26 @@ export const recoveryPoints = pgTable(
     markReason: text(),
     /** From then on bytes are being removed: there is no way back. */
     sweepStartedAt: timestamp({ precision: 3, withTimezone: true }),
+    /** The point that it is a second copy of; null for an original. No foreign key: either may go first. */
+    copyOfId: uuid(),
+    /** When a copy was made; null for an original. */
+    copiedAt: timestamp({ precision: 3, withTimezone: true }),
+    /** How often in a row an original could not be copied into its vault's replica. */
+    copyFailures: integer().notNull().default(0),
+    /** Not copied before then, by the clock alone; null: at any time. */
+    copyRetryAt: timestamp({ precision: 3, withTimezone: true }),
   },
   (table) => [
     index('recovery_points_by_instance').on(table.instanceId, table.createdAt, table.id),
     index('recovery_points_by_creation').on(table.createdAt, table.id),
     index('recovery_points_by_vault').on(table.vaultId),
-    index('recovery_points_by_expiry').on(table.instanceId, table.expiresAt, table.id).where(sql`marked_at is null`),
+    // With the vault, so that points of one are counted by the index alone.
+    index('recovery_points_by_expiry')
+      .on(table.instanceId, table.expiresAt, table.id, table.vaultId)
+      .where(sql`marked_at is null`),
     index('recovery_points_marked').on(table.instanceId, table.markedAt).where(sql`marked_at is not null`),
-    index('recovery_points_by_proof').on(table.instanceId, table.proof, table.createdAt),
+    index('recovery_points_by_proof').on(table.instanceId, table.vaultId, table.proof, table.createdAt),
+    index('recovery_points_by_place').on(table.instanceId, table.vaultId, table.createdAt, table.id),
+    uniqueIndex('one_copy_per_point_and_vault').on(table.copyOfId, table.vaultId).where(sql`copy_of_id is not null`),
   ],
 )

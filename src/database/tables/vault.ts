@@ -1,4 +1,16 @@
-import { bigint, index, integer, jsonb, pgEnum, pgTable, primaryKey, text, timestamp, uuid } from 'drizzle-orm/pg-core'
+import {
+  type AnyPgColumn,
+  bigint,
+  index,
+  integer,
+  jsonb,
+  pgEnum,
+  pgTable,
+  primaryKey,
+  text,
+  timestamp,
+  uuid,
+} from 'drizzle-orm/pg-core'
 
 export const storageKind = pgEnum('storage_kind', ['DIRECTORY', 'S3'])
 
@@ -57,6 +69,10 @@ export const vaults = pgTable('vaults', {
   freeBytes: bigint({ mode: 'number' }),
   spaceCheckedAt: timestamp({ precision: 3, withTimezone: true }),
   createdAt: timestamp({ precision: 3, withTimezone: true }).notNull(),
+  /** The vault that gets a second copy of every recovery point; null: none. It names none itself. */
+  replicaId: uuid().references((): AnyPgColumn => vaults.id),
+  /** How long those copies are kept from when their point was made, ISO 8601; null: as long as the point. */
+  replicaRetention: text(),
 })
 
 /** Where a vault and its catalogue disagree, as last seen: counted and shown, never removed silently. */

@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream'
 import type { RecoveryPoint } from '../../recovery-point/recovery-point.ts'
-import { openArtifact } from '../../storage/artifact.ts'
+import { type OpenArtifact, openArtifact } from '../../storage/artifact.ts'
 import type { Storage } from '../../storage/contract.ts'
 import { readSealedJson } from '../../storage/sealed-json.ts'
 import { StorageError } from '../../storage/storage-error.ts'
@@ -14,6 +14,8 @@ import { type Manifest, type ManifestArtifact, manifestFormat } from './manifest
 /** A recovery point opened for reading: its vault is the right one and its manifest is the one that was recorded. */
 export interface OpenPoint {
   storage: Storage
+  /** Opens its artifacts. */
+  identity: OpenArtifact['identity']
   manifest: Manifest
   /**
    * The artifact's plain bytes, after its stored bytes have been checked; the end is checked again as it is read.
@@ -41,6 +43,7 @@ export async function openPoint(
   await checkPointHeader(storage, point.prefix, { storedSha256: point.manifestSha256 })
   return {
     storage,
+    identity,
     manifest,
     open: async ({ file, compression, digest }, abort, onBytes) => {
       const how = { identity, compression, digest, signal: abort, onCheckedBytes: onBytes }
