@@ -4,13 +4,17 @@ import { and, asc, eq } from 'drizzle-orm'
 import type { Cluster } from '../../src/cluster/start.ts'
 import type { Database } from '../../src/database/connect.ts'
 import { jobs } from '../../src/database/tables/job.ts'
+import { vaults } from '../../src/database/tables/vault.ts'
 import { backUpNow } from '../../src/instance/back-up-now.ts'
 import type { JobRow } from '../../src/job/states.ts'
 import { usualRetentionLimits } from '../../src/policy/check-rules.ts'
 import type { RecoveryPoint } from '../../src/recovery-point/recovery-point.ts'
+import { headerKey, initialiseVault, manifestKey } from '../../src/storage/vault-layout.ts'
 import { createVault } from '../../src/vault/create.ts'
 import { type SetVaultReplica, setVaultReplica } from '../../src/vault/set-replica.ts'
 import type { Vault } from '../../src/vault/vault.ts'
+import { storageOf } from '../../src/worker/subjects.ts'
+import { day, type Life, type PointParts, startLife } from './life.ts'
 import { findRecoveryPointsOf } from './points.ts'
 import { actor, endOf, type Protected, pathOf, protect, type Service } from './protected-server.ts'
 import { waitFor } from './wait-for.ts'
@@ -90,4 +94,47 @@ export async function copiesOf(database: Database, instanceId: string): Promise<
 /** Takes the disk of a directory vault away. */
 export async function loseDisk(path: string): Promise<void> {
   await rename(path, `${path}.lost`)
+}
+
+/** The life of an instance whose vault names a replica: its copies are small files there. */
+export interface ReplicatedLife extends Life {
+  replica: Vault
+  replicaPath: string
+  /** A copy of a point in the replica, made when that was: its row and its folder. */
+  addCopy: (original: RecoveryPoint, parts?: PointParts) => Promise<RecoveryPoint>
+}
+
+/** As startLife, with a replica that is set up and has nothing in it. */
+export async function startReplicatedLife(
+  at: { databaseUrl: string; folder: string },
+  options: Parameters<typeof startLife>[1] = {},
+): Promise<ReplicatedLife> {
+  const life = await startLife(at, options)
+  const { service, database, clock } = life
+  const replica = await addReplicaVault(service, at.folder)
+  await nameReplica(database, { vaultId: life.vault.id, replicaId: replica.id, now: clock.now })
+  const storage = storageOf(service.context, replica)
+  await initialiseVault(storage, { vaultId: replica.id, recipient: replica.recipient, now: clock.now })
+  const capabilities = await storage.probe()
+  await database.update(vaults).set({ capabilities, expiryShareLimitPercent: 100 }).where(eq(vaults.id, replica.id))
+  return {
+    ...life,
+    replica: { ...replica, capabilities },
+    replicaPath: pathOf(replica),
+    async addCopy(original, parts = {}) {
+      const ageDays = (clock.now.getTime() - original.createdAt.getTime()) / day
+      const { id, expiresAt } = original
+      const facts = {
+        copyOfId: id,
+        copiedAt: clock.now,
+        vaultId: replica.id,
+        ...(parts.keptDays === undefined && { expiresAt }),
+      }
+      const copy = await life.addPoint(ageDays, { isWithoutBytes: true, ...facts, ...parts })
+      for (const key of [`${copy.prefix}0001.dump.age`, manifestKey(copy.prefix), headerKey(copy.prefix)]) {
+        await storage.write(key, async (sink) => void sink.end('0123456789'))
+      }
+      return copy
+    },
+  }
 }

@@ -101,10 +101,9 @@ async function placesOf(tx: Database, instanceId: string): Promise<Map<string, E
     .select({
       id: vaults.id,
       shareLimitPercent: vaults.expiryShareLimitPercent,
-      unmarkedCount:
-        sql`(select count(*) from recovery_points where instance_id = ${instanceId} and vault_id = ${vaults.id} and marked_at is null)`.mapWith(
-          Number,
-        ),
+      // The column with its table's name: in a statement on one table the builder leaves that out.
+      unmarkedCount: sql`(select count(*) from recovery_points
+        where instance_id = ${instanceId} and vault_id = vaults.id and marked_at is null)`.mapWith(Number),
     })
     .from(vaults)
     .where(inArray(vaults.id, [...guarded.keys()]))
