@@ -112,7 +112,8 @@ function startWorker(
     handlers: handlersOf(context),
     workerId,
     concurrency,
-    laneLimits: { server: settings.concurrencyPerServer, vault: settings.concurrencyPerVault, verify: 1 },
+    // One copy at a time into a vault: there is no hurry, and backups are not to wait for them.
+    laneLimits: { server: settings.concurrencyPerServer, vault: settings.concurrencyPerVault, verify: 1, copy: 1 },
     aside: { lane: 'verify', places: 1 },
     leaseMs,
     pollMs: 2000,

@@ -3,6 +3,7 @@ export const auditActions = {
   createVault: 'A vault was added.',
   updateVaultSecurity: 'The rules that guard what a vault keeps were changed.',
   updateVaultCredentials: 'The access key of a vault in a bucket was replaced.',
+  setVaultReplica: 'The vault that gets second copies of what a vault keeps was named, or none any more.',
   exportRecoveryKey: 'The recovery key of a vault was handed out.',
   rotateVaultKey: 'It was begun to give a vault a new key.',
   vaultKeyChanged: 'What a vault keeps is sealed for its new key from now on.',

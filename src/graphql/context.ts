@@ -1,6 +1,6 @@
 import type { Database } from '../database/connect.ts'
 import type { Listener } from '../database/listen.ts'
-import type { RetentionLimits } from '../policy/check-rules.ts'
+import type { RetentionLimits } from '../policy/check-duration.ts'
 
 /** Who is asking. */
 export interface Principal {

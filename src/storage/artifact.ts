@@ -122,6 +122,7 @@ export async function openArtifact(
   return stream
 }
 
-function damaged(key: string, what: string): StorageError {
+/** The error for an object that is not what was written; `what` goes on the sentence that its key begins. */
+export function damaged(key: string, what: string): StorageError {
   return new StorageError('ARTIFACT_DAMAGED', key, `${key} ${what}.`)
 }

@@ -8,6 +8,7 @@ import { lockInstance, recordBackup } from '../instance/record/record-backup.ts'
 import { recordBackupFailure } from '../instance/record/record-backup-failure.ts'
 import type { Handler, JobRun, Outcome } from '../job/handler.ts'
 import type { BackupPolicy } from '../policy/policy.ts'
+import { enqueueCopy } from '../recovery-point/copy/enqueue-copy.ts'
 import { recordRecoveryPoint } from '../recovery-point/record.ts'
 import { type RecordEvidence, recordEvidence } from '../recovery-point/record-evidence.ts'
 import { sentenceOf } from '../retention/compare-content.ts'
@@ -95,6 +96,7 @@ async function backUp(context: WorkerContext, run: JobRun): Promise<Outcome> {
         await adoptContents(tx, point.id)
         await recordEvidence(tx, { recoveryPointId: point.id, ...evidence })
         await recordBackup(tx, { ...locked, point: recorded, now: context.now() })
+        await enqueueCopy(tx, { instance: locked.instance, point: recorded, now: context.now() })
         await recordInspection(tx, { serverId: server.id, versionNumber: report.versionNumber, now: createdAt })
       },
     }

@@ -46,6 +46,22 @@ export async function pointOf(
   return { point, vault: await vaultOf(database, point.vaultId) }
 }
 
+/** What a copy is about: the point, its instance and vault, and the vault that gets the copy. */
+export interface CopySubjects {
+  instance: BackupInstance
+  original: RecoveryPoint
+  vault: Vault
+  replica: Vault
+}
+
+/** Everything that a job which copies a point is about; fails with GONE when a part was deleted meanwhile. */
+export async function copySubjectsOf(context: WorkerContext, job: ClaimedJob): Promise<CopySubjects> {
+  const { database } = context
+  const { point: original, vault } = await pointOf(context, job)
+  const instance = present((await findInstances(database, [original.instanceId]))[0], 'The backup instance')
+  return { instance, original, vault, replica: await vaultOf(database, job.vaultId ?? '') }
+}
+
 export async function serverOf(database: WorkerContext['database'], serverId: string): Promise<PostgresServer> {
   return present((await findServers(database, [serverId]))[0], 'The server')
 }

@@ -22,6 +22,11 @@ export const mutations: Readonly<Record<string, (api: Api) => Promise<Input>>> =
     accessKeyId: 'AKIDOTHER',
     secretAccessKey: 'secret-word-2',
   }),
+  setVaultReplica: async (api) => ({
+    ...(await vault(api)),
+    replicaVault: encodeNodeId('Vault', (await addVault(api, 'elsewhere')).id),
+    retention: 'P90D',
+  }),
   deleteVault: async (api) => ({ ...(await vault(api, 'empty')), confirmName: 'empty' }),
   exportRecoveryKey: vault,
   rotateVaultKey: vault,

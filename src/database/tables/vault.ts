@@ -1,4 +1,16 @@
-import { bigint, index, integer, jsonb, pgEnum, pgTable, primaryKey, text, timestamp, uuid } from 'drizzle-orm/pg-core'
+import {
+  type AnyPgColumn,
+  bigint,
+  index,
+  integer,
+  jsonb,
+  pgEnum,
+  pgTable,
+  primaryKey,
+  text,
+  timestamp,
+  uuid,
+} from 'drizzle-orm/pg-core'
 
 export const storageKind = pgEnum('storage_kind', ['DIRECTORY', 'S3'])
 
@@ -63,6 +75,10 @@ export const vaults = pgTable('vaults', {
   scrubDueAt: timestamp({ precision: 3, withTimezone: true }),
   /** Since when its key is the present one; null: since it was created. */
   recipientSince: timestamp({ precision: 3, withTimezone: true }),
+  /** The vault that gets a second copy of every recovery point; null: none. It names none itself. */
+  replicaId: uuid().references((): AnyPgColumn => vaults.id),
+  /** How long those copies are kept from when their point was made, ISO 8601; null: as long as the point. */
+  replicaRetention: text(),
 })
 
 /** Where a vault and its catalogue disagree, as last seen: counted and shown, never removed silently. */

@@ -6,12 +6,14 @@ import { findLastJobs, findSubTasks } from '../../job/find.ts'
 import { type EventPageRequest, pageEventsOfJobs } from '../../job/page-events.ts'
 import { findFailingSince } from '../../notification/channel/find.ts'
 import { countDeliveriesOf, findDeliveriesOfNotifications, pageDeliveriesOf } from '../../notification/delivery/find.ts'
+import { findRecoveryPointsOfJobs } from '../../recovery-point/find.ts'
 import {
+  countRecoveryPointsOf,
   findHoldings,
   findLatestRecoveryPoints,
-  findRecoveryPointsOfJobs,
+  type OwnPointFilter,
   pageRecoveryPointsOf,
-} from '../../recovery-point/find.ts'
+} from '../../recovery-point/find-by-parent.ts'
 import { findProofs } from '../../recovery-point/find-proofs.ts'
 import { findVaults } from '../../vault/find.ts'
 import { findKeysOf } from '../../vault/key/find.ts'
@@ -33,8 +35,13 @@ export const instanceCountOf = batched(({ database }, parentIds, parent: Instanc
 )
 
 export const pointsOf = batched(
-  ({ database }, instanceIds, page: PageRequest) => pageRecoveryPointsOf(database, { instanceIds, page }),
-  sizeOf,
+  ({ database }, instanceIds, { filter, page }: { filter: OwnPointFilter; page: PageRequest }) =>
+    pageRecoveryPointsOf(database, { instanceIds, filter, page }),
+  ({ page }) => sizeOf(page),
+)
+
+export const pointCountOf = batched(({ database }, instanceIds, filter: OwnPointFilter) =>
+  countRecoveryPointsOf(database, instanceIds, filter),
 )
 
 export const latestPointOf = batched(({ database }, instanceIds) => findLatestRecoveryPoints(database, instanceIds))

@@ -11,7 +11,7 @@ import { LocationTaken } from '../../vault/create.ts'
 import { RecoveryKeyAlreadyExported } from '../../vault/export-recovery-key.ts'
 import { ForbiddenByImmutability } from '../../vault/vault.ts'
 import { refusalType } from '../schema/refusals.ts'
-import { BackupInstance, Job, PostgresServer, Vault } from './declared.ts'
+import { BackupInstance, Job, PostgresServer, RecoveryPoint, Vault } from './declared.ts'
 import { InstanceOperation, ProtectionState } from './enums.ts'
 
 refusalType(LocationTaken, 'Another vault keeps its recovery points there, around it or within it.', (t) => ({
@@ -72,6 +72,13 @@ refusalType(RecoveryPointSuspect, 'Damage was found in the recovery point: nothi
   damage: t.stringList({
     description: 'What was found, one sentence for each damaged artifact.',
     resolve: (refusal) => [...refusal.damage],
+  }),
+  availableCopy: t.field({
+    type: RecoveryPoint,
+    nullable: true,
+    description:
+      'A recovery point that holds the same in another vault and can be restored from: a second copy, or the original of one; null when there is none.',
+    resolve: (refusal) => refusal.twinId,
   }),
 }))
 

@@ -41,11 +41,11 @@ Vault.implement({
     }),
     storedBytes: t.field({
       type: 'ByteCount',
-      description: 'How much the artifacts of its recovery points take, as stored.',
+      description: 'How much the artifacts of its recovery points take, second copies of others among them, as stored.',
       resolve: async ({ id }, _args, context) => (await holdingsOf(context, id, 'vault'))?.storedBytes ?? 0,
     }),
     recoveryPointCount: t.int({
-      description: 'How many recovery points it keeps.',
+      description: 'How many recovery points it keeps, second copies of others among them.',
       resolve: async ({ id }, _args, context) => (await holdingsOf(context, id, 'vault'))?.pointCount ?? 0,
     }),
   }),

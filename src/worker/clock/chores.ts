@@ -5,6 +5,7 @@ import { repairPlansChore } from './repair-plans.ts'
 import { startDueBackupsChore } from './start-due-backups.ts'
 import { startDueExpiriesChore, startDuePurgesChore } from './start-due-removals.ts'
 import { startDueScrubsChore, startDueVerificationsChore } from './start-due-verifications.ts'
+import { startMissingCopiesChore } from './start-missing-copies.ts'
 import { restingAfterJump, tellJumpChore } from './tell-jump.ts'
 import { tellOverdueChore } from './tell-overdue.ts'
 
@@ -19,6 +20,7 @@ export function allChores({ isSetByHand }: { isSetByHand: boolean }): Chore[] {
     repairPlansChore(watch),
     checkSpaceChore,
     startDueBackupsChore,
+    startMissingCopiesChore,
     tellOverdueChore(),
     startDueVerificationsChore,
     startDueScrubsChore,

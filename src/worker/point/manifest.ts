@@ -59,6 +59,8 @@ export interface Manifest {
   databases: ManifestDatabase[]
   roles: RoleReport[]
   artifacts: ManifestArtifact[]
+  /** The point that this one is a second copy of, and the vault where that was; left out of an original. */
+  copyOf?: { recoveryPointId: string; vaultId: string }
 }
 
 /** The artifact that holds a database; undefined when the point has none of that name. */

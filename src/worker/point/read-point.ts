@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream'
 import { findRecoveryPoints } from '../../recovery-point/find.ts'
 import { manifestDigestsOf, type RecoveryPoint } from '../../recovery-point/recovery-point.ts'
-import { openArtifact, readBackArtifact } from '../../storage/artifact.ts'
+import { type OpenArtifact, openArtifact, readBackArtifact } from '../../storage/artifact.ts'
 import type { Storage } from '../../storage/contract.ts'
 import { proveArtifact } from '../../storage/prove-artifact.ts'
 import { readSealedJson } from '../../storage/sealed-json.ts'
@@ -16,6 +16,8 @@ import { type Manifest, type ManifestArtifact, manifestFormat } from './manifest
 /** A recovery point opened for reading: its vault is the right one and its manifest is the one that was recorded. */
 export interface OpenPoint {
   storage: Storage
+  /** Opens its artifacts. */
+  identity: OpenArtifact['identity']
   manifest: Manifest
   /**
    * The artifact's plain bytes, after its stored bytes have been checked; the end is checked again as it is read.
@@ -50,6 +52,7 @@ export async function openPoint(
   const manifest = await readManifest(context, { storage, point, identity, signal })
   return {
     storage,
+    identity,
     manifest,
     open: async ({ file, compression, digest }, abort, onBytes) => {
       const how = { identity, compression, digest, signal: abort, onCheckedBytes: onBytes }

@@ -115,7 +115,7 @@ export async function readBackPoint({
   onBytes,
 }: {
   storage: Storage
-  written: WrittenPoint
+  written: Pick<WrittenPoint, 'prefix' | 'artifacts' | 'manifest'>
   signal: AbortSignal
   onBytes: (total: number) => void
 }): Promise<void> {

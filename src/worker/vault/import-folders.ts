@@ -42,9 +42,9 @@ export async function importFolders(context: WorkerContext, run: JobRun, input: 
     for (const folder of folders) refuse(folder, `${folder.prefix} does not lie in the folder of a backup instance.`)
     return
   }
-  const known = await findKnownFolders(context.database, instanceId)
+  const known = await findKnownFolders(context.database, { instanceId, vaultId: opened.vaultId })
   const prefixes = new Set(known.points.map(({ prefix }) => prefix))
-  const unknown = folders.filter(({ prefix }) => !prefixes.has(prefix) && !known.pendingBackupIds.has(jobIdOf(prefix)))
+  const unknown = folders.filter(({ prefix }) => !prefixes.has(prefix) && !known.pendingJobIds.has(jobIdOf(prefix)))
   report.alreadyKnown += folders.filter(({ prefix }) => prefixes.has(prefix)).length
   for (const folder of await newestFirst(opened, unknown)) {
     run.signal.throwIfAborted()

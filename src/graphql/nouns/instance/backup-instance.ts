@@ -8,6 +8,7 @@ import { allowedOperations, OperationNotAllowed } from '../../../instance/states
 import { validateForBackup } from '../../../instance/validate-for-backup.ts'
 import { InvalidInput, NameTaken, NotFound } from '../../../refusal.ts'
 import { ServerWithoutCredentials } from '../../../server/server.ts'
+import { builder } from '../../schema/builder.ts'
 import { mutation } from '../../schema/mutation.ts'
 import { pageArgs, pageRequest } from '../../schema/paging.ts'
 import {
@@ -22,8 +23,19 @@ import {
   Vault,
 } from '../declared.ts'
 import { InstanceOperation, ProtectionState, RetentionTag } from '../enums.ts'
-import { asked, none, sinceArgument } from '../fields.ts'
-import { holdingsOf, jobCountOf, jobsOf, lastBackupOf, latestPointOf, pointsOf } from '../loaded.ts'
+import { asked, none, sinceArgument, whereItLies } from '../fields.ts'
+import { holdingsOf, jobCountOf, jobsOf, lastBackupOf, latestPointOf, pointCountOf, pointsOf } from '../loaded.ts'
+
+const OwnRecoveryPointsFilter = builder.inputType('OwnRecoveryPointFilter', {
+  description: 'Which recovery points of a backup instance: those that everything given holds for.',
+  fields: (t) => ({
+    vault: t.globalID({ for: Vault, description: 'In the vault with this id, second copies too.' }),
+    isCopy: t.boolean({
+      description:
+        'Second copies alone, or originals alone; null for both. When it is left out: both where a vault is named, else originals alone.',
+    }),
+  }),
+})
 
 BackupInstance.implement({
   description: 'One server protected in one vault under one policy: the thing with a lifecycle.',
@@ -55,7 +67,7 @@ BackupInstance.implement({
     latestRecoveryPoint: t.field({
       type: RecoveryPoint,
       nullable: true,
-      description: 'The recovery point made last, whatever its proof; null before the first.',
+      description: 'The recovery point made last, whatever its proof, second copies apart; null before the first.',
       resolve: ({ id }, _args, context) => latestPointOf(context, id, undefined),
     }),
     lastBackup: t.field({
@@ -66,12 +78,18 @@ BackupInstance.implement({
     }),
     recoveryPoints: t.field({
       type: RecoveryPointConnection,
-      description: 'Its recovery points, newest first.',
-      args: pageArgs(t),
-      resolve: async ({ id }, args, context) => ({
-        page: (await pointsOf(context, id, pageRequest(RecoveryPoint, args))) ?? none,
-        count: async () => (await holdingsOf(context, id, 'instance'))?.pointCount ?? 0,
-      }),
+      description: 'Its recovery points, newest first; without a filter the originals alone.',
+      args: {
+        filter: t.arg({ type: OwnRecoveryPointsFilter, description: 'Which ones; the originals when left out.' }),
+        ...pageArgs(t),
+      },
+      resolve: async ({ id }, { filter: given, ...args }, context) => {
+        const filter = whereItLies(given?.vault, given?.isCopy)
+        return {
+          page: (await pointsOf(context, id, { filter, page: pageRequest(RecoveryPoint, args) })) ?? none,
+          count: async () => (await pointCountOf(context, id, filter)) ?? 0,
+        }
+      },
     }),
     jobs: t.field({
       type: JobConnection,
@@ -94,8 +112,13 @@ BackupInstance.implement({
     }),
     storedBytes: t.field({
       type: 'ByteCount',
-      description: 'How much the artifacts of its recovery points take in the vault, as stored.',
+      description: 'How much the artifacts of its recovery points take in its vault, as stored; without second copies.',
       resolve: async ({ id }, _args, context) => (await holdingsOf(context, id, 'instance'))?.storedBytes ?? 0,
+    }),
+    copiedBytes: t.field({
+      type: 'ByteCount',
+      description: 'How much the second copies of its recovery points take in other vaults, as stored.',
+      resolve: async ({ id }, _args, context) => (await holdingsOf(context, id, 'instance'))?.copiedBytes ?? 0,
     }),
     sourceBytes: t.field({
       type: 'ByteCount',

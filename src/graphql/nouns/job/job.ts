@@ -96,9 +96,10 @@ Job.implement({
     targetRecoveryPoint: t.field({
       type: RecoveryPoint,
       nullable: true,
-      description: 'The recovery point that it made; null while or when it made none, or that is gone.',
+      description:
+        'The recovery point that it made, by a backup or as a copy; null while or when it made none, or that is gone.',
       resolve: ({ id, operation }, _args, context) =>
-        operation === 'BACKUP' ? pointOfJob(context, id, undefined) : null,
+        operation === 'BACKUP' || operation === 'COPY' ? pointOfJob(context, id, undefined) : null,
     }),
     recoveryDestination: t.field({
       type: RecoveryDestination,
@@ -125,5 +126,5 @@ Job.implement({
 })
 
 function isReader({ operation }: JobRow): boolean {
-  return operation === 'RESTORE' || operation === 'VERIFY'
+  return operation === 'RESTORE' || operation === 'VERIFY' || operation === 'COPY'
 }
