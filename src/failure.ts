@@ -126,6 +126,9 @@ export const failures = {
   TARGET_FULL: user('The target server has no space left; what was restored so far was removed again.', [
     'Free space on the target server, then restore again.',
   ]),
+  TARGET_READ_ONLY: user('The target server takes no writes.', [
+    'Restore into the primary server; a standby takes no writes.',
+  ]),
   RESTORE_FAILED: user('pg_restore reported an error; what was restored so far was removed again.', [
     'Read the details: they hold what it said.',
   ]),

@@ -27,6 +27,7 @@ export type EngineErrorCode =
   | 'ROLE_MISSING'
   | 'LOCALE_MISSING'
   | 'TARGET_FULL'
+  | 'TARGET_READ_ONLY'
   | 'RESTORE_FAILED'
 
 /** PostgreSQL or one of its programs failed; `details` is what it said (capped, free of secrets). */
