@@ -6,14 +6,13 @@ import { MailNotConfigured } from '../../notification/channel/create.ts'
 import { VerificationAlreadyRunning } from '../../recovery-point/verify.ts'
 import { RecoveryPointSuspect, RestoreAlreadyRunning } from '../../restore/refuse.ts'
 import { ServerInUse } from '../../server/remove.ts'
-import { LocationTaken } from '../../vault/create.ts'
 import { RecoveryKeyAlreadyExported } from '../../vault/export-recovery-key.ts'
-import { ForbiddenByImmutability } from '../../vault/vault.ts'
+import { ForbiddenByImmutability, LocationTaken } from '../../vault/vault.ts'
 import { refusalType } from '../schema/refusals.ts'
 import { BackupInstance, Job, Vault } from './declared.ts'
 import { InstanceOperation, ProtectionState } from './enums.ts'
 
-refusalType(LocationTaken, 'Another vault keeps its recovery points there, around it or within it.', (t) => ({
+refusalType(LocationTaken, 'A vault keeps its recovery points there, around it or within it.', (t) => ({
   vault: t.field({ type: Vault, description: 'The vault that is there.', resolve: (refusal) => refusal.vaultId }),
 }))
 
