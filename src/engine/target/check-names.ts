@@ -13,7 +13,7 @@ import type { RestorePlan } from './plan.ts'
 export async function checkNames(
   address: ServerAddress,
   facts: TargetFacts,
-  { databases, token }: RestorePlan,
+  { databases }: RestorePlan,
   signal: AbortSignal,
 ): Promise<Finding[]> {
   const checked = await Promise.all(
@@ -28,7 +28,7 @@ export async function checkNames(
       return [contents, ...checkOwner(facts, present), checkUse(present)]
     }),
   )
-  return [...checked.flat(), ...leftovers(facts, token)]
+  return [...checked.flat(), ...leftovers(facts)]
 }
 
 async function checkContents(address: ServerAddress, targetName: string, signal: AbortSignal): Promise<Finding> {
@@ -70,8 +70,8 @@ function counted(count: number, what: string): string {
 }
 
 /** Databases that exist only while a restore runs, and are none of this one's. */
-function leftovers({ databases }: TargetFacts, token: string): Finding[] {
-  const others = databases.filter(({ name }) => isTemporaryName(name) && !name.endsWith(`_${token}`))
+function leftovers({ databases }: TargetFacts): Finding[] {
+  const others = databases.filter(({ name }) => isTemporaryName(name))
   return others.map(({ name }) =>
     warning(
       'TARGET_DATABASE',
