@@ -5,14 +5,17 @@ import type { JobRow } from '../job/states.ts'
 import type { RecoveryPoint } from '../recovery-point/recovery-point.ts'
 import { InvalidInput, NotFound } from '../refusal.ts'
 import { lockServer } from '../server/find.ts'
+import { checkPart } from './check-part.ts'
 import { checkDatabases, RestoreAlreadyRunning, requireRestorable } from './refuse.ts'
-import type { DatabaseMapping, Ownership, RestoreRequest } from './restore.ts'
+import type { DatabaseMapping, Ownership, RestorePart, RestoreRequest } from './restore.ts'
 
 export interface RestoreToServer {
   recoveryPointId: string
   serverId: string
   /** Null: every database of the point under its own name. */
   databases: DatabaseMapping[] | null
+  /** Null or left out: the databases whole. */
+  part?: RestorePart | null
   ownership: Ownership
   actor: string
   now: Date
@@ -23,14 +26,16 @@ export interface RestoreToServer {
  * empty. They appear under their names when all of them are complete and their rows have been compared.
  */
 export async function restoreToServer(database: Database, input: RestoreToServer): Promise<JobRow> {
-  const { recoveryPointId, serverId, ownership, actor, now } = input
+  const { recoveryPointId, serverId, part = null, ownership, actor, now } = input
   return database.transaction(async (tx) => {
     const { point, instance } = await requireRestorable(tx, recoveryPointId)
     const server = await lockServer(tx, serverId)
     if (!server) throw new NotFound('server')
-    const databases = input.databases ?? everyDatabase(point)
-    if (input.databases !== null) checkMappings(point, databases)
-    const request: RestoreRequest = { kind: 'SERVER', serverId, ownership, databases, part: null }
+    const databases = input.databases ?? (part ? ownName(part) : everyDatabase(point))
+    if (part !== null) checkPart(point, part)
+    checkMappings(point, databases)
+    if (part !== null) checkOnly(databases, part)
+    const request: RestoreRequest = { kind: 'SERVER', serverId, ownership, databases, part }
     try {
       const job = await enqueueJob(tx, {
         operation: 'RESTORE',
@@ -88,6 +93,17 @@ function checkMappings(point: RecoveryPoint, databases: readonly DatabaseMapping
   if (new Set(databases.map((each) => each.targetName)).size < databases.length) {
     throw new InvalidInput('databases', 'Two databases would get the same name on the target.')
   }
+}
+
+function ownName({ database }: RestorePart): DatabaseMapping[] {
+  return [{ name: database, targetName: database }]
+}
+
+function checkOnly(databases: readonly DatabaseMapping[], { database }: RestorePart): void {
+  if (databases.every(({ name }) => name === database)) return
+  throw new InvalidInput('databases', `A part of "${database}" is restored: no other database comes with it.`, [
+    `Map "${database}" alone to a name on the server, or leave the databases out.`,
+  ])
 }
 
 function isOwnName(databases: readonly DatabaseMapping[], targetName: string): boolean {
