@@ -135,6 +135,12 @@ export const failures = {
   RESTORE_FAILED: user('pg_restore reported an error; what was restored so far was removed again.', [
     'Read the details: they hold what it said.',
   ]),
+  PART_MISSING: user('The recovery point does not hold a schema or table that was chosen.', [
+    'Choose among what the point holds: its databases list their tables.',
+  ]),
+  PART_INCOMPLETE: user('A chosen table cannot be made without others that were not chosen.', [
+    'Choose what the details name as well, or the whole schema or database.',
+  ]),
   ROWS_DIFFER: ours('Restored tables do not have the rows that the backup counted; the copy was removed again.', [
     'Read the details: they name every difference.',
     'Verify the recovery point, and restore as files to look at the archive itself.',

@@ -26,6 +26,8 @@ export type EngineErrorCode =
   | 'EXTENSION_MISSING'
   | 'ROLE_MISSING'
   | 'LOCALE_MISSING'
+  | 'PART_MISSING'
+  | 'PART_INCOMPLETE'
   | 'TARGET_FULL'
   | 'TARGET_READ_ONLY'
   | 'RESTORE_FAILED'

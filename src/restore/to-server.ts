@@ -6,14 +6,17 @@ import type { RecoveryPoint } from '../recovery-point/recovery-point.ts'
 import { InvalidInput, NotFound } from '../refusal.ts'
 import { lockServer } from '../server/find.ts'
 import type { PostgresServer } from '../server/server.ts'
+import { checkPart } from './check-part.ts'
 import { checkDatabases, RestoreAlreadyRunning, requireRestorable } from './refuse.ts'
-import type { DatabaseMapping, Ownership, ServerRequest } from './restore.ts'
+import type { DatabaseMapping, Ownership, RestorePart, ServerRequest } from './restore.ts'
 
 /** What a restore into a server is asked to do. */
 export interface NewServerRequest {
   serverId: string
   /** Null: every database of the point under its own name. */
   databases: DatabaseMapping[] | null
+  /** Null or left out: the databases whole. */
+  part?: RestorePart | null
   ownership: Ownership
 }
 
@@ -69,13 +72,15 @@ export async function restoreToServer(database: Database, input: RestoreToServer
 export async function serverRequest(
   tx: Database,
   point: RecoveryPoint,
-  { serverId, ownership, databases: chosen }: NewServerRequest,
+  { serverId, part = null, ownership, databases: chosen }: NewServerRequest,
 ): Promise<{ request: ServerRequest; server: PostgresServer }> {
   const server = await lockServer(tx, serverId)
   if (!server) throw new NotFound('server')
-  const databases = chosen ?? everyDatabase(point)
-  if (chosen !== null) checkMappings(point, databases)
-  return { request: { kind: 'SERVER', serverId, ownership, databases, part: null }, server }
+  const databases = chosen ?? (part ? ownName(part) : everyDatabase(point))
+  if (part !== null) checkPart(point, part)
+  checkMappings(point, databases)
+  if (part !== null) checkOnly(databases, part)
+  return { request: { kind: 'SERVER', serverId, ownership, databases, part }, server }
 }
 
 function checkMappings(point: RecoveryPoint, databases: readonly DatabaseMapping[]): void {
@@ -102,6 +107,17 @@ function checkMappings(point: RecoveryPoint, databases: readonly DatabaseMapping
   if (new Set(databases.map((each) => each.targetName)).size < databases.length) {
     throw new InvalidInput('databases', 'Two databases would get the same name on the target.')
   }
+}
+
+function ownName({ database }: RestorePart): DatabaseMapping[] {
+  return [{ name: database, targetName: database }]
+}
+
+function checkOnly(databases: readonly DatabaseMapping[], { database }: RestorePart): void {
+  if (databases.every(({ name }) => name === database)) return
+  throw new InvalidInput('databases', `A part of "${database}" is restored: no other database comes with it.`, [
+    `Map "${database}" alone to a name on the server, or leave the databases out.`,
+  ])
 }
 
 function isOwnName(databases: readonly DatabaseMapping[], targetName: string): boolean {

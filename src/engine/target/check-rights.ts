@@ -1,5 +1,5 @@
 import { EngineError } from '../engine-error.ts'
-import { isSystemRole } from '../inspect-roles.ts'
+import { isSystemRole } from '../managed-roles.ts'
 import { quoteIdentifier } from '../quote.ts'
 import { whyForeignOwner, whyMissingRole } from '../restore-conditions.ts'
 import type { TargetFacts } from './facts.ts'

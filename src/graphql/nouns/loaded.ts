@@ -11,6 +11,7 @@ import {
   findRecoveryPointsOfJobs,
   pageRecoveryPointsOf,
 } from '../../recovery-point/find.ts'
+import { countContainersOf, findResourceInstances, pageContainersOf } from '../../storage-account/find.ts'
 import { batched } from '../schema/batched.ts'
 
 /** How many rows a page has at most. */
@@ -80,6 +81,19 @@ export const deliveriesOfChannel = batched(
 export const deliveryCountOf = batched(({ database }, channelIds) => countDeliveriesOf(database, channelIds))
 
 export const failingSinceOf = batched(({ database }, channelIds) => findFailingSince(database, channelIds))
+
+export const containersOf = batched(
+  ({ database }, accountIds, page: PageRequest) => pageContainersOf(database, { accountIds, page }),
+  sizeOf,
+)
+
+export const containerCountOf = batched(({ database }, accountIds) => countContainersOf(database, accountIds))
+
+/** Vaults are few: the rows are counted as if there were ten. */
+export const resourceInstancesOf = batched(
+  ({ database }, accountIds) => findResourceInstances(database, accountIds),
+  () => 10,
+)
 
 function startOf(since: string | null, now: () => Date): Date | null {
   return since === null ? null : (recentSince(since, now()) ?? null)

@@ -10,6 +10,7 @@ import { mutation } from '../../schema/mutation.ts'
 import { idOf, Job, PostgresServer } from '../declared.ts'
 import { RestoreOwnership } from '../enums.ts'
 import { asked } from '../fields.ts'
+import { partOf, RestorePart, RestorePartInput } from './restore-part.ts'
 
 const DatabaseMapping = builder.objectRef<Mapping>('DatabaseMapping').implement({
   description: 'One database of a recovery point, and the name that it gets where it is restored.',
@@ -41,6 +42,12 @@ export const RecoveryDestination = builder.objectRef<RestoreRequest>('RecoveryDe
       description: 'Who owns what is restored into the server; null for a restore as files.',
       resolve: (request) =>
         request.kind === 'SERVER' && request.ownership.kind !== 'TO_ROLE' ? request.ownership.kind : null,
+    }),
+    part: t.field({
+      type: RestorePart,
+      nullable: true,
+      description: 'What of its one database is restored; null when the databases are restored whole.',
+      resolve: (request) => request.part,
     }),
     databases: t.field({
       type: [DatabaseMapping],
@@ -143,6 +150,11 @@ mutation('restoreToServer', {
       type: [DatabaseMappingInput],
       description: 'The databases to restore, with their new names; all under their own names when left out.',
     }),
+    part: t.field({
+      type: RestorePartInput,
+      description:
+        'What of one database to restore into its own new or empty one; the databases are restored whole when left out.',
+    }),
     ownership: t.field({
       type: RestoreOwnership,
       required: true,
@@ -159,11 +171,12 @@ mutation('restoreToServer', {
     RecoveryPointSuspect,
     RestoreAlreadyRunning,
   ],
-  resolve: async ({ recoveryPoint, server, databases, ownership }, context) => ({
+  resolve: async ({ recoveryPoint, server, databases, part, ownership }, context) => ({
     job: await restoreToServer(context.database, {
       recoveryPointId: idOf('RecoveryPoint', recoveryPoint),
       serverId: idOf('PostgresServer', server),
       databases: databases ?? null,
+      part: partOf(part),
       ownership: { kind: ownership },
       ...asked(context),
     }),

@@ -18,6 +18,7 @@ import { RestoreOwnership } from '../enums.ts'
 import { asked } from '../fields.ts'
 import { FailureCode } from '../job/job-enums.ts'
 import { DatabaseMappingInput, RestoreFilesTarget } from './restore.ts'
+import { partOf, RestorePartInput } from './restore-part.ts'
 
 const RestoreCheckKind = enumeration<Kind>('RestoreCheckKind', 'What is looked at before a restore.', {
   POINT_STATE: 'Whether the recovery point may be restored from.',
@@ -136,6 +137,10 @@ const RestoreServerToValidate = builder.inputType('RestoreServerToValidateInput'
       type: [DatabaseMappingInput],
       description: 'The databases to restore, with their new names; all under their own names when left out.',
     }),
+    part: t.field({
+      type: RestorePartInput,
+      description: 'What of one database to restore alone; the databases are restored whole when left out.',
+    }),
     ownership: t.field({
       type: RestoreOwnership,
       required: true,
@@ -161,6 +166,7 @@ function targetOf({ files, server }: typeof RestoreToValidateInput.$inferInput):
     kind: 'SERVER',
     serverId: idOf('PostgresServer', server.server),
     databases: server.databases ?? null,
+    part: partOf(server.part),
     ownership: { kind: server.ownership },
   }
 }
