@@ -126,6 +126,12 @@ export const failures = {
   TARGET_FULL: user('The target server has no space left; what was restored so far was removed again.', [
     'Free space on the target server, then restore again.',
   ]),
+  TARGET_PLACE_TAKEN: user('The target lies where a vault or a storage account keeps its files.', [
+    'Choose a directory outside of it; into a storage account, restore by one of its containers.',
+  ]),
+  TARGET_READ_ONLY: user('The target server takes no writes.', [
+    'Restore into the primary server; a standby takes no writes.',
+  ]),
   RESTORE_FAILED: user('pg_restore reported an error; what was restored so far was removed again.', [
     'Read the details: they hold what it said.',
   ]),

@@ -17,6 +17,7 @@ const withoutFacts = [
   'backUpNow',
   'validateForBackup',
   'verifyRecoveryPoint',
+  'validateRestore',
   'restoreAsFiles',
   'restoreToServer',
   'testNotificationChannel',

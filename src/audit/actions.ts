@@ -26,6 +26,7 @@ export const auditActions = {
   instancePurged: 'The data of a deleted backup instance was purged.',
   backUpNow: 'A backup on demand was started.',
   verifyRecoveryPoint: 'The verification of a recovery point was started.',
+  validateRestore: 'It was asked what would make a restore fail.',
   restoreAsFiles: 'A restore as files was started.',
   restoreToServer: 'A restore into a server was started.',
   cancelJob: 'A job was asked to stop.',

@@ -29,6 +29,7 @@ export type EngineErrorCode =
   | 'PART_MISSING'
   | 'PART_INCOMPLETE'
   | 'TARGET_FULL'
+  | 'TARGET_READ_ONLY'
   | 'RESTORE_FAILED'
 
 /** PostgreSQL or one of its programs failed; `details` is what it said (capped, free of secrets). */

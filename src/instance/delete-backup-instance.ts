@@ -45,7 +45,7 @@ export interface DeleteBackupInstance {
 }
 
 /** Everything that may be queued for an instance but its purge. */
-const work = ['BACKUP', 'RESTORE', 'CONFIGURE_PROTECTION', 'VERIFY', 'EXPIRE'] as const
+const work = ['BACKUP', 'RESTORE', 'VALIDATE_RESTORE', 'CONFIGURE_PROTECTION', 'VERIFY', 'COPY', 'EXPIRE'] as const
 
 /**
  * Deletes a backup instance with its recovery points: until `scheduledPurgeAt` it can be had back as it is, then its bytes

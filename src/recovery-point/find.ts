@@ -7,7 +7,7 @@ import { recoveryPoints } from '../database/tables/recovery-point.ts'
 import { wanted, wantedId } from '../database/wanted.ts'
 import type { BackupInstance } from '../instance/instance.ts'
 import { OperationNotAllowed, startsFrom } from '../instance/states.ts'
-import { isPending } from '../job/states.ts'
+import { isPending, type JobOperation } from '../job/states.ts'
 import { NotFound } from '../refusal.ts'
 import type { GuardedPoints } from '../retention/decide-expiry.ts'
 import { type ProofLevel, type RecoveryPoint, RecoveryPointBeingRemoved } from './recovery-point.ts'
@@ -180,18 +180,22 @@ export async function findHoldings(
   return new Map(rows.map(({ id, ...holdings }) => [id, holdings]))
 }
 
-/** Whether a restore or verification reads a point, or will as soon as it is its turn: part of a statement on the points. */
+/** The jobs that read the recovery point that they are about. */
+const readers = ['RESTORE', 'VALIDATE_RESTORE', 'VERIFY', 'COPY'] as const satisfies JobOperation[]
+const isReader = sql.raw(`operation in (${readers.map((operation) => `'${operation}'`).join(', ')})`)
+
+/** Whether a job reads a point, or will as soon as it is its turn: part of a statement on the points. */
 export const isBeingRead: SQL<boolean> = sql<boolean>`exists (select 1 from jobs
-  where jobs.recovery_point_id = recovery_points.id and operation in ('RESTORE', 'VERIFY')
+  where jobs.recovery_point_id = recovery_points.id and ${isReader}
     and status in ('QUEUED', 'IN_PROGRESS', 'CANCELLING'))`
 
-/** Which of these points a restore or verification reads, or will as soon as it is its turn. */
+/** Which of these points a job reads, or will as soon as it is its turn. */
 export async function findPointsBeingRead(tx: Database, ids: readonly string[]): Promise<Set<string>> {
   if (ids.length === 0) return new Set()
   const rows = await tx
     .select({ id: jobs.recoveryPointId })
     .from(jobs)
-    .where(and(inArray(jobs.recoveryPointId, [...ids]), inArray(jobs.operation, ['RESTORE', 'VERIFY']), isPending))
+    .where(and(inArray(jobs.recoveryPointId, [...ids]), inArray(jobs.operation, [...readers]), isPending))
   return new Set(rows.flatMap(({ id }) => (id === null ? [] : [id])))
 }
 

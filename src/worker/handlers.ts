@@ -5,6 +5,7 @@ import type { WorkerContext } from './context.ts'
 import { expireHandler } from './removal/expire.ts'
 import { purgeHandler } from './removal/purge.ts'
 import { restoreHandler } from './restore/restore.ts'
+import { validateRestoreHandler } from './restore/validate-restore.ts'
 import { verifyHandler } from './verify.ts'
 
 /** What a worker performs: one handler per kind of job. */
@@ -16,5 +17,6 @@ export function handlersOf(context: WorkerContext): Handlers {
     VERIFY: verifyHandler(context),
     EXPIRE: expireHandler(context),
     PURGE: purgeHandler(context),
+    VALIDATE_RESTORE: validateRestoreHandler(context),
   }
 }

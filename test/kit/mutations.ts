@@ -69,6 +69,10 @@ export const mutations: Readonly<Record<string, (api: Api) => Promise<Input>>> =
   holdRecoveryPoint: async (api) => ({ ...(await point(api)), reason: 'a lawsuit' }),
   releaseRecoveryPoint: (api) => point(api, { heldAt: api.clock.now, heldBy: 'tester', holdReason: 'a lawsuit' }),
   verifyRecoveryPoint: (api) => point(api),
+  validateRestore: async (api) => ({
+    ...(await point(api)),
+    target: { files: { target: { directory: '/restored' } } },
+  }),
   restoreAsFiles: async (api) => ({ ...(await point(api)), target: { directory: '/restored' } }),
   restoreToServer: async (api) => ({ ...(await point(api)), ...(await server(api, 'target')) }),
   cancelJob: async (api) => ({ job: encodeNodeId('Job', (await enqueue(api.database)).id) }),

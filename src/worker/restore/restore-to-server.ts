@@ -168,6 +168,6 @@ async function createRoles(run: JobRun, address: ServerAddress, { roles }: Manif
 }
 
 /** Names the attempt in temporary databases: the job first, so that all its attempts can be found. */
-function tokenOf({ job }: JobRun, attempt: string): string {
+export function tokenOf({ job }: JobRun, attempt: string): string {
   return `${job.id.replaceAll('-', '').slice(0, 20)}_${attempt}`
 }

@@ -92,7 +92,7 @@ export const RestoreReport = builder.objectRef<Report>('RestoreReport').implemen
   }),
 })
 
-const RestoreFilesTarget = builder.inputType('RestoreFilesTargetInput', {
+export const RestoreFilesTarget = builder.inputType('RestoreFilesTargetInput', {
   description: 'Where the files of a restore go; exactly one kind of place.',
   isOneOf: true,
   fields: (t) => ({
@@ -129,7 +129,7 @@ mutation('restoreAsFiles', {
   }),
 })
 
-const DatabaseMappingInput = builder.inputType('DatabaseMappingInput', {
+export const DatabaseMappingInput = builder.inputType('DatabaseMappingInput', {
   description: 'One database of a recovery point, and the name that it shall get on the server.',
   fields: (t) => ({
     name: t.string({ required: true, description: 'Its name in the recovery point.' }),
