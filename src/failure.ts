@@ -129,8 +129,20 @@ export const failures = {
   TARGET_FULL: user('The target server has no space left; what was restored so far was removed again.', [
     'Free space on the target server, then restore again.',
   ]),
+  TARGET_PLACE_TAKEN: user('The target lies where a vault or a storage account keeps its files.', [
+    'Choose a directory outside of it; into a storage account, restore by one of its containers.',
+  ]),
+  TARGET_READ_ONLY: user('The target server takes no writes.', [
+    'Restore into the primary server; a standby takes no writes.',
+  ]),
   RESTORE_FAILED: user('pg_restore reported an error; what was restored so far was removed again.', [
     'Read the details: they hold what it said.',
+  ]),
+  PART_MISSING: user('The recovery point does not hold a schema or table that was chosen.', [
+    'Choose among what the point holds: its databases list their tables.',
+  ]),
+  PART_INCOMPLETE: user('A chosen table cannot be made without others that were not chosen.', [
+    'Choose what the details name as well, or the whole schema or database.',
   ]),
   ROWS_DIFFER: ours('Restored tables do not have the rows that the backup counted; the copy was removed again.', [
     'Read the details: they name every difference.',

@@ -18,6 +18,7 @@ const withoutFacts = [
   'rebuildCatalogue',
   'validateForBackup',
   'verifyRecoveryPoint',
+  'validateRestore',
   'restoreAsFiles',
   'restoreToServer',
   'testNotificationChannel',

@@ -34,6 +34,7 @@ export const auditActions = {
   backUpNow: 'A backup on demand was started.',
   setProofAssertions: 'What is asked of restored copies of a backup instance was set.',
   verifyRecoveryPoint: 'The verification of a recovery point was started.',
+  validateRestore: 'It was asked what would make a restore fail.',
   restoreAsFiles: 'A restore as files was started.',
   restoreToServer: 'A restore into a server was started.',
   cancelJob: 'A job was asked to stop.',
@@ -48,6 +49,12 @@ export const auditActions = {
   createNotificationChannel: 'A notification channel was added.',
   deleteNotificationChannel: 'A notification channel was removed.',
   testNotificationChannel: 'A notification was sent to a channel to try it.',
+  createStorageAccount: 'A storage account was added.',
+  updateStorageAccountNetworking: 'The rules that say which vaults may write into a storage account were changed.',
+  updateStorageAccountCredentials: 'The access key of a storage account in a bucket was replaced.',
+  deleteStorageAccount: 'A storage account was forgotten with its containers; its files stayed.',
+  createStorageContainer: 'A container was added to a storage account.',
+  deleteStorageContainer: 'A container of a storage account was forgotten; its files stayed.',
   rotateNotificationChannelSecret: 'A webhook was given a new signing secret.',
 } as const
 
@@ -63,6 +70,8 @@ export const auditSubjectKinds = {
   RecoveryPoint: 'A recovery point.',
   Job: 'A job.',
   NotificationChannel: 'A notification channel.',
+  StorageAccount: 'A storage account.',
+  StorageContainer: 'A container of a storage account.',
 } as const
 
 /** The type of what something was done to. */

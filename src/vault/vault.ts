@@ -31,6 +31,19 @@ export class ForbiddenByImmutability extends Refusal {
   }
 }
 
+/** A vault keeps its recovery points in that place already, in one around it or in one within it. */
+export class LocationTaken extends Refusal {
+  readonly vaultId: string
+
+  /** Both places in words. */
+  constructor(place: string, existing: Vault, existingPlace: string) {
+    super(`Vault "${existing.name}" keeps its recovery points in ${existingPlace}, so that ${place} is not free.`, [
+      'Use that vault, or choose a place that lies neither in another vault nor around one.',
+    ])
+    this.vaultId = existing.id
+  }
+}
+
 /** Whether nothing may remove the vault's recovery points before their time. */
 export function isImmutable({ immutability }: Pick<Vault, 'immutability'>): boolean {
   return immutability !== 'DISABLED'

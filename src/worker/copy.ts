@@ -91,7 +91,8 @@ function factsOf({ job }: JobRun, { original, replica }: CopySubjects, copied: C
   const { manifestSha256, storedBytes, artifacts } = copied
   const bytesOf = (name: string) => artifacts.find(({ database }) => database === name)?.digest.storedBytes
   const databases = original.databases.map((each) => ({ ...each, storedBytes: bytesOf(each.name) ?? each.storedBytes }))
-  return { originalId: original.id, replicaId: replica.id, jobId: job.id, manifestSha256, storedBytes, databases }
+  const ids = { originalId: original.id, replicaId: replica.id, jobId: job.id }
+  return { ...ids, manifestSha256, storedBytes, recipient: replica.recipient, databases }
 }
 
 /** A failure that is damage of the original marks it as suspect; every other is thrown on, for it says nothing of that. */

@@ -6,6 +6,7 @@ import { copyHandler } from './copy.ts'
 import { expireHandler } from './removal/expire.ts'
 import { purgeHandler } from './removal/purge.ts'
 import { restoreHandler } from './restore/restore.ts'
+import { validateRestoreHandler } from './restore/validate-restore.ts'
 import { importVaultHandler } from './vault/import-vault.ts'
 import { rotateKeyHandler } from './vault/rotate-key.ts'
 import { verifyHandler } from './verify/verify.ts'
@@ -22,5 +23,6 @@ export function handlersOf(context: WorkerContext): Handlers {
     IMPORT_VAULT: importVaultHandler(context),
     ROTATE_KEY: rotateKeyHandler(context),
     COPY: copyHandler(context),
+    VALIDATE_RESTORE: validateRestoreHandler(context),
   }
 }

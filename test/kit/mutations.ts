@@ -4,7 +4,18 @@ import { encodeNodeId } from '../../src/graphql/schema/ids.ts'
 import type { ProtectionState } from '../../src/instance/instance.ts'
 import { generateIdentity } from '../../src/secret/age-identity.ts'
 import type { Api } from './api.ts'
-import { addBucketVault, addInstance, addPoint, addPolicy, addServer, addVault, builtInPolicy } from './catalogue.ts'
+import {
+  addBucketAccount,
+  addBucketVault,
+  addContainer,
+  addInstance,
+  addPoint,
+  addPolicy,
+  addServer,
+  addStorageAccount,
+  addVault,
+  builtInPolicy,
+} from './catalogue.ts'
 import { addWebhook } from './channels.ts'
 import { enqueue } from './runner.ts'
 
@@ -82,9 +93,30 @@ export const mutations: Readonly<Record<string, (api: Api) => Promise<Input>>> =
   holdRecoveryPoint: async (api) => ({ ...(await point(api)), reason: 'a lawsuit' }),
   releaseRecoveryPoint: (api) => point(api, { heldAt: api.clock.now, heldBy: 'tester', holdReason: 'a lawsuit' }),
   verifyRecoveryPoint: (api) => point(api),
+  validateRestore: async (api) => ({
+    ...(await point(api)),
+    target: { files: { target: { directory: '/restored' } } },
+  }),
   restoreAsFiles: async (api) => ({ ...(await point(api)), target: { directory: '/restored' } }),
   restoreToServer: async (api) => ({ ...(await point(api)), ...(await server(api, 'target')) }),
   cancelJob: async (api) => ({ job: encodeNodeId('Job', (await enqueue(api.database)).id) }),
+  createStorageAccount: async () => ({ name: 'new', location: { directory: '/exports/new' } }),
+  updateStorageAccountNetworking: async (api) => ({
+    ...(await storageAccount(api)),
+    publicNetworkAccess: 'DISABLED',
+    reason: 'closed',
+  }),
+  updateStorageAccountCredentials: async (api) => ({
+    storageAccount: encodeNodeId('StorageAccount', (await addBucketAccount(api)).id),
+    accessKeyId: 'AKIDOTHER',
+    secretAccessKey: 'secret-word-2',
+  }),
+  deleteStorageAccount: async (api) => ({ ...(await storageAccount(api)), confirmName: 'exports' }),
+  createStorageContainer: async (api) => ({ ...(await storageAccount(api)), name: 'restored' }),
+  deleteStorageContainer: async (api) => {
+    const container = await addContainer(api, await addStorageAccount(api))
+    return { storageContainer: encodeNodeId('StorageContainer', container.id), confirmName: 'restored' }
+  },
   createNotificationChannel: async () => ({
     name: 'new',
     target: { webhook: { url: 'https://alerts.example.com/x' } },
@@ -96,6 +128,10 @@ export const mutations: Readonly<Record<string, (api: Api) => Promise<Input>>> =
 
 async function vault(api: Api, name = 'some vault'): Promise<Input> {
   return { vault: encodeNodeId('Vault', (await addVault(api, name)).id) }
+}
+
+async function storageAccount(api: Api): Promise<Input> {
+  return { storageAccount: encodeNodeId('StorageAccount', (await addStorageAccount(api)).id) }
 }
 
 async function policy(api: Api): Promise<Input> {

@@ -15,6 +15,7 @@ import {
   pageRecoveryPointsOf,
 } from '../../recovery-point/find-by-parent.ts'
 import { findProofs } from '../../recovery-point/find-proofs.ts'
+import { countContainersOf, findResourceInstances, pageContainersOf } from '../../storage-account/find.ts'
 import { findVaults } from '../../vault/find.ts'
 import { findKeysOf } from '../../vault/key/find.ts'
 import { batched } from '../schema/batched.ts'
@@ -106,6 +107,19 @@ export const deliveriesOfChannel = batched(
 export const deliveryCountOf = batched(({ database }, channelIds) => countDeliveriesOf(database, channelIds))
 
 export const failingSinceOf = batched(({ database }, channelIds) => findFailingSince(database, channelIds))
+
+export const containersOf = batched(
+  ({ database }, accountIds, page: PageRequest) => pageContainersOf(database, { accountIds, page }),
+  sizeOf,
+)
+
+export const containerCountOf = batched(({ database }, accountIds) => countContainersOf(database, accountIds))
+
+/** Vaults are few: the rows are counted as if there were ten. */
+export const resourceInstancesOf = batched(
+  ({ database }, accountIds) => findResourceInstances(database, accountIds),
+  () => 10,
+)
 
 function startOf(since: string | null, now: () => Date): Date | null {
   return since === null ? null : (recentSince(since, now()) ?? null)

@@ -7,16 +7,36 @@ import { VerificationAlreadyRunning } from '../../recovery-point/verify.ts'
 import { RecoveryPointSuspect, RestoreAlreadyRunning } from '../../restore/refuse.ts'
 import { ServerInUse } from '../../server/remove.ts'
 import { ServerWithoutCredentials } from '../../server/server.ts'
-import { LocationTaken } from '../../vault/create.ts'
+import { LocationTakenByStorageAccount, StorageBeingRestoredInto } from '../../storage-account/storage-account.ts'
 import { RecoveryKeyAlreadyExported } from '../../vault/export-recovery-key.ts'
-import { ForbiddenByImmutability } from '../../vault/vault.ts'
+import { ForbiddenByImmutability, LocationTaken } from '../../vault/vault.ts'
 import { refusalType } from '../schema/refusals.ts'
-import { BackupInstance, Job, PostgresServer, RecoveryPoint, Vault } from './declared.ts'
+import { BackupInstance, Job, PostgresServer, RecoveryPoint, StorageAccount, Vault } from './declared.ts'
 import { InstanceOperation, ProtectionState } from './enums.ts'
 
-refusalType(LocationTaken, 'Another vault keeps its recovery points there, around it or within it.', (t) => ({
+refusalType(LocationTaken, 'A vault keeps its recovery points there, around it or within it.', (t) => ({
   vault: t.field({ type: Vault, description: 'The vault that is there.', resolve: (refusal) => refusal.vaultId }),
 }))
+
+refusalType(
+  LocationTakenByStorageAccount,
+  'A storage account is there, around it or within it: what restores write lies in no vault and in no other account.',
+  (t) => ({
+    storageAccount: t.field({
+      type: StorageAccount,
+      description: 'The storage account that is there.',
+      resolve: (refusal) => refusal.storageAccountId,
+    }),
+  }),
+)
+
+refusalType(
+  StorageBeingRestoredInto,
+  'A restore into the storage account or container is queued or running, and it needs what was to be deleted.',
+  (t) => ({
+    runningJob: t.field({ type: Job, description: 'That restore.', resolve: (refusal) => refusal.runningJobId }),
+  }),
+)
 
 refusalType(
   RecoveryKeyAlreadyExported,

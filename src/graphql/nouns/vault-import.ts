@@ -1,5 +1,5 @@
 import { InvalidInput, NameTaken, NotFound } from '../../refusal.ts'
-import { LocationTaken } from '../../vault/create.ts'
+import { LocationTakenByStorageAccount } from '../../storage-account/storage-account.ts'
 import { ImportAlreadyRunning, importVault } from '../../vault/import/import-vault.ts'
 import { rebuildCatalogue } from '../../vault/import/rebuild-catalogue.ts'
 import {
@@ -7,6 +7,7 @@ import {
   type ImportReport as Report,
   type UnreadableFolder as Unreadable,
 } from '../../vault/import/request.ts'
+import { LocationTaken } from '../../vault/vault.ts'
 import { builder } from '../schema/builder.ts'
 import { mutation } from '../schema/mutation.ts'
 import { refusalType } from '../schema/refusals.ts'
@@ -109,7 +110,7 @@ mutation('importVault', {
       description: 'The job that imports it. Its report names the vault, which is there as soon as its key is proven.',
     },
   },
-  refusals: [InvalidInput, NameTaken, LocationTaken, ImportAlreadyRunning],
+  refusals: [InvalidInput, NameTaken, LocationTaken, LocationTakenByStorageAccount, ImportAlreadyRunning],
   resolve: async ({ location, ...input }, context) => ({
     job: await importVault(context.database, {
       ...input,

@@ -1,7 +1,9 @@
 import { InvalidInput, NameTaken, NotFound } from '../../refusal.ts'
-import { createVault, LocationTaken } from '../../vault/create.ts'
+import { LocationTakenByStorageAccount } from '../../storage-account/storage-account.ts'
+import { createVault } from '../../vault/create.ts'
 import { exportRecoveryKey, RecoveryKeyAlreadyExported } from '../../vault/export-recovery-key.ts'
 import { countVaults, pageVaults } from '../../vault/find.ts'
+import { LocationTaken } from '../../vault/vault.ts'
 import { builder } from '../schema/builder.ts'
 import { mutation } from '../schema/mutation.ts'
 import { nodeQuery } from '../schema/node.ts'
@@ -84,7 +86,7 @@ mutation('createVault', {
     }),
   }),
   payload: { vault: { type: Vault, description: 'The new vault.' } },
-  refusals: [InvalidInput, NameTaken, LocationTaken],
+  refusals: [InvalidInput, NameTaken, LocationTaken, LocationTakenByStorageAccount],
   resolve: async ({ name, location, softDelete, immutability }, context) => ({
     vault: await createVault(context.database, {
       name,

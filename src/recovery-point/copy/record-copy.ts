@@ -16,6 +16,8 @@ export interface RecordCopy {
   prefix: string
   manifestSha256: string
   storedBytes: number
+  /** The age recipient that it is sealed for. */
+  recipient: string
   databases: ContainedDatabase[]
   /** When it had been read back. */
   now: Date

@@ -1,4 +1,4 @@
-import { inArray, notInArray } from 'drizzle-orm'
+import { eq, inArray, notInArray } from 'drizzle-orm'
 import { recordAudit } from '../../audit/record.ts'
 import type { Database } from '../../database/connect.ts'
 import { jobs } from '../../database/tables/job.ts'
@@ -10,8 +10,7 @@ import { checkName, InvalidInput, NameTaken, Refusal } from '../../refusal.ts'
 import { recipientOf } from '../../secret/age-identity.ts'
 import type { SecretBox } from '../../secret/secret-box.ts'
 import { SecretError } from '../../secret/secret-error.ts'
-import { LocationTaken } from '../create.ts'
-import { checkLocation, factsOf, keyOf, type NewLocation, overlap, placeOf } from '../location.ts'
+import { checkLocation, factsOf, keyOf, type NewLocation, placeOf, requireFreePlace } from '../location.ts'
 import type { ImportRequest } from './request.ts'
 
 /** What the vault holds is being made known already. */
@@ -51,10 +50,9 @@ export async function importVault(database: Database, input: ImportVault): Promi
   const location = checkLocation(input.location, { secrets, now })
   const request: ImportRequest = { readBack, dryRun }
   return database.transaction(async (tx) => {
-    const existing = await tx.select().from(vaults)
-    if (existing.some((vault) => vault.name === name)) throw new NameTaken('vault', name)
-    const near = existing.find((vault) => overlap(vault.location, location))
-    if (near) throw new LocationTaken(placeOf(location), near)
+    const [namesake] = await tx.select().from(vaults).where(eq(vaults.name, name))
+    if (namesake) throw new NameTaken('vault', name)
+    await requireFreePlace(tx, location)
     await forgetEndedImports(tx)
     try {
       const job = await enqueueJob(tx, {

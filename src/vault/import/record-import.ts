@@ -1,11 +1,10 @@
-import { eq, sql } from 'drizzle-orm'
+import { eq } from 'drizzle-orm'
 import { recordAudit } from '../../audit/record.ts'
 import type { Database } from '../../database/connect.ts'
 import { vaults } from '../../database/tables/vault.ts'
 import { vaultImports, vaultKeys } from '../../database/tables/vault-key.ts'
 import { NameTaken, Refusal } from '../../refusal.ts'
-import { LocationTaken } from '../create.ts'
-import { factsOf, keyOf, overlap, placeOf } from '../location.ts'
+import { factsOf, keyOf, lockPlaces, placeOf, requireFreePlace } from '../location.ts'
 import type { Vault } from '../vault.ts'
 
 /** What a job that imports a vault was given, its secrets sealed. */
@@ -44,7 +43,7 @@ export interface RecordImportedVault {
 
 /**
  * Adds a vault to the catalogue under its own id, with its keys; answers the one that an earlier attempt has added. Throws
- * VaultAlreadyKnown, NameTaken or LocationTaken.
+ * VaultAlreadyKnown, NameTaken, or what requireFreePlace does.
  */
 export async function recordImportedVault(
   database: Database,
@@ -52,14 +51,13 @@ export async function recordImportedVault(
 ): Promise<Vault> {
   const { name, location, recipient, sealedIdentity } = given
   return database.transaction(async (tx) => {
-    await tx.execute(sql`lock table ${vaults} in share row exclusive mode`)
+    await lockPlaces(tx)
     const existing = await tx.select().from(vaults)
     const same = existing.find(({ id }) => id === vaultId)
     if (same && same.locationKey === keyOf(location)) return same
     if (same) throw new VaultAlreadyKnown(same, placeOf(location))
     if (existing.some((vault) => vault.name === name)) throw new NameTaken('vault', name)
-    const near = existing.find((vault) => overlap(vault.location, location))
-    if (near) throw new LocationTaken(placeOf(location), near)
+    await requireFreePlace(tx, location)
     const [added] = await tx
       .insert(vaults)
       .values({
