@@ -15,6 +15,7 @@ const names = Object.keys(schema.getMutationType()?.getFields() ?? {})
 /** Mutations whose line says all by their name and subject: they change no fact that had another value before. */
 const withoutFacts = [
   'backUpNow',
+  'backUpMetadata',
   'validateForBackup',
   'verifyRecoveryPoint',
   'restoreAsFiles',

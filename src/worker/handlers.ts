@@ -2,6 +2,7 @@ import type { Handlers } from '../job/handler.ts'
 import { backUpHandler } from './back-up.ts'
 import { configureProtectionHandler } from './configure-protection.ts'
 import type { WorkerContext } from './context.ts'
+import { backUpMetadataHandler } from './metadata/back-up-metadata.ts'
 import { expireHandler } from './removal/expire.ts'
 import { purgeHandler } from './removal/purge.ts'
 import { restoreHandler } from './restore/restore.ts'
@@ -16,5 +17,6 @@ export function handlersOf(context: WorkerContext): Handlers {
     VERIFY: verifyHandler(context),
     EXPIRE: expireHandler(context),
     PURGE: purgeHandler(context),
+    BACK_UP_METADATA: backUpMetadataHandler(context),
   }
 }

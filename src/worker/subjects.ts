@@ -49,7 +49,7 @@ export async function serverOf(database: WorkerContext['database'], serverId: st
   return present((await findServers(database, [serverId]))[0], 'The server')
 }
 
-async function vaultOf(database: WorkerContext['database'], vaultId: string): Promise<Vault> {
+export async function vaultOf(database: WorkerContext['database'], vaultId: string): Promise<Vault> {
   return present((await findVaults(database, [vaultId]))[0], 'The vault')
 }
 
