@@ -50,7 +50,7 @@ async function startService(settings: Settings, log: Logger, running: AsyncDispo
   const listener = running.use(await startListener(url, { log }))
   const { secrets, unreadable } = await unlockSecrets(database, { keyFile: settings.keyFile, now: now() })
   for (const what of unreadable) log.warn(`the key file does not open ${what}: give it anew`)
-  const shared = { database, listener, secrets, now, dueNow, machineNow, log }
+  const shared = { url, database, listener, secrets, now, dueNow, machineNow, log }
   if (settings.role !== 'api') running.use(startWorker(settings, shared))
   if (settings.role !== 'worker') running.use(await startApi(settings, shared))
 }
@@ -79,6 +79,8 @@ async function metadataUrl(settings: Settings, log: Logger, running: AsyncDispos
 }
 
 interface Shared {
+  /** Of the metadata database; holds its password. */
+  url: string
   database: Database
   listener: Listener
   secrets: SecretBox
@@ -90,7 +92,7 @@ interface Shared {
 
 function startWorker(
   settings: Settings,
-  { database, listener, secrets, now, dueNow, machineNow, log }: Shared,
+  { url, database, listener, secrets, now, dueNow, machineNow, log }: Shared,
 ): AsyncDisposable {
   const workerId = `${hostname()}-${process.pid}-${crypto.randomUUID().slice(0, 8)}`
   const { postgresDirectories, lockWaitMs, jobCeilingMs, noProgressMs, removalGraceMs, concurrency, leaseMs } = settings
@@ -105,6 +107,11 @@ function startWorker(
     dueNow,
     machineNow,
     removalGraceMs,
+    metadata: {
+      url,
+      keyFile: settings.metadataHasKeyFile ? settings.keyFile : null,
+      everyMs: settings.metadataBackupMs,
+    },
     log,
   }
   const worker = new AsyncDisposableStack()
@@ -142,6 +149,7 @@ async function startApi(
       removalGraceMs: settings.removalGraceMs,
       retentionLimits: settings.retentionLimits,
       channelRules: { allowHttp: settings.allowHttpWebhooks, canMail: settings.mailServer !== null },
+      metadataBackupMs: settings.metadataBackupMs,
     },
     host: settings.host,
     port: settings.port,

@@ -3,6 +3,7 @@ import { backUpHandler } from './back-up.ts'
 import { configureProtectionHandler } from './configure-protection.ts'
 import type { WorkerContext } from './context.ts'
 import { copyHandler } from './copy.ts'
+import { backUpMetadataHandler } from './metadata/back-up-metadata.ts'
 import { expireHandler } from './removal/expire.ts'
 import { purgeHandler } from './removal/purge.ts'
 import { restoreHandler } from './restore/restore.ts'
@@ -24,5 +25,6 @@ export function handlersOf(context: WorkerContext): Handlers {
     ROTATE_KEY: rotateKeyHandler(context),
     COPY: copyHandler(context),
     VALIDATE_RESTORE: validateRestoreHandler(context),
+    BACK_UP_METADATA: backUpMetadataHandler(context),
   }
 }

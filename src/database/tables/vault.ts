@@ -1,6 +1,7 @@
 import {
   type AnyPgColumn,
   bigint,
+  boolean,
   index,
   integer,
   jsonb,
@@ -79,6 +80,14 @@ export const vaults = pgTable('vaults', {
   replicaId: uuid().references((): AnyPgColumn => vaults.id),
   /** How long those copies are kept from when their point was made, ISO 8601; null: as long as the point. */
   replicaRetention: text(),
+  /** Whether Holdfast's own metadata is backed up into it by itself. */
+  keepsMetadata: boolean().notNull().default(true),
+  /** The moment of the newest copy of the metadata that was read back, and its size as stored, bytes. */
+  metadataBackedUpAt: timestamp({ precision: 3, withTimezone: true }),
+  metadataStoredBytes: bigint({ mode: 'number' }),
+  /** Why the last attempt failed; null when it succeeded. */
+  metadataFailedAt: timestamp({ precision: 3, withTimezone: true }),
+  metadataFailure: text(),
 })
 
 /** Where a vault and its catalogue disagree, as last seen: counted and shown, never removed silently. */
