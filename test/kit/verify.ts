@@ -1,6 +1,8 @@
 import { open, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { eq } from 'drizzle-orm'
 import type { Cluster } from '../../src/cluster/start.ts'
+import { recoveryPoints } from '../../src/database/tables/recovery-point.ts'
 import { backUpNow } from '../../src/instance/back-up-now.ts'
 import type { BackupInstance } from '../../src/instance/instance.ts'
 import { setProofAssertions } from '../../src/instance/set-proof-assertions.ts'
@@ -10,6 +12,10 @@ import { findProofs } from '../../src/recovery-point/find-proofs.ts'
 import type { RecoveryPointProof } from '../../src/recovery-point/proof.ts'
 import type { RecoveryPoint, VerifyLevel } from '../../src/recovery-point/recovery-point.ts'
 import { verifyRecoveryPoint } from '../../src/recovery-point/verify.ts'
+import { readSealedJson } from '../../src/storage/sealed-json.ts'
+import { headerKey, manifestKey, writePointEnd } from '../../src/storage/vault-layout.ts'
+import type { Manifest } from '../../src/worker/point/manifest.ts'
+import { storageOf } from '../../src/worker/subjects.ts'
 import { findRecoveryPointsOf } from './points.ts'
 import { actor, type Protected, protect, type Service } from './protected-server.ts'
 
@@ -91,4 +97,26 @@ export async function flipBit(path: string, at?: number): Promise<void> {
   await file.read(byte, 0, 1, position)
   byte[0] = (byte[0] ?? 0) ^ 0x10
   await file.write(byte, 0, 1, position)
+}
+
+/** Rewrites a point's manifest, sealed and recorded as if the backup had written it so. */
+export async function rewriteManifest(
+  { database, secrets, context }: Service,
+  { point, vault }: Pick<BackedUp, 'point' | 'vault'>,
+  change: (manifest: Manifest) => void,
+): Promise<void> {
+  const storage = storageOf(context, vault)
+  const identity = secrets.open(vault.sealedIdentity)
+  // What was read is what the backup has written.
+  const manifest = (await readSealedJson(storage, manifestKey(point.prefix), { identity })) as Manifest
+  change(manifest)
+  await storage.remove(manifestKey(point.prefix))
+  await storage.remove(headerKey(point.prefix))
+  const { storedSha256 } = await writePointEnd(storage, point.prefix, {
+    recipients: [vault.recipient],
+    manifest,
+    header: { recoveryPointId: point.id, instanceId: point.instanceId, vaultId: vault.id },
+    createdAt: point.createdAt,
+  })
+  await database.update(recoveryPoints).set({ manifestSha256: storedSha256 }).where(eq(recoveryPoints.id, point.id))
 }
