@@ -113,3 +113,34 @@ describe('a restore into a scratch server', { timeout: 120_000 }, () => {
     expect(await verify(service, made.point, 'RESTORED')).toMatchObject({ status: 'COMPLETED', error: null })
   })
 })
+
+describe('what only a superuser can restore', { timeout: 120_000 }, () => {
+  test('is said to be that, and not held against the point', async ({ databaseUrl, folder }) => {
+    await using source = await sourceServer()
+    await using service = await startService({ databaseUrl, folder })
+    await createDatabase(source, 'create publication everything for all tables')
+    const made = await backedUp(service, source, folder)
+    const ended = await verify(service, made.point, 'RESTORED')
+    expect(ended.error).toMatchObject({ code: 'PROOF_NOT_POSSIBLE', details: expect.stringMatching(/superuser/) })
+    expect(await pointNow(service, made.point)).toMatchObject({ state: 'AVAILABLE', damage: [], proof: 'READ_BACK' })
+    expect(await readdir(service.context.scratchDirectory)).toEqual([])
+  })
+
+  test('differs from what nobody can restore, which is a finding', async ({ databaseUrl, folder, source }) => {
+    await using service = await startService({ databaseUrl, folder })
+    // A check that held when the rows were written and does not any more: the rows cannot be loaded again.
+    const name = await createDatabase(
+      source,
+      `create table limits as select 10 as most;
+       create function fits(i int) returns bool language plpgsql as $$ begin return i <= (select most from public.limits); end $$;
+       create table t (i int check (fits(i)));
+       insert into t values (7);
+       update limits set most = 5`,
+    )
+    const made = await backedUp(service, source, folder)
+    const ended = await verify(service, made.point, 'RESTORED')
+    expect(ended.error).toMatchObject({ code: 'PROOF_FAILED', details: expect.stringContaining('does not restore') })
+    expect(ended.error?.details).toContain(name)
+    expect(await pointNow(service, made.point)).toMatchObject({ state: 'SUSPECT', damageLevel: 'RESTORED' })
+  })
+})

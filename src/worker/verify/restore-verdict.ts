@@ -1,4 +1,5 @@
-import { EngineError } from '../../engine/engine-error.ts'
+import { EngineError, type EngineErrorCode } from '../../engine/engine-error.ts'
+import type { FailureCode } from '../../failure.ts'
 import { WorkFailed } from '../failure.ts'
 import type { CopyRequest } from './check-copy.ts'
 import type { ScratchServer } from './scratch-server.ts'
@@ -6,6 +7,19 @@ import type { ScratchServer } from './scratch-server.ts'
 /** What pg_restore says when it is the scratch server, or the role that restores there, that cannot take the data. */
 const ofTheScratchServer =
   /superuser|permission denied|must be (owner|member)|must have|could not (access|load|open|create|write|extend|connect|find)|shared_preload_libraries|library|not supported by this build|unrecognized configuration parameter|collation|locale|tablespace|wal_level|No space left|out of memory/i
+
+/** What an error of a server that an operator runs is, where the server is our own. */
+const ofTheScratch: ReadonlyMap<EngineErrorCode, FailureCode> = new Map([
+  ['TARGET_FULL', 'STORAGE_FULL'],
+  ['CONNECTION_LOST', 'SCRATCH_SERVER_FAILED'],
+  ['SERVER_UNREACHABLE', 'SCRATCH_SERVER_FAILED'],
+  ['SERVER_NOT_ACCEPTING', 'SCRATCH_SERVER_FAILED'],
+  ['SERVER_RESOURCES_EXHAUSTED', 'SCRATCH_SERVER_FAILED'],
+  ['PERMISSION_DENIED', 'PROOF_NOT_POSSIBLE'],
+  ['LOCALE_MISSING', 'PROOF_NOT_POSSIBLE'],
+  ['ROLE_MISSING', 'PROOF_NOT_POSSIBLE'],
+  ['RESTORE_FAILED', 'PROOF_NOT_POSSIBLE'],
+])
 
 /**
  * A failed restore as a finding about the point, in a sentence; undefined when it says nothing against the point: only
@@ -27,10 +41,7 @@ export async function withoutScratch<Result>(work: Promise<Result>, { signal }: 
   } catch (cause) {
     signal.throwIfAborted()
     if (!(cause instanceof EngineError)) throw cause
-    if (cause.code === 'TARGET_FULL') throw new WorkFailed('STORAGE_FULL', `The scratch server: ${cause.message}`)
-    if (['CONNECTION_LOST', 'SERVER_UNREACHABLE', 'SERVER_NOT_ACCEPTING'].includes(cause.code)) {
-      throw new WorkFailed('SCRATCH_SERVER_FAILED', cause.message)
-    }
-    throw cause
+    const code = ofTheScratch.get(cause.code)
+    throw code === undefined ? cause : new WorkFailed(code, `${cause.message} ${cause.details}`.trim())
   }
 }

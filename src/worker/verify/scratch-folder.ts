@@ -5,13 +5,16 @@ import { findJobs } from '../../job/find.ts'
 import type { ClaimedJob } from '../../job/handler.ts'
 import type { JobRow } from '../../job/states.ts'
 import type { WorkerContext } from '../context.ts'
+import { storageFailure } from '../restore/file-failure.ts'
 
 type Attempt = Pick<JobRow, 'id' | 'attempt'>
 
 /** The folder of one attempt at a job: no other attempt, of whatever worker, uses it. Made when missing. */
 export async function makeScratchFolder({ scratchDirectory }: WorkerContext, job: ClaimedJob): Promise<string> {
   const folder = folderOf(scratchDirectory, job)
-  await mkdir(folder, { recursive: true })
+  await mkdir(folder, { recursive: true }).catch((cause: unknown) => {
+    throw storageFailure(cause, scratchDirectory)
+  })
   return folder
 }
 

@@ -42,6 +42,7 @@ async function verify(context: WorkerContext, run: JobRun): Promise<Outcome> {
   const { level } = verifyRequestOf(run.job)
   const { point, vault } = await pointOf(context, run.job)
   const startedAt = await context.dueNow()
+  run.note('Level', level)
   await sweepScratch(context)
   const findings: Findings = { damage: [], differences: [], unanswered: [] }
   const opened = await damageIn(findings.damage, () => openPoint(context, { point, vault, signal: run.signal }))
