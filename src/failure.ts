@@ -192,6 +192,13 @@ export const failures = {
     'An assertion could not be answered, so nothing was proven; the recovery point is as it was.',
     ['Read the details, set the assertions right with setProofAssertions, and verify again.'],
   ),
+  PROOF_NOT_POSSIBLE: user(
+    'The scratch server cannot take what the recovery point holds, so nothing was proven; the recovery point is as it was.',
+    [
+      'Read the details: they hold what it said.',
+      'Verify to the level DECODED, and rehearse a restore into a server of your own.',
+    ],
+  ),
   SCRATCH_SERVER_MISSING: user('The worker has no PostgreSQL server to restore into for the proof.', [
     "Install the PostgreSQL server package of the source's major version on the worker, or name its folder in HOLDFAST_POSTGRES_DIRECTORIES.",
   ]),

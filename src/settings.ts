@@ -1,4 +1,4 @@
-import { isAbsolute, resolve } from 'node:path'
+import { isAbsolute, join, resolve } from 'node:path'
 
 /** Which parts of the service this process runs. */
 export type Role = 'all' | 'api' | 'worker'
@@ -29,6 +29,8 @@ export interface Settings {
   metadataBackupMs: number
   /** Whether such a copy holds the key file, so that the recovery key of its vault brings everything back. */
   metadataHasKeyFile: boolean
+  /** Where scratch servers live while a proof restores into them. */
+  scratchDirectory: string
   /** For how long policies may keep recovery points, days. */
   retentionLimits: { minDays: number; maxDays: number }
   /** For demonstrations and tests: holds the instant that the service takes for the present. Null: real time. */
@@ -119,6 +121,7 @@ export function readSettings(environment: Record<string, string | undefined> = p
     removalGraceMs: whole('HOLDFAST_REMOVAL_GRACE_MINUTES', { fallback: 60, min: 0, max: 525_600 }) * 60_000,
     metadataBackupMs: whole('HOLDFAST_METADATA_BACKUP_HOURS', { fallback: 24, min: 1, max: 8760 }) * 3_600_000,
     metadataHasKeyFile: oneOf('HOLDFAST_METADATA_KEY_FILE', ['true', 'false'], 'true') === 'true',
+    scratchDirectory: resolve(text('HOLDFAST_SCRATCH_DIR') ?? join(dataDirectory, 'scratch')),
     retentionLimits: {
       minDays: whole('HOLDFAST_RETENTION_MIN_DAYS', { fallback: 7, min: 1, max: 36_525 }),
       maxDays: whole('HOLDFAST_RETENTION_MAX_DAYS', { fallback: 3653, min: 1, max: 36_525 }),

@@ -26,6 +26,7 @@ async function contextAt(folder: string, database: WorkerContext['database'], du
     machineNow: () => new Date(),
     metadata: { url: '', keyFile: null, everyMs: 86_400_000 },
     removalGraceMs: 0,
+    scratchDirectory: '/nonexistent',
     log,
   }
   return { context, log }

@@ -34,6 +34,8 @@ export interface WorkerContext {
   removalGraceMs: number
   /** What the backup of the metadata itself needs. */
   metadata: MetadataSource
+  /** Where scratch servers live while a proof restores into them; this machine's workers alone use it. */
+  scratchDirectory: string
   log: Logger
 }
 

@@ -69,6 +69,7 @@ export async function startService(
     machineNow: limits.now ?? (() => new Date()),
     removalGraceMs: 0,
     metadata: { url: databaseUrl, keyFile: join(folder, 'secret.key'), everyMs: 24 * 3_600_000 },
+    scratchDirectory: join(folder, 'scratch'),
     log,
   }
   const runner = await startRunner(database, listener, {

@@ -10,6 +10,13 @@ export interface Findings {
   damage: string[]
   /** What is wrong with what they restore to, one sentence each, naming the table, index or assertion. */
   differences: string[]
+  /** Assertions that have no answer, one sentence each: nothing against the point, but nothing is proven either. */
+  unanswered: string[]
+}
+
+/** Whether nothing is wrong with the point itself. */
+export function hasNone({ damage, differences }: Findings): boolean {
+  return damage.length === 0 && differences.length === 0
 }
 
 /** The failure that findings make of a job: damage explains whatever else differs. */
