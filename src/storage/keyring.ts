@@ -36,22 +36,38 @@ export async function writeKeyring(
   }
 }
 
-/** The former keys of a vault, opened by its present one. Throws ARTIFACT_DAMAGED or WRONG_KEY, naming the file. */
+/**
+ * The former keys of a vault, oldest first, opened by its present one; and what is wrong with those that cannot be opened:
+ * they hold up no others. Throws only when the place cannot be read.
+ */
 export async function readKeyring(
   storage: Storage,
   { formerRecipients = [] }: VaultHeader,
   identity: string,
-): Promise<FormerKey[]> {
+): Promise<{ keys: FormerKey[]; lost: StorageError[] }> {
   const keys: FormerKey[] = []
+  const lost: StorageError[] = []
   for (const recipient of formerRecipients) {
-    const key = keyringKey(recipient)
-    const text = (await unsealBytes(await readSmall(storage, key, { mostBytes }), identity, key)).toString().trim()
-    if (!isPair(text, recipient)) {
-      throw new StorageError('ARTIFACT_DAMAGED', key, `${key} does not hold the secret key of ${recipient}.`)
+    try {
+      keys.push(await readKey(storage, recipient, identity))
+    } catch (cause) {
+      if (!isOfOneKey(cause)) throw cause
+      lost.push(cause)
     }
-    keys.push({ recipient, identity: text })
   }
-  return keys
+  return { keys, lost }
+}
+
+async function readKey(storage: Storage, recipient: string, identity: string): Promise<FormerKey> {
+  const key = keyringKey(recipient)
+  const text = (await unsealBytes(await readSmall(storage, key, { mostBytes }), identity, key)).toString().trim()
+  if (isPair(text, recipient)) return { recipient, identity: text }
+  throw new StorageError('ARTIFACT_DAMAGED', key, `${key} does not hold the secret key of ${recipient}.`)
+}
+
+function isOfOneKey(cause: unknown): cause is StorageError {
+  const codes = ['ARTIFACT_DAMAGED', 'STORAGE_OBJECT_MISSING', 'STORAGE_KEY_INVALID', 'WRONG_KEY']
+  return cause instanceof StorageError && codes.includes(cause.code)
 }
 
 /**

@@ -127,17 +127,11 @@ async function formerKeys(
   run: JobRun,
   { storage, header, identity }: { storage: Storage; header: VaultHeader; identity: string },
 ): Promise<FormerKey[]> {
-  try {
-    return await readKeyring(storage, header, identity)
-  } catch (cause) {
-    const isOfKeyring =
-      cause instanceof StorageError && ['ARTIFACT_DAMAGED', 'WRONG_KEY', 'STORAGE_OBJECT_MISSING'].includes(cause.code)
-    if (!isOfKeyring) throw cause
-    run.warn(
-      `Former keys of the vault cannot be read, so that points sealed for them are not made known: ${cause.message}`,
-    )
-    return []
+  const { keys, lost } = await readKeyring(storage, header, identity)
+  for (const { message } of lost) {
+    run.warn(`A former key of the vault cannot be read, so that points sealed for it are not made known: ${message}`)
   }
+  return keys
 }
 
 function sealed({ secrets }: WorkerContext, keys: readonly FormerKey[]) {

@@ -4,9 +4,9 @@ import { recordDamage } from '../../recovery-point/record-damage.ts'
 import { manifestDigestsOf, type RecoveryPoint } from '../../recovery-point/recovery-point.ts'
 import { announceManifest, findPointsToRewrap, recordRewrap } from '../../recovery-point/rewrap.ts'
 import type { Storage } from '../../storage/contract.ts'
-import { writeKeyring } from '../../storage/keyring.ts'
+import { readKeyring, writeKeyring } from '../../storage/keyring.ts'
 import { rewrapPoint } from '../../storage/rewrap-point.ts'
-import { switchVaultKey } from '../../storage/vault-header.ts'
+import { readVaultHeader, switchVaultKey } from '../../storage/vault-header.ts'
 import { checkVault, refreshSelfRestore } from '../../storage/vault-layout.ts'
 import { findOtherKeys } from '../../vault/key/find.ts'
 import { forgetUnusedKeys, recordNewKey } from '../../vault/key/record-rotation.ts'
@@ -59,13 +59,18 @@ async function changeKey(
   const next = others.find(({ state }) => state === 'NEXT')
   if (!next) return
   const [from, to] = [vault.recipient, next.recipient]
-  const opened = [vault, ...others.filter((key) => key !== next)].map(({ recipient, sealedIdentity }) => ({
+  // Also those that the catalogue has forgotten: something that it does not know may be sealed for them.
+  const header = await readVaultHeader(storage)
+  const present = secrets.open(vault.sealedIdentity)
+  const kept = header?.recipient === from ? (await readKeyring(storage, header, present)).keys : []
+  const known = [vault, ...others.filter((key) => key !== next)].map(({ recipient, sealedIdentity }) => ({
     recipient,
     identity: secrets.open(sealedIdentity),
   }))
+  const former = [...new Map([...kept, ...known].map((key) => [key.recipient, key])).values()]
   await run.subTask('Keep the former keys in the vault', async () => {
     await run.confirm()
-    await writeKeyring(storage, opened, [to, from])
+    await writeKeyring(storage, former, [to, from])
   })
   await run.subTask('Make the new key the vault’s own', async () => {
     await run.confirm()
