@@ -13,8 +13,11 @@ import { startServiceProcess } from './kit/service-process.ts'
 import { test } from './kit/test.ts'
 import { waitFor } from './kit/wait-for.ts'
 
-const noise =
-  "create table noise as select i, encode(sha512((random()::text || i)::bytea), 'hex') as text from generate_series(1, 300000) i"
+/** Enough for a part of an upload to be on its way before the last one is. */
+const noise = [
+  'drop table if exists noise',
+  "create table noise as select i, encode(sha512((random()::text || i)::bytea), 'hex') as text from generate_series(1, 150000) i",
+]
 
 /** A replica in a bucket for the vault of a protected server, named. */
 async function bucketReplica({ database, secrets }: Service, store: S3Server, { vault }: Protected) {
@@ -31,22 +34,26 @@ async function bucketReplica({ database, secrets }: Service, store: S3Server, { 
 }
 
 test('a worker that is killed in the middle of a copy leaves nothing but the copy of the one that takes over', {
-  timeout: 120_000,
+  timeout: 240_000,
 }, async ({ databaseUrl, database, folder, source }) => {
   await using store = await startS3Server()
-  await runSql(source, 'postgres', noise)
+  await runSql(source, 'postgres', ...noise)
   const { instance, original } = await backedUpAlready()
   const keyFile = join(folder, 'secret.key')
   await using doomed = await startServiceProcess({ databaseUrl, folder, keyFile })
   store.fail('UploadPart', { kind: 'stalled' })
   await startMissingCopies(database, { now: new Date(), atMost: 10 })
-  await waitFor('a part on its way', async () => store.asked.includes('UploadPart'), { withinMs: 20_000 })
+  await waitFor('a part on its way', async () => store.asked.includes('UploadPart'), { withinMs: 60_000 })
   await doomed.kill()
   const [job] = await copyJobsOf(database, original.id)
   const jobId = job?.id ?? ''
   expect(keysBelow(store, `points/${instance.id}/${jobId}.1/`)).toContainEqual(expect.stringMatching(/unfinished/))
   await using _heir = await startServiceProcess({ databaseUrl, folder, keyFile })
-  expect(await endOf(database, jobId)).toMatchObject({ status: 'COMPLETED', attempt: 2, error: null })
+  expect(await endOf(database, jobId, { withinMs: 60_000 })).toMatchObject({
+    status: 'COMPLETED',
+    attempt: 2,
+    error: null,
+  })
   const [copy, ...others] = await copiesOf(database, instance.id)
   expect(others).toEqual([])
   expect(copy?.prefix).toBe(`points/${instance.id}/${jobId}.2/`)
@@ -65,17 +72,17 @@ test('a worker that is killed in the middle of a copy leaves nothing but the cop
 })
 
 test('a copy whose instance is deleted meanwhile is cancelled, and nothing of it is left', {
-  timeout: 90_000,
+  timeout: 240_000,
 }, async ({ databaseUrl, database, folder, source }) => {
   await using store = await startS3Server()
-  await runSql(source, 'postgres', 'drop table if exists noise', noise)
+  await runSql(source, 'postgres', ...noise)
   await using service = await startService({ databaseUrl, folder })
   const made = await protect(service, source, folder)
   const { instance } = made
   await bucketReplica(service, store, made)
   const original = await backUp(service, instance.id)
   store.fail('UploadPart', { kind: 'stalled' })
-  await waitFor('a part on its way', async () => store.asked.includes('UploadPart'), { withinMs: 20_000 })
+  await waitFor('a part on its way', async () => store.asked.includes('UploadPart'), { withinMs: 60_000 })
   const why = { reason: 'TESTING', comment: null } as const
   const { cancelledJobIds } = await deleteBackupInstance(database, {
     instanceId: instance.id,
@@ -92,12 +99,13 @@ test('a copy whose instance is deleted meanwhile is cancelled, and nothing of it
   expect(keysBelow(store, 'points/')).toEqual([])
 })
 
-test('two workers and two schedulers at once copy each point once', { timeout: 120_000 }, async ({
+test('two workers and two schedulers at once copy each point once', { timeout: 240_000 }, async ({
   databaseUrl,
   database,
   folder,
   source,
 }) => {
+  await runSql(source, 'postgres', 'drop table if exists noise')
   await using service = await startService({ databaseUrl, folder })
   await using _other = await startService({ databaseUrl, folder })
   const { instance, vault } = await protect(service, source, folder)

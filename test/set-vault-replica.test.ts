@@ -55,22 +55,20 @@ describe('naming a replica', () => {
     await nameReplica(database, { vaultId: vault.id, replicaId: other.id, retention: 'P90D', dryRun: true, now })
     expect(await dumpOf(database)).toEqual(before)
     const rule = { replicaId: other.id, replicaRetention: 'P90D' }
-    expect(
-      await nameReplica(database, { vaultId: vault.id, replicaId: other.id, retention: 'P90D', now }),
-    ).toMatchObject(rule)
-    expect(await nameReplica(database, { vaultId: vault.id, replicaId: other.id, now })).toMatchObject(rule)
-    expect(await nameReplica(database, { vaultId: vault.id, retention: null, now })).toMatchObject({
-      ...rule,
-      replicaRetention: null,
-    })
-    expect(await nameReplica(database, { vaultId: vault.id, replicaId: null, now })).toMatchObject({
-      replicaId: null,
-      replicaRetention: null,
-    })
+    const steps = [
+      [{ replicaId: other.id, retention: 'P90D' }, rule],
+      [{ replicaId: other.id }, rule],
+      [{ retention: null }, { ...rule, replicaRetention: null }],
+      [{ replicaId: null }, { replicaId: null, replicaRetention: null }],
+    ] as const
+    for (const [index, [change, then]] of steps.entries()) {
+      const at = new Date(now.getTime() + index)
+      expect(await nameReplica(database, { vaultId: vault.id, now: at, ...change })).toMatchObject(then)
+    }
     const { rows } = await pageAuditRecords(database, { page: { first: 10 } })
     expect(rows.filter(({ action }) => action === 'setVaultReplica').map(({ after }) => after)).toEqual([
-      { replica: null, retention: null },
-      { replica: other.name, retention: null },
+      { replica: null },
+      { retention: null },
       { replica: other.name, retention: 'P90D' },
     ])
   })

@@ -74,7 +74,7 @@ export async function startService(
     handlers: handlersOf(context),
     workerId: `worker-${crypto.randomUUID()}`,
     concurrency: 2,
-    laneLimits: { server: 2, vault: 4 },
+    laneLimits: { server: 2, vault: 4, copy: 1 },
     leaseMs: limits.leaseMs ?? 15_000,
     pollMs: 1000,
     log,
