@@ -1,32 +1,18 @@
-import { spawn } from 'node:child_process'
 import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
 import postgres from 'postgres'
 import { expect } from 'vitest'
 import type { Cluster } from '../src/cluster/start.ts'
 import { backUpNow } from '../src/instance/back-up-now.ts'
 import { exportRecoveryKey } from '../src/vault/export-recovery-key.ts'
 import { rotateVaultKey } from '../src/vault/key/rotate.ts'
+import { paste, shellBlocks } from './kit/paste.ts'
 import { installedMajor, programsOf } from './kit/postgres-programs.ts'
 import { actor, protect, startService } from './kit/protected-server.ts'
 import { sourceServer } from './kit/source-server.ts'
 import { test } from './kit/test.ts'
 
 const nastyName = `it's "app"=x`
-
-/** The shell blocks of a Markdown text, in order. */
-function shellBlocks(markdown: string): string[] {
-  return [...markdown.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, block]) => block ?? '')
-}
-
-/** Pastes lines into one shell; answers its output, and throws with it when the shell fails. */
-async function paste(blocks: readonly string[], environment: Record<string, string>): Promise<string> {
-  const shell = spawn('sh', ['-s'], { env: environment, stdio: ['pipe', 'pipe', 'pipe'] })
-  shell.stdin.end(blocks.join('\n'))
-  const [output, errors] = await Promise.all([text(shell.stdout), text(shell.stderr)])
-  return `${output}\n${errors}`
-}
 
 /** Runs statements on a server's database; answers the rows of the last one. */
 async function runSql(cluster: Cluster, databaseName: string, ...statements: string[]): Promise<unknown[]> {

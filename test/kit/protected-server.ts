@@ -76,7 +76,7 @@ export async function startService(
     handlers: handlersOf(context),
     workerId: `worker-${crypto.randomUUID()}`,
     concurrency: 2,
-    laneLimits: { server: 2, vault: 4, verify: 1 },
+    laneLimits: { server: 2, vault: 4, verify: 1, copy: 1 },
     aside: { lane: 'verify', places: 1 },
     leaseMs: limits.leaseMs ?? 15_000,
     pollMs: 1000,

@@ -65,7 +65,7 @@ export async function nameReplica(
 /** Backs up once; answers the point. Throws what the job said when it fails. */
 export async function backUp(service: Service, instanceId: string): Promise<RecoveryPoint> {
   const job = await backUpNow(service.database, { instanceId, actor, now: new Date() })
-  const ended = await service.ended(job.id)
+  const ended = await service.ended(job.id, { withinMs: 60_000 })
   const point = (await findRecoveryPointsOf(service.database, instanceId)).find(({ jobId }) => jobId === job.id)
   if (ended.error || !point) throw new Error(JSON.stringify(ended.error))
   return point
@@ -83,7 +83,7 @@ export async function copyJobsOf(database: Database, pointId: string): Promise<J
 /** The first copy job of a point at its end, whatever it is. */
 export async function copied(database: Database, pointId: string): Promise<JobRow> {
   const job = await waitFor('a job that copies', async () => (await copyJobsOf(database, pointId))[0])
-  return endOf(database, job.id)
+  return endOf(database, job.id, { withinMs: 60_000 })
 }
 
 /** The copies that an instance has, newest first. */
