@@ -169,6 +169,29 @@ export const failures = {
     'Restore from another recovery point.',
     'Check the disk or the store that holds the vault, and take a new backup.',
   ]),
+  PROOF_FAILED: ours('What the recovery point restores to is not what was backed up: it is suspect now.', [
+    'Read the details: they name every table, index and assertion concerned.',
+    'Restore from another recovery point, and take a new backup.',
+  ]),
+  ASSERTION_UNUSABLE: user(
+    'An assertion could not be answered, so nothing was proven; the recovery point is as it was.',
+    ['Read the details, set the assertions right with setProofAssertions, and verify again.'],
+  ),
+  PROOF_NOT_POSSIBLE: user(
+    'The scratch server cannot take what the recovery point holds, so nothing was proven; the recovery point is as it was.',
+    [
+      'Read the details: they hold what it said.',
+      'Verify to the level DECODED, and rehearse a restore into a server of your own.',
+    ],
+  ),
+  SCRATCH_SERVER_MISSING: user('The worker has no PostgreSQL server to restore into for the proof.', [
+    "Install the PostgreSQL server package of the source's major version on the worker, or name its folder in HOLDFAST_POSTGRES_DIRECTORIES.",
+  ]),
+  SCRATCH_SERVER_FAILED: ours(
+    'The scratch server that a proof restores into did not start, or ended by itself.',
+    ['Look for the out-of-memory killer on the worker, and at its disk; the job tries again by itself.'],
+    true,
+  ),
   VAULT_OCCUPIED: user("The vault's place holds other things and is no vault.", [
     'Empty it, or create a vault in another place.',
   ]),

@@ -20,6 +20,7 @@ import { allChores } from './worker/clock/chores.ts'
 import { startClock } from './worker/clock/clock.ts'
 import { startDeliveries } from './worker/delivery/deliver.ts'
 import { handlersOf } from './worker/handlers.ts'
+import { sweepScratch } from './worker/verify/scratch-folder.ts'
 
 const oldestNode = 24
 const repeatMs = 500
@@ -93,7 +94,16 @@ function startWorker(
   { database, listener, secrets, now, dueNow, machineNow, log }: Shared,
 ): AsyncDisposable {
   const workerId = `${hostname()}-${process.pid}-${crypto.randomUUID().slice(0, 8)}`
-  const { postgresDirectories, lockWaitMs, jobCeilingMs, noProgressMs, removalGraceMs, concurrency, leaseMs } = settings
+  const {
+    postgresDirectories,
+    lockWaitMs,
+    jobCeilingMs,
+    noProgressMs,
+    removalGraceMs,
+    scratchDirectory,
+    concurrency,
+    leaseMs,
+  } = settings
   const context = {
     database,
     secrets,
@@ -105,9 +115,11 @@ function startWorker(
     dueNow,
     machineNow,
     removalGraceMs,
+    scratchDirectory,
     log,
   }
   const worker = new AsyncDisposableStack()
+  sweepScratch(context).catch((err: unknown) => log.warn({ err }, 'what dead workers left could not be swept'))
   const runner = startRunner(database, listener, {
     handlers: handlersOf(context),
     workerId,

@@ -1,4 +1,4 @@
-import { isAbsolute, resolve } from 'node:path'
+import { isAbsolute, join, resolve } from 'node:path'
 
 /** Which parts of the service this process runs. */
 export type Role = 'all' | 'api' | 'worker'
@@ -25,6 +25,8 @@ export interface Settings {
   noProgressMs: number
   /** How long a recovery point that was chosen for removal is left before its bytes go. */
   removalGraceMs: number
+  /** Where scratch servers live while a proof restores into them. */
+  scratchDirectory: string
   /** For how long policies may keep recovery points, days. */
   retentionLimits: { minDays: number; maxDays: number }
   /** For demonstrations and tests: holds the instant that the service takes for the present. Null: real time. */
@@ -113,6 +115,7 @@ export function readSettings(environment: Record<string, string | undefined> = p
     jobCeilingMs: whole('HOLDFAST_JOB_CEILING_MINUTES', { fallback: 24 * 60, min: 1, max: 14 * 24 * 60 }) * 60_000,
     noProgressMs: whole('HOLDFAST_NO_PROGRESS_SECONDS', { fallback: 900, min: 5, max: 86_400 }) * 1000,
     removalGraceMs: whole('HOLDFAST_REMOVAL_GRACE_MINUTES', { fallback: 60, min: 0, max: 525_600 }) * 60_000,
+    scratchDirectory: resolve(text('HOLDFAST_SCRATCH_DIR') ?? join(dataDirectory, 'scratch')),
     retentionLimits: {
       minDays: whole('HOLDFAST_RETENTION_MIN_DAYS', { fallback: 7, min: 1, max: 36_525 }),
       maxDays: whole('HOLDFAST_RETENTION_MAX_DAYS', { fallback: 3653, min: 1, max: 36_525 }),

@@ -25,6 +25,7 @@ async function contextAt(folder: string, database: WorkerContext['database'], du
     dueNow,
     machineNow: () => new Date(),
     removalGraceMs: 0,
+    scratchDirectory: '/nonexistent',
     log,
   }
   return { context, log }

@@ -25,6 +25,7 @@ export const auditActions = {
   purgePutOff: 'The purge of a deleted backup instance was put off.',
   instancePurged: 'The data of a deleted backup instance was purged.',
   backUpNow: 'A backup on demand was started.',
+  setProofAssertions: 'What is asked of restored copies of a backup instance was set.',
   verifyRecoveryPoint: 'The verification of a recovery point was started.',
   restoreAsFiles: 'A restore as files was started.',
   restoreToServer: 'A restore into a server was started.',

@@ -4,7 +4,7 @@ import { destroyOnAbort } from './abort.ts'
 import { seal, unseal } from './age.ts'
 import type { Storage } from './contract.ts'
 import { fillSink } from './fill.ts'
-import { meter } from './meter.ts'
+import { type Measure, meter } from './meter.ts'
 import { StorageError } from './storage-error.ts'
 import { compress, decompress } from './zstd.ts'
 
@@ -63,18 +63,33 @@ export async function readBackArtifact(
   digest: StoredDigest,
   { signal, onBytes }: { signal?: AbortSignal | undefined; onBytes?: ((total: number) => void) | undefined } = {},
 ): Promise<void> {
+  await checkSize(storage, key, digest)
+  const stored = meter(onBytes)
+  const source = await storage.read(key, { ...(signal && { signal }) })
+  await pipeline(source, stored.stream.resume())
+  checkStored(key, digest, stored.measure())
+}
+
+/** Throws ARTIFACT_DAMAGED, naming the key, when it is missing or has another size than was written. */
+export async function checkSize(storage: Storage, key: string, digest: StoredDigest): Promise<void> {
   const sizeBytes = await storage.size(key)
   if (sizeBytes === undefined) throw damaged(key, 'is missing from the vault')
   if (sizeBytes !== digest.storedBytes)
     throw damaged(key, `has ${sizeBytes} bytes in the vault where ${digest.storedBytes} were written`)
-  const stored = meter(onBytes)
-  const source = await storage.read(key, { ...(signal && { signal }) })
-  await pipeline(source, stored.stream.resume())
-  const { bytes, sha256 } = stored.measure()
+}
+
+/** Throws ARTIFACT_DAMAGED, naming the key, when other bytes were read than were written. */
+export function checkStored(key: string, digest: StoredDigest, { bytes, sha256 }: Measure): void {
   if (bytes !== digest.storedBytes)
     throw damaged(key, `answered ${bytes} bytes where ${digest.storedBytes} were written`)
   if (sha256 !== digest.storedSha256)
     throw damaged(key, 'does not hold the bytes that were written: its sha256 differs')
+}
+
+/** What an artifact ends in whose plain bytes are not those of its digest; undefined when they are. */
+export function plainDamage(key: string, digest: ArtifactDigest, { bytes, sha256 }: Measure): StorageError | undefined {
+  if (bytes === digest.plainBytes && sha256 === digest.plainSha256) return undefined
+  return damaged(key, 'opens to other bytes than those that were backed up')
 }
 
 export interface OpenArtifact {
@@ -99,11 +114,7 @@ export async function openArtifact(
   await readBackArtifact(storage, key, digest, { signal, onBytes: onCheckedBytes })
   const source = await storage.read(key)
   const stages = [unseal(identity, key), ...(compression === 'ZSTD' ? [decompress(key)] : [])]
-  const { stream } = meter(undefined, ({ bytes, sha256 }) =>
-    bytes === digest.plainBytes && sha256 === digest.plainSha256
-      ? undefined
-      : damaged(key, 'opens to other bytes than those that were backed up'),
-  )
+  const { stream } = meter(undefined, (measure) => plainDamage(key, digest, measure))
   destroyOnAbort(stream, signal)
   // A failure anywhere destroys the last stream with it: whoever reads from there learns of it.
   pipeline([source, ...stages, stream]).catch(() => undefined)

@@ -22,6 +22,8 @@ export interface WorkerContext {
   machineNow: () => Date
   /** How long a point that was chosen for removal is left before its bytes go, ms. */
   removalGraceMs: number
+  /** Where scratch servers live while a proof restores into them; this machine's workers alone use it. */
+  scratchDirectory: string
   log: Logger
 }
 

@@ -5,7 +5,7 @@ import type { WorkerContext } from './context.ts'
 import { expireHandler } from './removal/expire.ts'
 import { purgeHandler } from './removal/purge.ts'
 import { restoreHandler } from './restore/restore.ts'
-import { verifyHandler } from './verify.ts'
+import { verifyHandler } from './verify/verify.ts'
 
 /** What a worker performs: one handler per kind of job. */
 export function handlersOf(context: WorkerContext): Handlers {

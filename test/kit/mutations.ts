@@ -62,6 +62,10 @@ export const mutations: Readonly<Record<string, (api: Api) => Promise<Input>>> =
     await api.database.update(backupInstances).set(held).where(eq(backupInstances.id, instanceId))
     return { backupInstance: encodeNodeId('BackupInstance', instanceId), comment: 'the archive was moved' }
   },
+  setProofAssertions: async (api) => ({
+    ...(await instance(api)),
+    assertions: [{ name: 'orders are there', database: 'shop', query: 'select count(*) > 0 from orders' }],
+  }),
   holdRecoveryPoint: async (api) => ({ ...(await point(api)), reason: 'a lawsuit' }),
   releaseRecoveryPoint: (api) => point(api, { heldAt: api.clock.now, heldBy: 'tester', holdReason: 'a lawsuit' }),
   verifyRecoveryPoint: (api) => point(api),

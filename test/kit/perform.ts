@@ -8,6 +8,7 @@ import { approveExpiry } from '../../src/instance/expiry/approve-expiry.ts'
 import type { BackupInstance } from '../../src/instance/instance.ts'
 import { resumeProtection } from '../../src/instance/resume-protection.ts'
 import { retryConfigureProtection } from '../../src/instance/retry-configure-protection.ts'
+import { setProofAssertions } from '../../src/instance/set-proof-assertions.ts'
 import { stopProtection } from '../../src/instance/stop-protection.ts'
 import { undeleteBackupInstance } from '../../src/instance/undelete-backup-instance.ts'
 import type { JobRow } from '../../src/job/states.ts'
@@ -94,6 +95,10 @@ export const performed = {
       comment: 'It was moved.',
       ...options,
     }),
+  SET_PROOF_ASSERTIONS: ({ database, instance }: Life, options: Options): Promise<unknown> => {
+    const assertions = [{ name: 'orders are there', database: 'shop', query: 'select count(*) > 0 from orders' }]
+    return setProofAssertions(database, { instanceId: instance.id, assertions, ...options })
+  },
   HOLD_RECOVERY_POINT: ({ database, newestPointId: recoveryPointId }: Life, options: Options): Promise<unknown> =>
     holdRecoveryPoint(database, { recoveryPointId, reason: 'An audit.', until: null, ...options }),
   RELEASE_RECOVERY_POINT: ({ database, newestPointId: recoveryPointId }: Life, options: Options): Promise<unknown> =>

@@ -68,6 +68,7 @@ export async function startService(
     dueNow: async (tx = database) => limits.now?.() ?? (await databaseTime(tx)),
     machineNow: limits.now ?? (() => new Date()),
     removalGraceMs: 0,
+    scratchDirectory: join(folder, 'scratch'),
     log,
   }
   const runner = await startRunner(database, listener, {

@@ -1,7 +1,8 @@
 import type { BackupInstance, ProtectionState as State } from '../../instance/instance.ts'
 import type { InstanceOperation as Operation } from '../../instance/states.ts'
 import type { StopReason as Reason } from '../../instance/stop-protection.ts'
-import type { RecoveryPoint } from '../../recovery-point/recovery-point.ts'
+import type { RecoveryPointProof } from '../../recovery-point/proof.ts'
+import type { VerifyLevel as Level, RecoveryPoint } from '../../recovery-point/recovery-point.ts'
 import type { KeptBecause as ReasonToKeep } from '../../retention/decide-expiry.ts'
 import type { PostgresServer } from '../../server/server.ts'
 import type { Vault } from '../../vault/vault.ts'
@@ -48,6 +49,7 @@ export const InstanceOperation = enumeration<Operation>(
     UNDELETE_BACKUP_INSTANCE: 'It can be had back with its data, by undeleteBackupInstance.',
     RESTORE: 'Its recovery points can be restored from, by restoreAsFiles and restoreToServer.',
     VERIFY_RECOVERY_POINT: 'Its recovery points can be verified, by verifyRecoveryPoint.',
+    SET_PROOF_ASSERTIONS: 'What is asked of its restored copies can be set, by setProofAssertions.',
     HOLD_RECOVERY_POINT: 'Its recovery points can be put on hold, by holdRecoveryPoint.',
     RELEASE_RECOVERY_POINT: 'Holds on its recovery points can be ended, by releaseRecoveryPoint.',
     ACKNOWLEDGE_CONTENT_ANOMALY:
@@ -108,7 +110,28 @@ export const ProofLevel = enumeration<RecoveryPoint['proof']>(
     WRITTEN: 'The vault took the bytes.',
     READ_BACK: 'The bytes were read again from the vault, and they are what was written.',
     DECODED: 'Every archive was opened and decoded from its first to its last byte.',
-    RESTORED: 'The point was restored into a server and its rows were counted.',
+    RESTORED:
+      'All of it was restored into a scratch server, where rows were counted, indexes checked and assertions asked.',
+  },
+)
+
+export const VerifyLevel = enumeration<Level>(
+  'VerifyLevel',
+  'How far a verification goes; each level does what the one before it does, and more.',
+  {
+    READ_BACK: 'Every stored byte is read again from the vault and compared with its digest.',
+    DECODED: 'Every archive is opened and decoded from its first to its last byte.',
+    RESTORED:
+      'Every database is restored into a scratch server of the worker: rows are counted and compared, indexes checked and assertions asked there.',
+  },
+)
+
+export const ProofOutcome = enumeration<RecoveryPointProof['outcome']>(
+  'ProofOutcome',
+  'What came of a look at a recovery point.',
+  {
+    PROVEN: 'It was found good.',
+    FAILED: 'It was found not to be good: the findings say why.',
   },
 )
 

@@ -1,6 +1,7 @@
 import type { PageRequest } from '../../database/page.ts'
 import { countInstancesOf, type InstanceParent, pageInstancesOf } from '../../instance/find.ts'
 import { countJobsOfInstances, pageJobsOfInstances, recentSince } from '../../instance/find-jobs.ts'
+import { findProofAssertions } from '../../instance/find-proof-assertions.ts'
 import { findLastJobs, findSubTasks } from '../../job/find.ts'
 import { type EventPageRequest, pageEventsOfJobs } from '../../job/page-events.ts'
 import { findFailingSince } from '../../notification/channel/find.ts'
@@ -11,6 +12,7 @@ import {
   findRecoveryPointsOfJobs,
   pageRecoveryPointsOf,
 } from '../../recovery-point/find.ts'
+import { findProofs } from '../../recovery-point/find-proofs.ts'
 import { batched } from '../schema/batched.ts'
 
 /** How many rows a page has at most. */
@@ -39,6 +41,17 @@ export const pointOfJob = batched(async ({ database }, jobIds) => {
   const points = await findRecoveryPointsOfJobs(database, jobIds)
   return new Map(points.map((point) => [point.jobId, point]))
 })
+
+export const proofsOf = batched(
+  ({ database }, pointIds, { first }: { first: number }) => findProofs(database, pointIds, { first }),
+  ({ first }) => first,
+)
+
+/** There are 20 of them at most. */
+export const proofAssertionsOf = batched(
+  ({ database }, instanceIds) => findProofAssertions(database, instanceIds),
+  () => 20,
+)
 
 export const holdingsOf = batched(({ database }, parentIds, parent: 'vault' | 'instance') =>
   findHoldings(database, parent, parentIds),

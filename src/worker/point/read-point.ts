@@ -1,7 +1,8 @@
 import type { Readable } from 'node:stream'
 import type { RecoveryPoint } from '../../recovery-point/recovery-point.ts'
-import { openArtifact } from '../../storage/artifact.ts'
+import { openArtifact, readBackArtifact } from '../../storage/artifact.ts'
 import type { Storage } from '../../storage/contract.ts'
+import { proveArtifact } from '../../storage/prove-artifact.ts'
 import { readSealedJson } from '../../storage/sealed-json.ts'
 import { StorageError } from '../../storage/storage-error.ts'
 import { checkPointHeader, checkVault, manifestKey } from '../../storage/vault-layout.ts'
@@ -20,6 +21,16 @@ export interface OpenPoint {
    * `onBytes` gets how much of `readBytesOf` has been done.
    */
   open: (artifact: ManifestArtifact, signal: AbortSignal, onBytes: (total: number) => void) => Promise<Readable>
+  /** Re-reads an artifact's stored bytes and compares them with its digest; `onBytes` gets how many it has read. */
+  readBack: (artifact: ManifestArtifact, look: Look) => Promise<void>
+  /** As readBack, and has its plain bytes decoded in the same pass: they are proven when this resolves, not before. */
+  prove: (artifact: ManifestArtifact, look: Look, decode: (plain: Readable) => Promise<void>) => Promise<void>
+}
+
+export interface Look {
+  signal: AbortSignal
+  /** Gets how many stored bytes have been read. */
+  onBytes: (total: number) => void
 }
 
 /** How many bytes reading an artifact takes: all that is stored, to be checked, then all that it opens to. */
@@ -46,6 +57,11 @@ export async function openPoint(
       const how = { identity, compression, digest, signal: abort, onCheckedBytes: onBytes }
       const plain = await openArtifact(storage, `${point.prefix}${file}`, how)
       return counted(plain, (bytes) => onBytes(digest.storedBytes + bytes))
+    },
+    readBack: ({ file, digest }, look) => readBackArtifact(storage, `${point.prefix}${file}`, digest, look),
+    prove: ({ file, compression, digest }, { signal: abort, onBytes }, decode) => {
+      const how = { identity, compression, digest, signal: abort, onCheckedBytes: onBytes }
+      return proveArtifact(storage, `${point.prefix}${file}`, how, decode)
     },
   }
 }

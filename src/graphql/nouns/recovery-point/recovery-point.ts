@@ -1,16 +1,12 @@
-import { OperationNotAllowed } from '../../../instance/states.ts'
 import { countRecoveryPoints, pageRecoveryPoints, type RecoveryPointFilter } from '../../../recovery-point/find.ts'
-import { type RecoveryPoint as PointRow, RecoveryPointBeingRemoved } from '../../../recovery-point/recovery-point.ts'
-import { VerificationAlreadyRunning, verifyRecoveryPoint } from '../../../recovery-point/verify.ts'
-import { NotFound } from '../../../refusal.ts'
+import type { RecoveryPoint as PointRow } from '../../../recovery-point/recovery-point.ts'
 import { builder } from '../../schema/builder.ts'
 import { checkSpan } from '../../schema/filter-checks.ts'
-import { mutation } from '../../schema/mutation.ts'
 import { nodeQuery } from '../../schema/node.ts'
 import { pageArgs, pageRequest } from '../../schema/paging.ts'
-import { BackupInstance, idOf, Job, RecoveryPoint, RecoveryPointConnection, Vault } from '../declared.ts'
+import { BackupInstance, Job, RecoveryPoint, RecoveryPointConnection, Vault } from '../declared.ts'
 import { ProofLevel, RecoveryPointState, RetentionTag } from '../enums.ts'
-import { asked, versionText } from '../fields.ts'
+import { versionText } from '../fields.ts'
 
 const ContainedDatabase = builder.objectRef<PointRow['databases'][number]>('ContainedDatabase').implement({
   description: 'One database that a recovery point holds.',
@@ -41,7 +37,13 @@ RecoveryPoint.implement({
     job: t.field({ type: Job, description: 'The backup job that made it.', resolve: ({ jobId }) => jobId }),
     state: t.expose('state', { type: RecoveryPointState, description: 'Whether it may be restored from.' }),
     damage: t.exposeStringList('damage', {
-      description: 'Why it is SUSPECT, one sentence for each damaged artifact; empty otherwise.',
+      description: 'Why it is SUSPECT, one sentence for each finding, which names it; empty otherwise.',
+    }),
+    damageLevel: t.expose('damageLevel', {
+      type: ProofLevel,
+      nullable: true,
+      description:
+        'How far the verification went that found the damage: only one that goes as far can clear it. Null without damage.',
     }),
     tag: t.expose('tag', { type: RetentionTag, description: 'The rule that decided how long it is kept.' }),
     isTagRequested: t.exposeBoolean('isTagRequested', {
@@ -62,6 +64,21 @@ RecoveryPoint.implement({
     }),
     proof: t.expose('proof', { type: ProofLevel, description: 'How far it has been shown to be good.' }),
     provenAt: t.expose('provenAt', { type: 'DateTime', description: 'When that was last shown.' }),
+    lastReadAt: t.expose('lastReadAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When all its stored bytes were last read again and found right; null: not since it was recorded.',
+    }),
+    decodedAt: t.expose('decodedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When it was last decoded to its end; null: never.',
+    }),
+    restoredAt: t.expose('restoredAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When it was last restored into a scratch server and found right; null: never.',
+    }),
     serverVersion: t.string({
       description: 'The version of the server when it was made, such as "15.6".',
       resolve: ({ serverVersionNumber }) => versionText(serverVersionNumber),
@@ -119,16 +136,3 @@ builder.queryField('recoveryPoints', (t) =>
     }),
   }),
 )
-
-mutation('verifyRecoveryPoint', {
-  description: 'Starts a job that re-reads, digests and decodes every artifact of a recovery point.',
-  input: (t) => ({
-    recoveryPoint: t.globalID({ required: true, description: 'The id of the recovery point.' }),
-  }),
-  payload: { job: { type: Job, description: 'The job that verifies it.' } },
-  refusals: [NotFound, OperationNotAllowed, RecoveryPointBeingRemoved, VerificationAlreadyRunning],
-  resolve: async ({ recoveryPoint }, context) => {
-    const recoveryPointId = idOf('RecoveryPoint', recoveryPoint)
-    return { job: await verifyRecoveryPoint(context.database, { recoveryPointId, ...asked(context) }) }
-  },
-})

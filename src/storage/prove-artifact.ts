@@ -1,0 +1,54 @@
+import type { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { destroyOnAbort } from './abort.ts'
+import { unseal } from './age.ts'
+import { checkSize, checkStored, type OpenArtifact, plainDamage, readBackArtifact } from './artifact.ts'
+import type { Storage } from './contract.ts'
+import { meter } from './meter.ts'
+import { StorageError } from './storage-error.ts'
+import { decompress } from './zstd.ts'
+
+/**
+ * Shows in one pass that an artifact is whole: its stored bytes are digested while they are opened, and `decode` reads what
+ * they open to. What that has read is worth nothing until this resolves, so it serves proofs alone; to get bytes back there
+ * is openArtifact. Throws ARTIFACT_DAMAGED, naming the key, whenever a byte is not what was written; else what `decode`
+ * throws, or the storage.
+ */
+export async function proveArtifact(
+  storage: Storage,
+  key: string,
+  { identity, compression, digest, signal, onCheckedBytes }: OpenArtifact,
+  decode: (plain: Readable) => Promise<void>,
+): Promise<void> {
+  await checkSize(storage, key, digest)
+  const stored = meter(onCheckedBytes)
+  const plain = meter()
+  destroyOnAbort(plain.stream, signal)
+  const source = await storage.read(key, { ...(signal && { signal }) })
+  const stages = [stored.stream, unseal(identity, key), ...(compression === 'ZSTD' ? [decompress(key)] : [])]
+  const flowing = pipeline([source, ...stages, plain.stream])
+  const decoding = decode(plain.stream).finally(() => plain.stream.destroy())
+  const [flowed, decoded] = await Promise.allSettled([flowing, decoding])
+  signal?.throwIfAborted()
+  const failure = causeOf(flowed, decoded)
+  if (failure === undefined) {
+    checkStored(key, digest, stored.measure())
+    const damage = plainDamage(key, digest, plain.measure())
+    if (damage) throw damage
+    return
+  }
+  // Damage shows in many ways, a wrong key among them: what the stored bytes are decides.
+  if (mayBeDamage(failure)) await readBackArtifact(storage, key, digest, { signal })
+  throw failure
+}
+
+/** The failure that explains the other: the storage's own, then that of whoever decodes. */
+function causeOf(flowed: PromiseSettledResult<void>, decoded: PromiseSettledResult<void>): unknown {
+  if (flowed.status === 'rejected' && flowed.reason instanceof StorageError) return flowed.reason
+  if (decoded.status === 'rejected') return decoded.reason
+  return flowed.status === 'rejected' ? flowed.reason : undefined
+}
+
+function mayBeDamage(failure: unknown): boolean {
+  return !(failure instanceof StorageError) || ['ARTIFACT_DAMAGED', 'WRONG_KEY'].includes(failure.code)
+}

@@ -1,0 +1,64 @@
+import { mkdir, readdir, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { takeOver } from '../../cluster/take-over.ts'
+import { findJobs } from '../../job/find.ts'
+import type { ClaimedJob } from '../../job/handler.ts'
+import type { JobRow } from '../../job/states.ts'
+import type { WorkerContext } from '../context.ts'
+import { storageFailure } from '../restore/file-failure.ts'
+
+type Attempt = Pick<JobRow, 'id' | 'attempt'>
+
+/** The folder of one attempt at a job: no other attempt, of whatever worker, uses it. Made when missing. */
+export async function makeScratchFolder({ scratchDirectory }: WorkerContext, job: ClaimedJob): Promise<string> {
+  const folder = folderOf(scratchDirectory, job)
+  await mkdir(folder, { recursive: true }).catch((cause: unknown) => {
+    throw storageFailure(cause, scratchDirectory)
+  })
+  return folder
+}
+
+/**
+ * Stops the scratch servers that attempts which are over have left on this machine, and removes their folders. Attempts
+ * that a worker still holds are let be, and so is what belongs to no job of this catalogue.
+ */
+export async function sweepScratch({
+  database,
+  scratchDirectory,
+}: Pick<WorkerContext, 'database' | 'scratchDirectory'>): Promise<void> {
+  const left = (await readdir(scratchDirectory).catch(ifMissing)).flatMap(attemptOf)
+  const jobs = await findJobs(database, [...new Set(left.map(({ id }) => id))])
+  for (const attempt of left) {
+    const job = jobs.get(attempt.id)
+    if (job && !isHeld(job, attempt)) await removeScratch(folderOf(scratchDirectory, attempt))
+  }
+}
+
+/** Stops the server in a scratch folder if one runs, and removes the folder; absent is fine. */
+export async function removeScratch(folder: string): Promise<void> {
+  const dataDir = join(folder, 'data')
+  const isThere = await stat(dataDir).then(
+    () => true,
+    () => false,
+  )
+  if (isThere) await takeOver(dataDir)
+  await rm(folder, { recursive: true, force: true, maxRetries: 3 })
+}
+
+function isHeld(job: JobRow, { attempt }: Attempt): boolean {
+  return job.workerId !== null && job.attempt === attempt
+}
+
+function folderOf(directory: string, { id, attempt }: Attempt): string {
+  return join(directory, `${id}.${attempt}`)
+}
+
+function attemptOf(name: string): Attempt[] {
+  const [, id, attempt] = /^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.(\d{1,6})$/.exec(name) ?? []
+  return id === undefined ? [] : [{ id, attempt: Number(attempt) }]
+}
+
+function ifMissing(cause: NodeJS.ErrnoException): string[] {
+  if (cause.code !== 'ENOENT') throw cause
+  return []
+}

@@ -1,0 +1,144 @@
+import { failureOf } from '../../failure.ts'
+import { findProofAssertions } from '../../instance/find-proof-assertions.ts'
+import { recountOverdue } from '../../instance/schedule/recount-overdue.ts'
+import type { Handler, JobRun, Outcome } from '../../job/handler.ts'
+import { recordDamage } from '../../recovery-point/record-damage.ts'
+import { recordEvidence } from '../../recovery-point/record-evidence.ts'
+import { recordProof } from '../../recovery-point/record-proof.ts'
+import {
+  proofLevels,
+  type RecoveryPoint,
+  type VerifyLevel,
+  verifyRequestOf,
+} from '../../recovery-point/recovery-point.ts'
+import { handlerDefaults, type WorkerContext } from '../context.ts'
+import { failureFrom, WorkFailed } from '../failure.ts'
+import { damageIn } from '../point/damage.ts'
+import { type OpenPoint, openPoint } from '../point/read-point.ts'
+import { pointOf } from '../subjects.ts'
+import { decodePoint } from './decode-point.ts'
+import { eachArtifact } from './each-artifact.ts'
+import { restorePoint } from './restore-point.ts'
+import { sweepScratch } from './scratch-folder.ts'
+import { type Checked, codeOf, type Findings, hasNone } from './verdict.ts'
+
+const longestQuietMs = 6 * 60 * 60 * 1000
+
+/**
+ * Verifies recovery points to the level that was asked. Only what is wrong with the point itself makes it suspect: whatever
+ * kept the worker from looking is the job's failure alone.
+ */
+export function verifyHandler(context: WorkerContext): Handler {
+  return {
+    ...handlerDefaults(context),
+    // Building and checking the indexes of a large table moves no byte that could be seen.
+    stallMs: Math.max(context.noProgressMs, longestQuietMs),
+    perform: (run) => verify(context, run),
+    abandon: () => sweepScratch(context),
+  }
+}
+
+async function verify(context: WorkerContext, run: JobRun): Promise<Outcome> {
+  const { level } = verifyRequestOf(run.job)
+  const { point, vault } = await pointOf(context, run.job)
+  const startedAt = await context.dueNow()
+  run.note('Level', level)
+  await sweepScratch(context)
+  const findings: Findings = { damage: [], differences: [], unanswered: [] }
+  const opened = await damageIn(findings.damage, () => openPoint(context, { point, vault, signal: run.signal }))
+  const looked = opened ? await lookDespite(context, run, { level, point, opened, findings }) : {}
+  const checked = {
+    artifacts: opened ? opened.manifest.artifacts.length + 1 : 0,
+    storedBytes: opened ? point.storedBytes : 0,
+    ...looked,
+  }
+  const verdict = { point, level, startedAt, checked }
+  return hasNone(findings) ? proven(context, run, verdict) : failed(context, run, verdict, findings)
+}
+
+interface Looking {
+  level: VerifyLevel
+  point: RecoveryPoint
+  opened: OpenPoint
+  findings: Findings
+}
+
+/** What was found stands, whatever keeps the worker from looking at the rest; without findings that is the job's failure. */
+async function lookDespite(context: WorkerContext, run: JobRun, looking: Looking): Promise<Partial<Checked>> {
+  const { findings } = looking
+  try {
+    const looked = await look(context, run, looking)
+    if (findings.unanswered.length > 0) throw new WorkFailed('ASSERTION_UNUSABLE', findings.unanswered.join('\n'))
+    return looked
+  } catch (cause) {
+    run.signal.throwIfAborted()
+    if (hasNone(findings)) throw cause
+    run.warn(`The rest was not looked at: ${failureFrom(cause, context.log).message}`)
+    return {}
+  }
+}
+
+async function look(
+  context: WorkerContext,
+  run: JobRun,
+  { level, point, opened, findings }: Looking,
+): Promise<Partial<Checked>> {
+  const { damage } = findings
+  switch (level) {
+    case 'READ_BACK':
+      await eachArtifact(run, opened, { doing: 'Read', damage, work: opened.readBack })
+      return {}
+    case 'DECODED':
+      return decodePoint(context, run, { point: opened, damage })
+    case 'RESTORED': {
+      const assertions = (await findProofAssertions(context.database, [point.instanceId])).get(point.instanceId) ?? []
+      return restorePoint(context, run, { point: opened, assertions, findings })
+    }
+  }
+}
+
+interface Verdict {
+  point: RecoveryPoint
+  level: VerifyLevel
+  startedAt: Date
+  checked: Checked
+}
+
+function proven(context: WorkerContext, run: JobRun, { point, level, startedAt, checked }: Verdict): Outcome {
+  const { id: recoveryPointId, instanceId, damageLevel } = point
+  if (damageLevel !== null && proofLevels.indexOf(damageLevel) > proofLevels.indexOf(level)) {
+    run.warn(
+      `It stays SUSPECT: what was found at level ${damageLevel} can only be cleared by a verification at that level.`,
+    )
+  }
+  return {
+    kind: 'completed',
+    record: async (tx) => {
+      const now = await context.dueNow(tx)
+      await recountOverdue(tx, instanceId, () => recordProof(tx, { recoveryPointId, proof: level, now }))
+      const evidence = { level, outcome: 'PROVEN', startedAt, endedAt: now, jobId: run.job.id, checked } as const
+      await recordEvidence(tx, { recoveryPointId, ...evidence })
+    },
+  }
+}
+
+function failed(
+  context: WorkerContext,
+  run: JobRun,
+  { point, level, startedAt, checked }: Verdict,
+  findings: Findings,
+): Outcome {
+  const { id: recoveryPointId, instanceId } = point
+  const damage = [...findings.damage, ...findings.differences]
+  const jobId = run.job.id
+  return {
+    kind: 'failed',
+    error: failureOf(codeOf(findings), damage.join('\n')),
+    record: async (tx) => {
+      const now = await context.dueNow(tx)
+      await recountOverdue(tx, instanceId, () => recordDamage(tx, { recoveryPointId, damage, level, jobId, now }))
+      const evidence = { level, outcome: 'FAILED', startedAt, endedAt: now, jobId } as const
+      await recordEvidence(tx, { recoveryPointId, ...evidence, checked: { ...checked, findings: damage } })
+    },
+  }
+}
