@@ -149,7 +149,7 @@ describe('the clock', () => {
     for (let index = 0; index < 12; index++) {
       await addWatched(database, within, {
         points: pointsMade(20),
-        instance: { verificationDueAt: null, jitter: index / 12 },
+        instance: { verificationDueAt: null, jitter: (index + 1) / 13 },
       })
     }
     expect(await lookAt(database, later(-1))).toBe(0)
