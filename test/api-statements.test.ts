@@ -40,7 +40,7 @@ function expectSameCost(many: number, few: number): void {
 const job = `id status duration progress { fraction } subTasks { name } backupInstance { id name }
   sourceRecoveryPoint { id } targetRecoveryPoint { id backupInstance { name } } events(first: 5) { totalCount nodes { type job { id } } }`
 
-const instance = `id name state allowedOperations server { id name } vault { name storedBytes recoveryPointCount } policy { name }
+const instance = `id name state verification { lastDecodedAt isBehind } contentAnomaly { pointCount recoveryPoints { anomalies { kind } } } allowedOperations server { id name } vault { name storedBytes recoveryPointCount scrub { isBehind } } policy { name }
   latestRecoveryPoint { id job { id } } lastBackup { ${job} } storedBytes sourceBytes
   recoveryPoints(first: 5) { totalCount nodes { id job { id targetRecoveryPoint { id } } } }
   jobs(first: 5) { totalCount nodes { ${job} } }`

@@ -200,3 +200,44 @@ describe('a worker that shuts down', () => {
     expect(await jobOf(database, id)).toMatchObject({ status: 'QUEUED', mayHaveLeftovers: true })
   })
 })
+
+describe('a lane set aside', () => {
+  const aside = { lane: 'verify', places: 1 }
+  const limits = { concurrency: 1, laneLimits: { vault: 1, verify: 1 }, aside }
+
+  test('takes no place of another job, however long its own are at it', async ({ databaseUrl, database }) => {
+    const { promise: released, resolve: release } = Promise.withResolvers<void>()
+    const handler = handlerThat(async ({ job }) => {
+      if (job.lanes.includes('verify:a')) await released
+      return completed
+    })
+    await using worker = await testRunner(databaseUrl, handler, limits)
+    const stuck = await enqueue(database, { lanes: ['verify:a'] })
+    const behind = await enqueue(database, { lanes: ['verify:b'] })
+    await waitFor('it runs', () => worker.runner.running === 1)
+    // The one place for all others is free, in the same vault too.
+    for (let index = 0; index < 5; index++) {
+      expect((await ended(worker, (await enqueue(database, { lanes: ['vault:a'] })).id)).status).toBe('COMPLETED')
+    }
+    expect((await jobOf(database, stuck.id)).status).toBe('IN_PROGRESS')
+    expect((await jobOf(database, behind.id)).status).toBe('QUEUED')
+    release()
+    expect((await ended(worker, behind.id)).status).toBe('COMPLETED')
+  })
+
+  test('is not held up by the others either', async ({ databaseUrl, database }) => {
+    const { promise: released, resolve: release } = Promise.withResolvers<void>()
+    const handler = handlerThat(async ({ job }) => {
+      if (job.lanes.includes('vault:a')) await released
+      return completed
+    })
+    await using worker = await testRunner(databaseUrl, handler, limits)
+    const long = await enqueue(database, { lanes: ['vault:a'] })
+    await enqueue(database, { lanes: ['vault:a'] })
+    await waitFor('it runs', () => worker.runner.running === 1)
+    const verification = await enqueue(database, { lanes: ['verify:a'] })
+    expect((await ended(worker, verification.id)).status).toBe('COMPLETED')
+    release()
+    await ended(worker, long.id)
+  })
+})

@@ -47,7 +47,8 @@ export async function updateVaultSecurity(
     checkLocking(before, wanted, confirmName)
     const [vault] = await tx
       .update(vaults)
-      .set(wanted)
+      // A shorter period may make points due at once.
+      .set({ ...wanted, ...(wanted.scrubDays !== before.scrubDays && { scrubDueAt: now }) })
       .where(and(eq(vaults.id, vaultId), weakensNoLock(wanted)))
       .returning()
     if (!vault) throw new VaultLocked(before, brokenRule(before, wanted) ?? 'IMMUTABILITY_STAYS_LOCKED')
@@ -67,8 +68,8 @@ export async function updateVaultSecurity(
   })
 }
 
-function securityOf({ softDeleteDays, immutability, expiryShareLimitPercent }: Vault): VaultSecurity {
-  return { softDeleteDays, immutability, expiryShareLimitPercent }
+function securityOf({ softDeleteDays, immutability, expiryShareLimitPercent, scrubDays }: Vault): VaultSecurity {
+  return { softDeleteDays, immutability, expiryShareLimitPercent, scrubDays }
 }
 
 /** Whether the row may get these rules: the same as brokenRule, where the row is changed. */
@@ -79,6 +80,7 @@ function weakensNoLock(wanted: VaultSecurity): SQL | undefined {
       sql`${wanted.immutability} = 'LOCKED'`,
       lte(vaults.softDeleteDays, wanted.softDeleteDays),
       gte(vaults.expiryShareLimitPercent, wanted.expiryShareLimitPercent),
+      or(eq(vaults.scrubDays, 0), and(sql`${wanted.scrubDays} > 0`, gte(vaults.scrubDays, wanted.scrubDays))),
     ),
   )
 }
@@ -94,7 +96,7 @@ function checkLocking(before: Vault, wanted: VaultSecurity, confirmName: string 
 }
 
 function differences(before: Vault, after: Vault): SecurityChange[] {
-  const fields = ['softDeleteDays', 'immutability', 'expiryShareLimitPercent'] as const
+  const fields = ['softDeleteDays', 'immutability', 'expiryShareLimitPercent', 'scrubDays'] as const
   return fields
     .filter((field) => before[field] !== after[field])
     .map((field) => ({ field, before: before[field], after: after[field] }))

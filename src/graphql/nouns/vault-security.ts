@@ -11,6 +11,7 @@ import { refusalType } from '../schema/refusals.ts'
 import { BackupInstance, idOf, Vault } from './declared.ts'
 import { Immutability } from './enums.ts'
 import { asked } from './fields.ts'
+import { ScrubInput } from './vault-scrub.ts'
 
 const VaultSoftDelete = builder.objectRef<number>('VaultSoftDelete').implement({
   description: 'Whether deleted backup instances of a vault can be had back, and for how long.',
@@ -64,6 +65,7 @@ const shownNames: Readonly<Record<SecurityChange['field'], string>> = {
   softDeleteDays: 'softDelete.retentionDays',
   immutability: 'immutability',
   expiryShareLimitPercent: 'expiryShareLimitPercent',
+  scrubDays: 'scrub.periodDays',
 }
 
 const VaultSecurityChange = builder.objectRef<SecurityChange>('VaultSecurityChange').implement({
@@ -79,6 +81,7 @@ const VaultRule = enumeration<Rule>('VaultRule', 'What a locked vault holds to f
   IMMUTABILITY_STAYS_LOCKED: 'Its immutability can never be taken back.',
   SOFT_DELETE_IS_NOT_SHORTENED: 'The retention of its soft delete can only be lengthened.',
   EXPIRY_SHARE_LIMIT_IS_NOT_RAISED: 'The share of recovery points that may expire at once can only be lowered.',
+  SCRUB_IS_NOT_LOOSENED: 'The period within which all bytes are read again can only be shortened.',
 })
 
 refusalType(VaultLocked, 'The vault is locked for ever: what protects its data can only be made stronger.', (t) => ({
@@ -133,6 +136,10 @@ mutation('updateVaultSecurity', {
       description:
         'The greatest share of the recovery points of a backup instance that one expiry run removes without asking, 1 to 100; only lowered while the vault is LOCKED. An expiry that waits for approveExpiry already goes on waiting for it.',
     }),
+    scrub: t.field({
+      type: ScrubInput,
+      description: 'Within how many days all bytes are read again; only shortened while the vault is LOCKED.',
+    }),
     confirmName: t.string({ description: 'The name of the vault, typed exactly; needed to set LOCKED.' }),
     reason: t.string({ description: 'Why, for the audit log, in at most 2,000 characters.' }),
     dryRun: t.boolean({
@@ -146,14 +153,15 @@ mutation('updateVaultSecurity', {
     changes: { type: [VaultSecurityChange], description: 'What was changed, or would be; empty when nothing differs.' },
   },
   refusals: [InvalidInput, NotFound, ConfirmationMismatch, VaultLocked],
-  resolve: ({ vault, softDelete, immutability, expiryShareLimitPercent, ...input }, context) => {
-    refuseNulls({ softDelete, immutability, expiryShareLimitPercent })
+  resolve: ({ vault, softDelete, immutability, expiryShareLimitPercent, scrub, ...input }, context) => {
+    refuseNulls({ softDelete, immutability, expiryShareLimitPercent, scrub })
     return updateVaultSecurity(context.database, {
       vaultId: idOf('Vault', vault),
       changes: {
         ...(softDelete && { softDeleteDays: softDelete.retentionDays }),
         ...(immutability && { immutability }),
         ...(expiryShareLimitPercent != null && { expiryShareLimitPercent }),
+        ...(scrub && { scrubDays: scrub.periodDays }),
       },
       confirmName: input.confirmName ?? null,
       reason: input.reason ?? null,

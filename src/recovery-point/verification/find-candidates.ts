@@ -4,6 +4,7 @@ import { backupInstances } from '../../database/tables/backup-instance.ts'
 import { jobs } from '../../database/tables/job.ts'
 import { bytesReadAt, decodedOrMadeAt, recoveryPoints } from '../../database/tables/recovery-point.ts'
 import { wanted, wantedId } from '../../database/wanted.ts'
+import type { BackupInstance } from '../../instance/instance.ts'
 import { startsFrom } from '../../instance/states.ts'
 import { isPending } from '../../job/states.ts'
 import type { RecoveryPoint } from '../recovery-point.ts'
@@ -98,7 +99,7 @@ export async function findInstancePoints(
     count: string
     restored: string | null
     newest: string | null
-    oldest: string[]
+    oldest: string
   }>(sql`
     select ${wantedId} as instance,
       (select count(*) from recovery_points where instance_id = ${wantedId} and marked_at is null) as count,
@@ -106,12 +107,12 @@ export async function findInstancePoints(
         where instance_id = ${wantedId} and restored_at is not null) as restored,
       (select id from recovery_points where instance_id = ${wantedId} and state = 'AVAILABLE'
         order by created_at desc, id desc limit 1) as newest,
-      array(select id from recovery_points where instance_id = ${wantedId} and marked_at is null
-        and not ${isLeftAlone(now)} order by ${decodedOrMadeAt} limit ${oldestLookedAt}) as oldest
+      array_to_string(array(select id from recovery_points where instance_id = ${wantedId} and marked_at is null
+        and not ${isLeftAlone(now)} order by ${decodedOrMadeAt} limit ${oldestLookedAt}), ',') as oldest
     from ${wanted(instanceIds)}`)
   const points = await findPoints(
     tx,
-    rows.flatMap(({ newest, oldest }) => (newest === null ? oldest : [newest, ...oldest])),
+    rows.flatMap(({ newest, oldest }) => [newest ?? '', ...oldest.split(',')]).filter((id) => id !== ''),
   )
   return new Map(
     rows.map(({ instance, count, restored, newest, oldest }) => [
@@ -120,10 +121,16 @@ export async function findInstancePoints(
         pointCount: Number(count),
         newest: points.get(newest ?? '') ?? null,
         lastRestoredAt: restored === null ? null : new Date(Number(restored)),
-        oldest: oldest.flatMap((id) => points.get(id) ?? []),
+        oldest: oldest.split(',').flatMap((id) => points.get(id) ?? []),
       },
     ]),
   )
+}
+
+export interface LongestUnread {
+  vaultId: string
+  now: Date
+  atMost: number
 }
 
 /**
@@ -132,15 +139,22 @@ export async function findInstancePoints(
  */
 export async function lockLongestUnread(
   tx: Database,
-  { vaultId, now, atMost }: { vaultId: string; now: Date; atMost: number },
-) {
-  const rows = await tx
+  longest: LongestUnread,
+): Promise<{ point: CandidatePoint; instance: BackupInstance }[]> {
+  const rows = await longestUnread(tx, longest)
+  return rows.map(({ point, instance, isPending: pending }) => ({ point: { ...point, isPending: pending }, instance }))
+}
+
+/** The statement for that: by an index, however many points the vault keeps. */
+export function longestUnread(tx: Database, { vaultId, now, atMost }: LongestUnread) {
+  return tx
     .select({ point: recoveryPoints, instance: backupInstances, isPending: isPendingVerification })
     .from(recoveryPoints)
     .innerJoin(backupInstances, eq(backupInstances.id, recoveryPoints.instanceId))
     .where(
       and(
-        sql`${recoveryPoints.vaultId} = ${vaultId} and marked_at is null`,
+        eq(recoveryPoints.vaultId, vaultId),
+        sql`marked_at is null`,
         inArray(backupInstances.state, startsFrom('VERIFY_RECOVERY_POINT')),
         sql`not ${isLeftAlone(now)}`,
       ),
@@ -148,10 +162,6 @@ export async function lockLongestUnread(
     .orderBy(bytesReadAt)
     .limit(atMost)
     .for('no key update', { skipLocked: true })
-  return rows.map(({ point, instance, isPending: pending }) => ({
-    point: { ...point, isPending: pending },
-    instance,
-  }))
 }
 
 async function findPoints(tx: Database, ids: readonly string[]): Promise<Map<string, CandidatePoint>> {
