@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { bech32 } from '@scure/base'
 import { SecretError } from './secret-error.ts'
-import { rawPrivateKey, rawPublicKey } from './x25519.ts'
+import { privateKeyOf, rawPrivateKey, rawPublicKey } from './x25519.ts'
 
 /** A new key pair in the age v1 format: the identity opens what is sealed for the recipient. */
 export interface AgeIdentity {
@@ -34,6 +34,11 @@ export function decodeRecipient(recipient: string): Uint8Array {
   if (!raw || recipient !== recipient.toLowerCase())
     throw new SecretError('RECIPIENT_INVALID', 'The vault key is not an age recipient (age1…).')
   return raw
+}
+
+/** The public half of an identity; throws IDENTITY_INVALID. */
+export function recipientOf(identity: string): string {
+  return recipientText(rawPublicKey(privateKeyOf(decodeIdentity(identity))))
 }
 
 function recipientText(publicKey: Uint8Array): string {
