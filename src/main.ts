@@ -6,6 +6,7 @@ import { DataDirectoryInUse, takeDataDirectory } from './database/data-directory
 import { startEmbeddedDatabase } from './database/embedded.ts'
 import { type Listener, startListener } from './database/listen.ts'
 import { migrateDatabase } from './database/migrate.ts'
+import { refuseMarkedDirectory, UnfinishedRecovery } from './database/recovery-mark.ts'
 import { databaseTime } from './database/time.ts'
 import { startServer } from './graphql/edge/server.ts'
 import { encodeNodeId } from './graphql/schema/ids.ts'
@@ -43,6 +44,7 @@ async function main(): Promise<void> {
 
 async function startService(settings: Settings, log: Logger, running: AsyncDisposableStack): Promise<void> {
   running.use(await takeDataDirectory(settings.dataDirectory))
+  await refuseMarkedDirectory(settings.dataDirectory)
   const url = await metadataUrl(settings, log, running)
   await migrateDatabase(url)
   const { database } = running.use(connectDatabase(url, { maxConnections: 10 + settings.concurrency }))
@@ -198,7 +200,9 @@ function untilToldToStop(log: Logger): Promise<void> {
 main().then(
   () => process.exit(0),
   (cause: unknown) => {
-    const isExpected = [InvalidSetting, DataDirectoryInUse, WrongKeyFile].some((kind) => cause instanceof kind)
+    const isExpected = [InvalidSetting, DataDirectoryInUse, WrongKeyFile, UnfinishedRecovery].some(
+      (kind) => cause instanceof kind,
+    )
     process.stderr.write(`${isExpected && cause instanceof Error ? cause.message : describe(cause)}\n`)
     process.exit(1)
   },

@@ -152,6 +152,21 @@ export function readSettings(environment: Record<string, string | undefined> = p
   return settings
 }
 
+/** What a recovery is told by the environment: the service's own settings, and how to sign in to the bucket of a vault. */
+export function readRecoverySettings(environment: Record<string, string | undefined> = process.env): {
+  accessKey: { accessKeyId: string; secretAccessKey: string } | null
+  /** The settings of the service, in that data directory unless it is null. */
+  settingsFor: (dataDirectory: string | null) => Settings
+} {
+  const accessKeyId = environment.HOLDFAST_RECOVERY_ACCESS_KEY_ID?.trim()
+  const secretAccessKey = environment.HOLDFAST_RECOVERY_SECRET_ACCESS_KEY?.trim()
+  return {
+    accessKey: accessKeyId && secretAccessKey ? { accessKeyId, secretAccessKey } : null,
+    settingsFor: (dataDirectory) =>
+      readSettings({ ...environment, ...(dataDirectory !== null && { HOLDFAST_DATA_DIR: dataDirectory }) }),
+  }
+}
+
 function databaseUrl(value: string | null): string | null {
   if (value !== null && !/^postgres(ql)?:\/\//.test(value)) {
     throw new InvalidSetting('DATABASE_URL must start with postgres:// or postgresql://; its value is not shown here.')

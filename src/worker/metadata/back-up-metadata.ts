@@ -3,7 +3,7 @@ import { copyOut } from '../../database/copy/out.ts'
 import type { Handler, JobRun, Outcome } from '../../job/handler.ts'
 import { readBackArtifact, writeArtifact } from '../../storage/artifact.ts'
 import type { Storage } from '../../storage/contract.ts'
-import { metadataKey, metadataPrefix, writeMetadataHeader } from '../../storage/metadata-copies.ts'
+import { metadataHeaderKey, metadataKey, metadataPrefix, writeMetadataHeader } from '../../storage/metadata-copies.ts'
 import { checkVault } from '../../storage/vault-layout.ts'
 import { recordMetadataBackup, recordMetadataFailure } from '../../vault/metadata/record.ts'
 import type { Vault } from '../../vault/vault.ts'
@@ -96,8 +96,14 @@ async function keyFileOf({ metadata: { keyFile } }: WorkerContext): Promise<stri
   return bytes.toString('base64')
 }
 
-/** Removes what earlier attempts of this job left in the vault: a killed worker could not. */
+/**
+ * Removes what earlier attempts of this job left in the vault: a killed worker could not. A whole copy is left to the rule
+ * of which stay: after a recovery it is the one that the service came back from.
+ */
 async function sweepAttempts(context: WorkerContext, { job }: JobRun): Promise<void> {
   const storage = storageOf(context, await vaultOf(context.database, job.vaultId ?? ''))
-  for (let attempt = 1; attempt < job.attempt; attempt++) await storage.removeAll(metadataPrefix({ ...job, attempt }))
+  for (let attempt = 1; attempt < job.attempt; attempt++) {
+    const prefix = metadataPrefix({ ...job, attempt })
+    if ((await storage.size(metadataHeaderKey(prefix))) === undefined) await storage.removeAll(prefix)
+  }
 }
