@@ -2,6 +2,7 @@ import { and, desc, eq, gt, not } from 'drizzle-orm'
 import type { Database } from '../../database/connect.ts'
 import { isAnomalous, recoveryPoints } from '../../database/tables/recovery-point.ts'
 import type { ProofRules } from '../../policy/policy.ts'
+import { isOriginal } from '../../recovery-point/find.ts'
 import type { ContainedDatabase } from '../../recovery-point/recovery-point.ts'
 import { type ContentFall, compareContent } from '../../retention/compare-content.ts'
 
@@ -16,8 +17,8 @@ export interface FindAnomalies {
 }
 
 /**
- * What a new point of an instance holds much less of than the last one before it that is available, was read back, and is
- * not suspicious itself; nothing where there is no such point. However many points fell since, they are all compared with
+ * What a new point of an instance holds much less of than the last original before it that is available, was read back,
+ * and is not suspicious itself; nothing where there is no such point. However many points fell since, they are all compared with
  * the last good one.
  */
 export async function findAnomalies(
@@ -34,6 +35,8 @@ export async function findAnomalies(
         eq(recoveryPoints.state, 'AVAILABLE'),
         gt(recoveryPoints.proof, 'WRITTEN'),
         not(isAnomalous),
+        // A copy does not say whether its original is suspicious.
+        isOriginal,
       ),
     )
     .orderBy(desc(recoveryPoints.createdAt), desc(recoveryPoints.id))
