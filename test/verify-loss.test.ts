@@ -58,7 +58,7 @@ describe('a proof that does not come to its end', { timeout: 400_000 }, () => {
     const name = await createDatabase(source, 'create table t as select 1 as id')
     const made = await (async () => {
       await using service = await startService({ databaseUrl, folder })
-      return backedUp(service, source, folder)
+      return await backedUp(service, source, folder)
     })()
     await assert({ database }, made, name, endless)
     const keyFile = join(folder, 'secret.key')
