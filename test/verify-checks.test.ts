@@ -23,7 +23,7 @@ describe('an assertion', () => {
     ['commit', { unusable: expect.stringContaining('0 rows') }],
     [
       "select set_config('transaction_read_only', 'off', true) = ''",
-      { unusable: expect.stringContaining('read-only') },
+      { unusable: expect.stringContaining('read-write') },
     ],
     [
       'with gone as (delete from numbers returning 1) select true from gone',

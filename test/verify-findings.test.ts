@@ -6,7 +6,7 @@ import { sourceServer } from './kit/source-server.ts'
 import { test } from './kit/test.ts'
 import { assert, backedUp, pointNow, proofsOf, rewriteManifest, startVerification, verify } from './kit/verify.ts'
 
-describe('a restore into a scratch server', { timeout: 120_000 }, () => {
+describe('a restore into a scratch server', { timeout: 240_000 }, () => {
   test('finds what is not as it was, all of it, by name, and the point is suspect', async ({ databaseUrl, folder }) => {
     await using source = await sourceServer()
     await using service = await startService({ databaseUrl, folder })

@@ -13,7 +13,7 @@ async function suspicions({ database }: Service): Promise<string[]> {
   return told.filter(({ kind }) => kind === 'RECOVERY_POINT_SUSPECT').map(({ message }) => message)
 }
 
-describe('a verification', { timeout: 120_000 }, () => {
+describe('a verification', { timeout: 240_000 }, () => {
   test('goes as far as it was asked, and says what it looked at', async ({ databaseUrl, folder, source }) => {
     await using service = await startService({ databaseUrl, folder })
     await createDatabase(source, 'create table t as select i, md5(i::text) from generate_series(1, 20000) i')

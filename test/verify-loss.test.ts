@@ -23,16 +23,16 @@ async function untilAsked(scratch: string): Promise<void> {
       if (folder === undefined) return false
       return (await processesWith('holdfast_reader')).some(({ command }) => command.includes('SELECT'))
     },
-    { withinMs: 60_000 },
+    { withinMs: 120_000 },
   )
 }
 
 async function expectNothingLeft(scratch: string): Promise<void> {
-  await waitFor('an empty scratch folder', async () => (await readdir(scratch)).length === 0, { withinMs: 60_000 })
+  await waitFor('an empty scratch folder', async () => (await readdir(scratch)).length === 0, { withinMs: 120_000 })
   expect(await processesWith(scratch)).toEqual([])
 }
 
-describe('a proof that does not come to its end', { timeout: 180_000 }, () => {
+describe('a proof that does not come to its end', { timeout: 400_000 }, () => {
   test('because it is cancelled leaves no server and no folder', async ({ databaseUrl, folder, source }) => {
     await using service = await startService({ databaseUrl, folder })
     const scratch = service.context.scratchDirectory
@@ -58,7 +58,7 @@ describe('a proof that does not come to its end', { timeout: 180_000 }, () => {
     const name = await createDatabase(source, 'create table t as select 1 as id')
     const made = await (async () => {
       await using service = await startService({ databaseUrl, folder })
-      return backedUp(service, source, folder)
+      return await backedUp(service, source, folder)
     })()
     await assert({ database }, made, name, endless)
     const keyFile = join(folder, 'secret.key')
@@ -72,7 +72,7 @@ describe('a proof that does not come to its end', { timeout: 180_000 }, () => {
     expect(await readdir(scratch)).toEqual([`${job.id}.1`])
     await assert({ database }, made, name, {})
     await using _heir = await startServiceProcess({ databaseUrl, folder, keyFile, environment })
-    expect(await endOf(database, job.id, { withinMs: 60_000 })).toMatchObject({ status: 'COMPLETED', attempt: 2 })
+    expect(await endOf(database, job.id, { withinMs: 120_000 })).toMatchObject({ status: 'COMPLETED', attempt: 2 })
     await expectNothingLeft(scratch)
     expect(await pointNow({ database }, made.point)).toMatchObject({ state: 'AVAILABLE', proof: 'RESTORED' })
   })

@@ -5,7 +5,7 @@ import { startService } from './kit/protected-server.ts'
 import { test } from './kit/test.ts'
 import { assert, backedUp, pointNow, proofsOf, verify } from './kit/verify.ts'
 
-describe('a restore into a scratch server', () => {
+describe('a restore into a scratch server', { timeout: 240_000 }, () => {
   test('proves a point: rows, large objects, indexes and assertions, and leaves nothing behind', async ({
     databaseUrl,
     folder,

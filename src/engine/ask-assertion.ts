@@ -1,3 +1,4 @@
+import type postgres from 'postgres'
 import type { ServerAddress } from './address.ts'
 import { asEngineError } from './classify.ts'
 import { quoteIdentifier } from './quote.ts'
@@ -35,12 +36,13 @@ export async function askAssertion(
   }
 }
 
-function answerIn(rows: readonly Record<string, unknown>[]): AssertionAnswer {
+function answerIn(rows: postgres.RowList<Record<string, unknown>[]>): AssertionAnswer {
   const [row, ...others] = rows
   if (!row || others.length > 0) return { unusable: `it answered ${rows.length} rows instead of one` }
-  const values = Object.values(row)
-  const [value] = values
-  if (values.length !== 1) return { unusable: `it answered ${values.length} columns instead of one` }
+  // Columns of the same name share one place in a row.
+  const columns = rows.columns.length
+  if (columns !== 1) return { unusable: `it answered ${columns} columns instead of one` }
+  const [value] = Object.values(row)
   if (typeof value !== 'boolean') return { unusable: `it answered ${value === null ? 'null' : 'no boolean'}` }
   return { holds: value }
 }

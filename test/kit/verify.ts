@@ -51,7 +51,7 @@ export async function startVerification(
 /** Verifies a point; answers the job at its end. */
 export async function verify(service: Service, point: RecoveryPoint, level: VerifyLevel): Promise<JobRow> {
   const job = await startVerification(service, point, level)
-  return service.ended(job.id, { withinMs: 60_000 })
+  return service.ended(job.id, { withinMs: 120_000 })
 }
 
 export async function pointNow({ database }: Pick<Service, 'database'>, { id }: RecoveryPoint): Promise<RecoveryPoint> {

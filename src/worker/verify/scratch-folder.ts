@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { takeOver } from '../../cluster/take-over.ts'
 import { findJobs } from '../../job/find.ts'
 import type { ClaimedJob } from '../../job/handler.ts'
-import type { JobRow } from '../../job/states.ts'
+import { isEnded, type JobRow } from '../../job/states.ts'
 import type { WorkerContext } from '../context.ts'
 import { storageFailure } from '../restore/file-failure.ts'
 
@@ -46,7 +46,7 @@ export async function removeScratch(folder: string): Promise<void> {
 }
 
 function isHeld(job: JobRow, { attempt }: Attempt): boolean {
-  return job.workerId !== null && job.attempt === attempt
+  return !isEnded(job.status) && job.workerId !== null && job.attempt === attempt
 }
 
 function folderOf(directory: string, { id, attempt }: Attempt): string {
