@@ -48,7 +48,7 @@ async function checkContents(address: ServerAddress, targetName: string, signal:
 
 function checkOwner({ self, roles }: TargetFacts, { name, ownerName }: PresentDatabase): Finding[] {
   if (roles.get(ownerName)?.hasRights) return []
-  const error = whyForeignOwner(self.name, ownerName, `replace the empty database ${quoteIdentifier(name)}`)
+  const error = whyForeignOwner(self.name, ownerName, `replace database ${quoteIdentifier(name)}`)
   return [problem('RIGHTS', name, error, [error.details])]
 }
 
