@@ -25,9 +25,17 @@ function exists(role: string): string {
   return `EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = ${quoteLiteral(role)})`
 }
 
+const conditions = [
+  'undefined_object',
+  'invalid_name',
+  'invalid_parameter_value',
+  'cant_change_runtime_param',
+  'invalid_catalog_name',
+  'insufficient_privilege',
+]
+
 /** Unknown parameters, values that are none, databases that are not there (yet), and what only some may set. */
 function warning(statement: string): string {
-  const conditions = ['undefined_object', 'invalid_parameter_value', 'invalid_catalog_name', 'insufficient_privilege']
   return `BEGIN\n${statement};\nEXCEPTION WHEN ${conditions.join(' OR ')} THEN\nRAISE WARNING 'left out: %', SQLERRM;\nEND;`
 }
 
