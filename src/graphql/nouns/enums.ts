@@ -3,6 +3,7 @@ import type { InstanceOperation as Operation } from '../../instance/states.ts'
 import type { StopReason as Reason } from '../../instance/stop-protection.ts'
 import type { RecoveryPointProof } from '../../recovery-point/proof.ts'
 import type { VerifyLevel as Level, RecoveryPoint } from '../../recovery-point/recovery-point.ts'
+import type { ArchiveFormat as Format } from '../../restore/restore.ts'
 import type { KeptBecause as ReasonToKeep } from '../../retention/decide-expiry.ts'
 import type { PostgresServer } from '../../server/server.ts'
 import type { Vault } from '../../vault/vault.ts'
@@ -173,3 +174,8 @@ export const RestoreOwnership = enumeration<'KEEP' | 'NONE'>(
     NONE: 'The role that Holdfast signs in with owns everything, and grants are left out.',
   },
 )
+
+export const ArchiveFormat = enumeration<Format>('ArchiveFormat', 'The form of what a restore as files writes.', {
+  CUSTOM: "Archives in pg_dump's custom format, which pg_restore reads.",
+  PLAIN: 'SQL that psql reads, made from the archives as they are read.',
+})
