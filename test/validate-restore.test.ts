@@ -32,7 +32,7 @@ async function databasesOf(cluster: Cluster): Promise<unknown[]> {
 }
 
 function intoDirectory(directory: string) {
-  return { kind: 'FILES', directory, databases: null } as const
+  return { kind: 'FILES', target: { kind: 'DIRECTORY', path: directory }, databases: null } as const
 }
 
 /** A shop that needs an extension, and a second database. */

@@ -10,7 +10,9 @@ import type { SecretBox } from '../secret/secret-box.ts'
 import { findServers } from '../server/find.ts'
 import type { PostgresServer } from '../server/server.ts'
 import type { Storage } from '../storage/contract.ts'
-import { openStorage } from '../storage/open.ts'
+import { openStorage, type StorageLocation } from '../storage/open.ts'
+import { findContainer } from '../storage-account/find.ts'
+import type { ContainerContext } from '../storage-account/storage-account.ts'
 import { findVaults } from '../vault/find.ts'
 import type { Vault } from '../vault/vault.ts'
 import type { WorkerContext } from './context.ts'
@@ -66,11 +68,24 @@ export function addressOf(server: PostgresServer, secrets: SecretBox): ServerAdd
   }
 }
 
-/** The storage that a vault keeps its bytes in, its access key opened. */
-export function storageOf({ secrets }: Pick<WorkerContext, 'secrets'>, { location }: Vault): Storage {
-  if (location.kind === 'DIRECTORY') return openStorage(location)
+/** The storage that a vault or storage account is in, its access key opened. */
+export function storageOf(context: Pick<WorkerContext, 'secrets'>, { location }: Pick<Vault, 'location'>): Storage {
+  return openStorage(openLocation(context, location))
+}
+
+/** A place with its access key opened; keep it out of every log and error. */
+export function openLocation(
+  { secrets }: Pick<WorkerContext, 'secrets'>,
+  location: Vault['location'],
+): StorageLocation {
+  if (location.kind === 'DIRECTORY') return location
   const { sealedSecretAccessKey, ...bucket } = location
-  return openStorage({ ...bucket, secretAccessKey: secrets.open(sealedSecretAccessKey) })
+  return { ...bucket, secretAccessKey: secrets.open(sealedSecretAccessKey) }
+}
+
+/** The container that a job writes into, its account, and the rules of that as they are now. */
+export async function containerOf({ database }: WorkerContext, containerId: string): Promise<ContainerContext> {
+  return present(await findContainer(database, containerId), 'The container')
 }
 
 function idsOf(id: string | null): string[] {

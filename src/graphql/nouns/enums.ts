@@ -2,6 +2,7 @@ import type { BackupInstance, ProtectionState as State } from '../../instance/in
 import type { InstanceOperation as Operation } from '../../instance/states.ts'
 import type { StopReason as Reason } from '../../instance/stop-protection.ts'
 import type { RecoveryPoint } from '../../recovery-point/recovery-point.ts'
+import type { ArchiveFormat as Format } from '../../restore/restore.ts'
 import type { KeptBecause as ReasonToKeep } from '../../retention/decide-expiry.ts'
 import type { PostgresServer } from '../../server/server.ts'
 import type { Vault } from '../../vault/vault.ts'
@@ -146,3 +147,8 @@ export const RestoreOwnership = enumeration<'KEEP' | 'NONE'>(
     NONE: 'The role that Holdfast signs in with owns everything, and grants are left out.',
   },
 )
+
+export const ArchiveFormat = enumeration<Format>('ArchiveFormat', 'The form of what a restore as files writes.', {
+  CUSTOM: "Archives in pg_dump's custom format, which pg_restore reads.",
+  PLAIN: 'SQL that psql reads, made from the archives as they are read.',
+})

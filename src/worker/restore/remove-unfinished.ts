@@ -7,6 +7,6 @@ import { removeUnfinishedDatabases } from './restore-to-server.ts'
 /** Removes what earlier attempts of a restore, or of its validation, left at the target; the first attempt has none. */
 export async function removeUnfinished(context: WorkerContext, run: JobRun, request: RestoreRequest): Promise<void> {
   if (run.job.attempt === 1) return
-  if (request.kind === 'FILES') await removeUnfinishedFiles(run, request)
+  if (request.kind === 'FILES') await removeUnfinishedFiles(context, run, request)
   else await removeUnfinishedDatabases(context, run, request)
 }

@@ -7,7 +7,7 @@ import { handlerDefaults, type WorkerContext } from '../context.ts'
 import { damageIn } from '../point/damage.ts'
 import { RestoreRefused, refuseProblems } from './checks/refuse-problems.ts'
 import { removeUnfinished } from './remove-unfinished.ts'
-import { restoreAsFiles } from './restore-as-files.ts'
+import { completedBefore, restoreAsFiles } from './restore-as-files.ts'
 import { restoreToServer } from './restore-to-server.ts'
 
 const longestQuietMs = 6 * 60 * 60 * 1000
@@ -26,6 +26,8 @@ export function restoreHandler(context: WorkerContext): Handler {
 /** Nothing is written before all checks have passed. A restore that meets damage marks the point, as a verification would. */
 async function restore(context: WorkerContext, run: JobRun): Promise<Outcome> {
   const request = restoreRequestOf(run.job)
+  const completed = request.kind === 'FILES' ? await completedBefore(context, run, request) : undefined
+  if (completed) return completed
   await removeUnfinished(context, run, request)
   const damage: string[] = []
   try {

@@ -1,14 +1,13 @@
 import { OperationNotAllowed } from '../../../instance/states.ts'
 import { RecoveryPointBeingRemoved } from '../../../recovery-point/recovery-point.ts'
 import { InvalidInput, NotFound } from '../../../refusal.ts'
-import { restoreAsFiles } from '../../../restore/as-files.ts'
 import { RecoveryPointSuspect, RestoreAlreadyRunning } from '../../../restore/refuse.ts'
 import type { DatabaseMapping as Mapping, RestoreReport as Report, RestoreRequest } from '../../../restore/restore.ts'
 import { restoreToServer } from '../../../restore/to-server.ts'
 import { builder } from '../../schema/builder.ts'
 import { mutation } from '../../schema/mutation.ts'
-import { idOf, Job, PostgresServer } from '../declared.ts'
-import { RestoreOwnership } from '../enums.ts'
+import { idOf, Job, PostgresServer, StorageContainer } from '../declared.ts'
+import { ArchiveFormat, RestoreOwnership } from '../enums.ts'
 import { asked } from '../fields.ts'
 import { partOf, RestorePart, RestorePartInput } from './restore-part.ts'
 
@@ -25,9 +24,30 @@ export const RecoveryDestination = builder.objectRef<RestoreRequest>('RecoveryDe
   fields: (t) => ({
     directory: t.string({
       nullable: true,
-      description: "The directory on the worker's machine that gets the files; null for a restore into a server.",
+      description:
+        "The directory on the worker's machine that gets the files; null for a restore into a container or a server.",
       resolve: (request) =>
         request.kind === 'FILES' && request.target.kind === 'DIRECTORY' ? request.target.path : null,
+    }),
+    storageContainer: t.field({
+      type: StorageContainer,
+      nullable: true,
+      description:
+        'The container that gets the files; null for a restore into a directory or a server, or when it was deleted.',
+      resolve: (request) =>
+        request.kind === 'FILES' && request.target.kind === 'CONTAINER' ? request.target.containerId : null,
+    }),
+    folder: t.string({
+      nullable: true,
+      description: 'The folder of the container that gets the files; null for a restore into a directory or a server.',
+      resolve: (request) =>
+        request.kind === 'FILES' && request.target.kind === 'CONTAINER' ? request.target.folder : null,
+    }),
+    format: t.field({
+      type: ArchiveFormat,
+      nullable: true,
+      description: 'The form of the files; null for a restore into a server.',
+      resolve: (request) => (request.kind === 'FILES' ? request.format : null),
     }),
     server: t.field({
       type: PostgresServer,
@@ -71,7 +91,7 @@ const RestoredDatabase = builder.objectRef<Report['databases'][number]>('Restore
 const RestoredFile = builder.objectRef<Report['files'][number]>('RestoredFile').implement({
   description: 'One file that a restore wrote.',
   fields: (t) => ({
-    name: t.exposeString('name', { description: 'Its name in the directory.' }),
+    name: t.exposeString('name', { description: 'Its name in the directory or folder.' }),
     sizeBytes: t.expose('sizeBytes', { type: 'ByteCount', description: 'Its size in bytes.' }),
   }),
 })
@@ -88,43 +108,6 @@ export const RestoreReport = builder.objectRef<Report>('RestoreReport').implemen
     rolesCreated: t.exposeStringList('rolesCreated', {
       description:
         'The roles that the server lacked and that were created, without passwords; empty for a restore as files.',
-    }),
-  }),
-})
-
-export const RestoreFilesTarget = builder.inputType('RestoreFilesTargetInput', {
-  description: 'Where the files of a restore go; exactly one kind of place.',
-  isOneOf: true,
-  fields: (t) => ({
-    directory: t.string({
-      description: "An absolute path on the worker's machine: a directory that is empty or not there yet.",
-    }),
-  }),
-})
-
-mutation('restoreAsFiles', {
-  description:
-    'Starts a job that writes databases of a recovery point as archives that pg_restore reads, with roles, manifest and instructions; the directory gets all of it or nothing.',
-  input: (t) => ({
-    recoveryPoint: t.globalID({ required: true, description: 'The id of the recovery point.' }),
-    target: t.field({ type: RestoreFilesTarget, required: true, description: 'Where the files go.' }),
-    databases: t.stringList({ description: 'The names of the databases to restore; all when left out.' }),
-  }),
-  payload: { job: { type: Job, description: 'The job that restores.' } },
-  refusals: [
-    NotFound,
-    InvalidInput,
-    OperationNotAllowed,
-    RecoveryPointBeingRemoved,
-    RecoveryPointSuspect,
-    RestoreAlreadyRunning,
-  ],
-  resolve: async ({ recoveryPoint, target, databases }, context) => ({
-    job: await restoreAsFiles(context.database, {
-      recoveryPointId: idOf('RecoveryPoint', recoveryPoint),
-      directory: target.directory ?? '',
-      databases: databases ?? null,
-      ...asked(context),
     }),
   }),
 })

@@ -17,7 +17,8 @@ import { idOf, Job } from '../declared.ts'
 import { RestoreOwnership } from '../enums.ts'
 import { asked } from '../fields.ts'
 import { FailureCode } from '../job/job-enums.ts'
-import { DatabaseMappingInput, RestoreFilesTarget } from './restore.ts'
+import { DatabaseMappingInput } from './restore.ts'
+import { filesTargetOf, RestoreFilesTarget } from './restore-files.ts'
 import { partOf, RestorePartInput } from './restore-part.ts'
 
 const RestoreCheckKind = enumeration<Kind>('RestoreCheckKind', 'What is looked at before a restore.', {
@@ -160,7 +161,7 @@ const RestoreToValidateInput = builder.inputType('RestoreToValidateInput', {
 })
 
 function targetOf({ files, server }: typeof RestoreToValidateInput.$inferInput): RestoreToValidate {
-  if (files) return { kind: 'FILES', directory: files.target.directory ?? '', databases: files.databases ?? null }
+  if (files) return { kind: 'FILES', target: filesTargetOf(files.target), databases: files.databases ?? null }
   if (!server) throw new Error('An input of exactly one kind has none.')
   return {
     kind: 'SERVER',
