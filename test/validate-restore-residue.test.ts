@@ -147,7 +147,11 @@ test('a validation that waits keeps its point from being removed, and goes with 
     await using service = await startService({ databaseUrl, folder })
     return await backedUp(service, source, folder)
   })()
-  const target = { kind: 'FILES', directory: join(folder, 'restored'), databases: null } as const
+  const target = {
+    kind: 'FILES',
+    target: { kind: 'DIRECTORY', path: join(folder, 'restored') },
+    databases: null,
+  } as const
   const { id } = await validateRestore(database, { recoveryPointId: point.id, target, actor, now: now() })
   expect([...(await findPointsBeingRead(database, [point.id]))]).toEqual([point.id])
   const why = { reason: null, comment: null, dryRun: false, actor, now: now() }

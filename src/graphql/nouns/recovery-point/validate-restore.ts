@@ -14,7 +14,7 @@ import { builder } from '../../schema/builder.ts'
 import { enumeration } from '../../schema/enumeration.ts'
 import { mutation } from '../../schema/mutation.ts'
 import { idOf, Job } from '../declared.ts'
-import { RestoreOwnership } from '../enums.ts'
+import { ArchiveFormat, RestoreOwnership } from '../enums.ts'
 import { asked } from '../fields.ts'
 import { FailureCode } from '../job/job-enums.ts'
 import { DatabaseMappingInput } from './restore.ts'
@@ -126,7 +126,19 @@ const RestoreFilesToValidate = builder.inputType('RestoreFilesToValidateInput', 
   description: 'A restore as files, as restoreAsFiles is asked for it.',
   fields: (t) => ({
     target: t.field({ type: RestoreFilesTarget, required: true, description: 'Where the files would go.' }),
-    databases: t.stringList({ description: 'The names of the databases to restore; all when left out.' }),
+    format: t.field({
+      type: ArchiveFormat,
+      required: true,
+      defaultValue: 'CUSTOM',
+      description: 'The form that the files would have.',
+    }),
+    databases: t.stringList({
+      description: 'The names of the databases to restore; all when left out, or that of the part.',
+    }),
+    part: t.field({
+      type: RestorePartInput,
+      description: 'What of one database to restore, in the format PLAIN alone; the databases whole when left out.',
+    }),
   }),
 })
 
@@ -161,7 +173,10 @@ const RestoreToValidateInput = builder.inputType('RestoreToValidateInput', {
 })
 
 function targetOf({ files, server }: typeof RestoreToValidateInput.$inferInput): RestoreToValidate {
-  if (files) return { kind: 'FILES', target: filesTargetOf(files.target), databases: files.databases ?? null }
+  if (files) {
+    const { target, format, databases, part } = files
+    return { kind: 'FILES', target: filesTargetOf(target), format, databases: databases ?? null, part: partOf(part) }
+  }
   if (!server) throw new Error('An input of exactly one kind has none.')
   return {
     kind: 'SERVER',
