@@ -6,7 +6,7 @@ import { openPoint } from '../point/read-point.ts'
 import { pointOf } from '../subjects.ts'
 import { atTarget } from './files/at-target.ts'
 import { instructionsName } from './files/file-names.ts'
-import { type FilesPlace, filesPlaceOf, probeAccount, refuseForbidden } from './files/files-place.ts'
+import { type FilesPlace, filesPlaceOf, refuseForbidden } from './files/files-place.ts'
 import { restoreText } from './files/restore-text.ts'
 import { ownManifest, reportOf, setManifestName, setManifestOf } from './files/set-manifest.ts'
 import { writeDatabases } from './files/write-databases.ts'
@@ -14,15 +14,14 @@ import { writeText } from './files/write-file.ts'
 
 /**
  * Writes a point's databases as files, with roles, instructions and manifest, into a directory or a folder of a container
- * that is absent or empty. All of it is there in the end, or nothing: the manifest, written last, marks a whole set.
+ * that is absent or empty. All of it is there in the end, or nothing: the manifest, written last, marks a whole set. What
+ * earlier attempts left has to be gone, and the checks before a restore have to have passed.
  */
 export async function restoreAsFiles(context: WorkerContext, run: JobRun, request: FilesRequest): Promise<Outcome> {
   const { point, vault } = await pointOf(context, run.job)
   const place = await filesPlaceOf(context, run.job, request)
   refuseForbidden(place, vault)
-  await atTarget(() => place.set.removeEarlier())
   await refuseOccupied(place)
-  await atTarget(() => probeAccount(context, place))
   const opened = await openPoint(context, { point, vault, signal: run.signal })
   try {
     const { manifest } = opened
