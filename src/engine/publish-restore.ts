@@ -1,54 +1,149 @@
 import type { ServerAddress } from './address.ts'
 import { asEngineError } from './classify.ts'
 import { EngineError } from './engine-error.ts'
-import { quoteIdentifier } from './quote.ts'
+import { quoteIdentifier, quoteLiteral } from './quote.ts'
 import { openSession, type Session } from './session.ts'
 import { refuseContents } from './target-database.ts'
 import { dropTemporary, temporaryNames } from './temporary-database.ts'
 
-interface Publication {
-  adminDatabase: string
+/** A restored database that waits under its temporary name; it can be written down, and looked for by another process. */
+export interface Publication {
   targetName: string
   token: string
-  signal: AbortSignal
+  /** The server's own number of the database: it stays when the name changes. */
+  oid: number
+  /** What it gets together with its name. */
+  comment: string | null
+  connectionLimit: number
 }
 
 /**
- * Gives a restored database the name of its target. An existing target is first moved aside, where nobody can write to it
- * any more, looked at again, and dropped only if it is empty; otherwise it gets its name back. Throws TARGET_NOT_EMPTY or
- * TARGET_IN_USE and leaves the target as it was.
+ * Gives restored databases the names of their targets: all of them at one moment, or none. An existing target is looked
+ * at, moved aside, where nobody can write to it any more, looked at again, and dropped only when it is empty; otherwise it
+ * gets its name back. Throws TARGET_NOT_EMPTY or TARGET_IN_USE and leaves every target as it was.
  */
-export async function publishRestore(address: ServerAddress, publication: Publication): Promise<void> {
-  const { adminDatabase, targetName, token, signal } = publication
-  const { restoring, replaced } = temporaryNames(token)
+export async function publishRestores(
+  address: ServerAddress,
+  publications: readonly Publication[],
+  { signal }: { signal: AbortSignal },
+): Promise<void> {
+  const adminDatabase = adminDatabaseFor(address, publications)
   await using session = await openSession(address, adminDatabase, { signal })
+  const aside: Publication[] = []
   try {
-    const [target] = await session.sql`select from pg_database where datname = ${targetName}`
-    if (!target) return await rename(session, restoring, targetName)
-    await rename(session, targetName, replaced)
-    try {
-      await refuseContents(address, replaced, signal)
-      await rename(session, restoring, targetName)
-    } catch (error) {
-      await giveBack(address, adminDatabase, replaced, targetName)
-      throw error
+    for (const publication of publications) {
+      if (await moveAside(address, session, publication, signal)) aside.push(publication)
     }
-    await dropTemporary(session, replaced)
+    await rename(session, publications)
   } catch (error) {
+    if (aside.length > 0) await giveBackTargets(address, aside)
     signal.throwIfAborted()
-    const failure = asEngineError(error, `Giving the restored database its name ${quoteIdentifier(targetName)}`)
-    if (failure.code !== 'TARGET_IN_USE') throw failure
-    const message = `Database ${quoteIdentifier(targetName)} is empty but in use: someone is connected to it.`
-    throw new EngineError('TARGET_IN_USE', message, failure.details, { cause: error })
+    throw refusalFrom(error, publications)
+  }
+  for (const { token } of aside) await dropTemporary(session, temporaryNames(token).replaced)
+}
+
+/** The database to give orders from: one that is not renamed. */
+function adminDatabaseFor({ maintenanceDatabase }: ServerAddress, publications: readonly Publication[]): string {
+  return publications.some(({ targetName }) => targetName === maintenanceDatabase) ? 'template1' : maintenanceDatabase
+}
+
+async function moveAside(
+  address: ServerAddress,
+  session: Session,
+  { targetName, token }: Publication,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const [target] = await session.sql`select from pg_database where datname = ${targetName}`
+  if (!target) return false
+  // What holds something is not moved at all; what somebody filled just before it was moved is given back.
+  await refuseContents(address, targetName, signal)
+  const { replaced } = temporaryNames(token)
+  await session.sql.unsafe(renaming(targetName, replaced))
+  try {
+    await refuseContents(address, replaced, signal)
+    return true
+  } catch (error) {
+    await giveBackTargets(address, [{ targetName, token }])
+    throw error
   }
 }
 
-async function rename({ sql }: Session, from: string, to: string): Promise<void> {
-  await sql.unsafe(`alter database ${quoteIdentifier(from)} rename to ${quoteIdentifier(to)}`)
+/** PostgreSQL renames databases in a transaction like anything else: all of them appear when it commits. */
+async function rename(session: Session, publications: readonly Publication[]): Promise<void> {
+  const { sql } = session
+  await sql.unsafe('begin')
+  try {
+    await renameWithin(session, publications)
+    await sql.unsafe('commit')
+  } catch (error) {
+    // What it has locked is needed to give names back.
+    await sql.unsafe('rollback').catch(() => {})
+    throw error
+  }
 }
 
-// The session may have gone with whatever failed, or with the abort: this takes one of its own.
-async function giveBack(address: ServerAddress, adminDatabase: string, replaced: string, name: string): Promise<void> {
-  await using session = await openSession(address, adminDatabase, { signal: AbortSignal.timeout(30_000) })
-  await rename(session, replaced, name)
+async function renameWithin({ sql }: Session, publications: readonly Publication[]): Promise<void> {
+  for (const { targetName, token, comment, connectionLimit } of publications) {
+    const target = quoteIdentifier(targetName)
+    await sql.unsafe(renaming(temporaryNames(token).restoring, targetName))
+    await sql.unsafe(`comment on database ${target} is ${comment === null ? 'null' : quoteLiteral(comment)}`)
+    await sql.unsafe(`alter database ${target} connection limit ${Math.trunc(connectionLimit)}`)
+  }
+}
+
+function renaming(from: string, to: string): string {
+  return `alter database ${quoteIdentifier(from)} rename to ${quoteIdentifier(to)}`
+}
+
+function refusalFrom(error: unknown, publications: readonly Publication[]): EngineError {
+  const names = publications.map(({ targetName }) => quoteIdentifier(targetName)).join(', ')
+  const failure = asEngineError(error, `Giving the restored databases their names ${names}`)
+  if (failure.code !== 'TARGET_IN_USE' || error instanceof EngineError) return failure
+  const message = `A target database is empty but in use, someone is connected to it: ${names}.`
+  return new EngineError('TARGET_IN_USE', message, failure.details, { cause: error })
+}
+
+/**
+ * Gives targets that were moved aside their names back, unless something has the name now. It takes a connection of its
+ * own, as the one of the caller may have gone with whatever failed, or with the abort.
+ */
+export async function giveBackTargets(
+  address: ServerAddress,
+  publications: readonly Pick<Publication, 'targetName' | 'token'>[],
+): Promise<void> {
+  const signal = AbortSignal.timeout(30_000)
+  await using session = await openSession(address, 'template1', { signal })
+  const rows = await session.sql<{ name: string }[]>`select datname as name from pg_database`
+  const names = new Set(rows.map(({ name }) => name))
+  for (const { targetName, token } of publications) {
+    const { replaced } = temporaryNames(token)
+    if (names.has(replaced) && !names.has(targetName)) await session.sql.unsafe(renaming(replaced, targetName))
+  }
+}
+
+/**
+ * Whether databases that an earlier process meant to publish have got their names, and which of those are no longer
+ * there. They get them at one moment, so that one of them tells of all.
+ */
+export async function findPublished(
+  address: ServerAddress,
+  publications: readonly Publication[],
+  { signal }: { signal: AbortSignal },
+): Promise<{ isPublished: boolean; gone: string[] }> {
+  await using session = await openSession(address, address.maintenanceDatabase, { signal })
+  try {
+    const rows = await session.sql<{ oid: number; name: string }[]>`
+      select oid::int8::float8 as oid, datname as name from pg_database`
+    const names = new Map(rows.map(({ oid, name }) => [oid, name]))
+    const isPublished = publications.some(({ oid, token }) => {
+      const name = names.get(oid)
+      return name !== undefined && name !== temporaryNames(token).restoring
+    })
+    const gone = publications.filter(({ oid }) => !names.has(oid)).map(({ targetName }) => targetName)
+    return { isPublished, gone }
+  } catch (error) {
+    signal.throwIfAborted()
+    throw asEngineError(error, 'Looking for what an earlier attempt restored')
+  }
 }
