@@ -17,6 +17,9 @@ export interface Publication {
   connectionLimit: number
 }
 
+/** Renaming takes a moment: whoever cancels then is too late, so that it is never unknown whether it was done. */
+const renamingMs = 60_000
+
 /**
  * Gives restored databases the names of their targets: all of them at one moment, or none. An existing target is looked
  * at, moved aside, where nobody can write to it any more, looked at again, and dropped only when it is empty; otherwise it
@@ -27,19 +30,22 @@ export async function publishRestores(
   publications: readonly Publication[],
   { signal }: { signal: AbortSignal },
 ): Promise<void> {
-  const adminDatabase = adminDatabaseFor(address, publications)
-  await using session = await openSession(address, adminDatabase, { signal })
   const aside: Publication[] = []
   try {
-    for (const publication of publications) {
-      if (await moveAside(address, session, publication, signal)) aside.push(publication)
-    }
-    await rename(session, publications)
+    await moveAside(address, publications, aside, signal)
+    signal.throwIfAborted()
+    await rename(address, publications, AbortSignal.timeout(renamingMs))
   } catch (error) {
-    if (aside.length > 0) await giveBackTargets(address, aside)
+    const since = AbortSignal.timeout(renamingMs)
+    // The answer to a commit can be lost on its way: what counts is what the server did.
+    if ((await findPublished(address, publications, { signal: since })).isPublished) return
+    await giveBackTargets(address, aside)
     signal.throwIfAborted()
     throw refusalFrom(error, publications)
   }
+  await using session = await openSession(address, adminDatabaseFor(address, publications), {
+    signal: AbortSignal.timeout(renamingMs),
+  })
   for (const { token } of aside) await dropTemporary(session, temporaryNames(token).replaced)
 }
 
@@ -50,37 +56,34 @@ function adminDatabaseFor({ maintenanceDatabase }: ServerAddress, publications: 
 
 async function moveAside(
   address: ServerAddress,
-  session: Session,
-  { targetName, token }: Publication,
+  publications: readonly Publication[],
+  aside: Publication[],
   signal: AbortSignal,
-): Promise<boolean> {
-  const [target] = await session.sql`select from pg_database where datname = ${targetName}`
-  if (!target) return false
-  // What holds something is not moved at all; what somebody filled just before it was moved is given back.
-  await refuseContents(address, targetName, signal)
-  const { replaced } = temporaryNames(token)
-  await session.sql.unsafe(renaming(targetName, replaced))
-  try {
+): Promise<void> {
+  await using session = await openSession(address, adminDatabaseFor(address, publications), { signal })
+  for (const publication of publications) {
+    const { targetName, token } = publication
+    const [target] = await session.sql`select from pg_database where datname = ${targetName}`
+    if (!target) continue
+    // What holds something is not moved at all; what somebody fills just before it is moved gets its name back.
+    await refuseContents(address, targetName, signal)
+    aside.push(publication)
+    const { replaced } = temporaryNames(token)
+    await session.sql.unsafe(renaming(targetName, replaced))
     await refuseContents(address, replaced, signal)
-    return true
-  } catch (error) {
-    await giveBackTargets(address, [{ targetName, token }])
-    throw error
   }
 }
 
 /** PostgreSQL renames databases in a transaction like anything else: all of them appear when it commits. */
-async function rename(session: Session, publications: readonly Publication[]): Promise<void> {
-  const { sql } = session
-  await sql.unsafe('begin')
-  try {
-    await renameWithin(session, publications)
-    await sql.unsafe('commit')
-  } catch (error) {
-    // What it has locked is needed to give names back.
-    await sql.unsafe('rollback').catch(() => {})
-    throw error
-  }
+async function rename(
+  address: ServerAddress,
+  publications: readonly Publication[],
+  signal: AbortSignal,
+): Promise<void> {
+  await using session = await openSession(address, adminDatabaseFor(address, publications), { signal })
+  await session.sql.unsafe('begin')
+  await renameWithin(session, publications)
+  await session.sql.unsafe('commit')
 }
 
 async function renameWithin({ sql }: Session, publications: readonly Publication[]): Promise<void> {
@@ -112,7 +115,8 @@ export async function giveBackTargets(
   address: ServerAddress,
   publications: readonly Pick<Publication, 'targetName' | 'token'>[],
 ): Promise<void> {
-  const signal = AbortSignal.timeout(30_000)
+  if (publications.length === 0) return
+  const signal = AbortSignal.timeout(renamingMs)
   await using session = await openSession(address, 'template1', { signal })
   const rows = await session.sql<{ name: string }[]>`select datname as name from pg_database`
   const names = new Set(rows.map(({ name }) => name))

@@ -5,17 +5,14 @@ import { recordDamage } from '../../recovery-point/record-proof.ts'
 import { restoreRequestOf } from '../../restore/restore.ts'
 import { handlerDefaults, type WorkerContext } from '../context.ts'
 import { damageIn } from '../point/damage.ts'
+import { removeUnfinishedDatabases } from './earlier-attempts.ts'
 import { removeUnfinishedFiles, restoreAsFiles } from './restore-as-files.ts'
-import { removeUnfinishedDatabases, restoreToServer } from './restore-to-server.ts'
-
-const longestQuietMs = 6 * 60 * 60 * 1000
+import { restoreToServer } from './restore-to-server.ts'
 
 /** Restores recovery points: as files into a directory, or into a server. */
 export function restoreHandler(context: WorkerContext): Handler {
   return {
     ...handlerDefaults(context),
-    // Building the indexes of a large table moves no byte that could be seen.
-    stallMs: Math.max(context.noProgressMs, longestQuietMs),
     perform: (run) => restore(context, run),
     abandon: (run) => {
       const request = restoreRequestOf(run.job)
