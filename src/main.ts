@@ -94,6 +94,7 @@ function startWorker(
 ): AsyncDisposable {
   const workerId = `${hostname()}-${process.pid}-${crypto.randomUUID().slice(0, 8)}`
   const { postgresDirectories, lockWaitMs, jobCeilingMs, noProgressMs, removalGraceMs, concurrency, leaseMs } = settings
+  const { restoreJobs, spoolDirectory } = settings
   const context = {
     database,
     secrets,
@@ -105,6 +106,8 @@ function startWorker(
     dueNow,
     machineNow,
     removalGraceMs,
+    restoreJobs,
+    spoolDirectory,
     log,
   }
   const worker = new AsyncDisposableStack()

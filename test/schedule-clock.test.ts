@@ -25,6 +25,8 @@ async function contextAt(folder: string, database: WorkerContext['database'], du
     dueNow,
     machineNow: () => new Date(),
     removalGraceMs: 0,
+    restoreJobs: 1,
+    spoolDirectory: '/nonexistent/spool',
     log,
   }
   return { context, log }

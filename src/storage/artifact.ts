@@ -1,4 +1,4 @@
-import type { Readable, Writable } from 'node:stream'
+import type { Readable, Transform, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { destroyOnAbort } from './abort.ts'
 import { seal, unseal } from './age.ts'
@@ -108,6 +108,38 @@ export async function openArtifact(
   // A failure anywhere destroys the last stream with it: whoever reads from there learns of it.
   pipeline([source, ...stages, stream]).catch(() => undefined)
   return stream
+}
+
+export interface ExtractArtifact extends Omit<OpenArtifact, 'onCheckedBytes'> {
+  /** Gets the stored bytes read so far. */
+  onStoredBytes?: ((total: number) => void) | undefined
+}
+
+/**
+ * Reads an artifact once and writes its plain bytes through `into`. Resolves only when the stored bytes and the plain ones
+ * are those that were written: until then nothing that was written may be used. Throws ARTIFACT_DAMAGED, naming the key.
+ */
+export async function extractArtifact(
+  storage: Storage,
+  key: string,
+  { identity, compression, digest, signal, onStoredBytes }: ExtractArtifact,
+  into: readonly [...Transform[], Writable],
+): Promise<void> {
+  const sizeBytes = await storage.size(key)
+  if (sizeBytes === undefined) throw damaged(key, 'is missing from the vault')
+  const stored = meter(onStoredBytes)
+  const plain = meter()
+  const source = await storage.read(key, { ...(signal && { signal }) })
+  const stages = [unseal(identity, key), ...(compression === 'ZSTD' ? [decompress(key)] : [])]
+  await pipeline([source, stored.stream, ...stages, plain.stream, ...into], { ...(signal && { signal }) })
+  const read = stored.measure()
+  if (read.bytes !== digest.storedBytes || read.sha256 !== digest.storedSha256) {
+    throw damaged(key, 'does not hold the bytes that were written: its sha256 differs')
+  }
+  const opened = plain.measure()
+  if (opened.bytes !== digest.plainBytes || opened.sha256 !== digest.plainSha256) {
+    throw damaged(key, 'opens to other bytes than those that were backed up')
+  }
 }
 
 function damaged(key: string, what: string): StorageError {

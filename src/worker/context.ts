@@ -22,6 +22,10 @@ export interface WorkerContext {
   machineNow: () => Date
   /** How long a point that was chosen for removal is left before its bytes go, ms. */
   removalGraceMs: number
+  /** Connections that one restore into a server loads its data over. */
+  restoreJobs: number
+  /** Where archives lie unpacked while they are restored over several connections. */
+  spoolDirectory: string
   log: Logger
 }
 

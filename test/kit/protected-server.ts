@@ -37,7 +37,8 @@ export interface Service extends AsyncDisposable {
   ended: (jobId: string, options?: { withinMs?: number }) => Promise<JobRow>
 }
 
-export interface ServiceOptions extends Partial<Pick<WorkerContext, 'lockWaitMs' | 'jobCeilingMs' | 'noProgressMs'>> {
+export interface ServiceOptions
+  extends Partial<Pick<WorkerContext, 'lockWaitMs' | 'jobCeilingMs' | 'noProgressMs' | 'restoreJobs'>> {
   leaseMs?: number
   /** Whether the clock runs, which starts what is due; it does not unless asked for. */
   clock?: boolean
@@ -68,6 +69,8 @@ export async function startService(
     dueNow: async (tx = database) => limits.now?.() ?? (await databaseTime(tx)),
     machineNow: limits.now ?? (() => new Date()),
     removalGraceMs: 0,
+    restoreJobs: limits.restoreJobs ?? 2,
+    spoolDirectory: join(folder, 'spool'),
     log,
   }
   const runner = await startRunner(database, listener, {

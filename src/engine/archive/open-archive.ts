@@ -1,3 +1,4 @@
+import type { FileHandle } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import { EngineError } from '../engine-error.ts'
 import { readToc, type Toc } from './read-toc.ts'
@@ -11,6 +12,23 @@ const mostBytes = 512 * 1024 * 1024
  */
 export async function openArchive(source: Readable): Promise<{ toc: Toc; archive: Readable }> {
   const pieces: AsyncIterator<Buffer> = source[Symbol.asyncIterator]()
+  try {
+    const { toc, start } = await readStart(pieces)
+    return { toc, archive: joined(start, pieces, source) }
+  } catch (error) {
+    source.destroy()
+    throw error
+  }
+}
+
+/** The table of contents of an archive in a file. Throws ARCHIVE_UNREADABLE when it is none. */
+export async function readTocOf(file: FileHandle): Promise<Toc> {
+  const source = file.createReadStream({ start: 0, autoClose: false })
+  const { toc } = await readStart(source[Symbol.asyncIterator]()).finally(() => source.destroy())
+  return toc
+}
+
+async function readStart(pieces: AsyncIterator<Buffer>): Promise<{ toc: Toc; start: Buffer }> {
   const read: Buffer[] = []
   let readBytes = 0
   let lookAt = firstLookBytes
@@ -23,24 +41,14 @@ export async function openArchive(source: Readable): Promise<{ toc: Toc; archive
     if (readBytes < lookAt && !piece.done) continue
     lookAt = readBytes * 2
     const start = Buffer.concat(read)
-    const toc = tocOf(start, source)
-    if (toc) return { toc, archive: joined(start, pieces, source) }
+    const toc = readToc(start)
+    if (toc) return { toc, start }
     if (piece.done || readBytes > mostBytes) {
-      source.destroy()
       throw new EngineError(
         'ARCHIVE_UNREADABLE',
         'The archive ends, or goes on too long, within its table of contents.',
       )
     }
-  }
-}
-
-function tocOf(start: Buffer, source: Readable): Toc | undefined {
-  try {
-    return readToc(start)
-  } catch (error) {
-    source.destroy()
-    throw error
   }
 }
 

@@ -4,7 +4,7 @@ import { createDatabaseLike, type DatabaseLocale, describeLocale, whyTooOldFor }
 import { EngineError } from '../engine-error.ts'
 import { quoteIdentifier } from '../quote.ts'
 import type { Session } from '../session.ts'
-import { dropAfterFailure, dropTemporary, temporaryNames } from '../temporary-database.ts'
+import { dropAfterFailure, dropTemporary, markTemporary, temporaryNames } from '../temporary-database.ts'
 import type { TargetFacts } from './facts.ts'
 import { type Finding, passed, problem, skipped } from './finding.ts'
 import { knownSources, type RestorePlan } from './plan.ts'
@@ -105,6 +105,7 @@ async function tryLocale(
   const { restoring } = temporaryNames(token)
   try {
     await createDatabaseLike(session, restoring, source)
+    await markTemporary(session, restoring)
     await dropTemporary(session, restoring)
     return { kind: 'YES', because: 'an empty database with it was made and dropped' }
   } catch (error) {

@@ -53,7 +53,7 @@ function decided(facts: TargetFacts, plan: RestorePlan): Finding[] {
   return [
     ...checkWritable(facts),
     ...checkServerVersion(facts, plan),
-    ...checkRights(facts),
+    ...checkRights(facts, plan),
     ...checkRoles(facts, plan),
     ...checkExtensions(facts, plan),
     ...checkPreloadedLibraries(facts, plan),

@@ -139,11 +139,13 @@ export const KeptBecause = enumeration<ReasonToKeep>('KeptBecause', 'Why a recov
   AWAITING_APPROVAL: 'Too many would go at once: they wait for approveExpiry.',
 })
 
-export const RestoreOwnership = enumeration<'KEEP' | 'NONE'>(
+export const RestoreOwnership = enumeration<'KEEP' | 'TO_ROLE' | 'NONE'>(
   'RestoreOwnership',
   'Who owns what is restored into a server.',
   {
     KEEP: 'The same roles as at the source, with the same grants; roles that the server lacks are created without passwords.',
+    TO_ROLE:
+      'One role that exists owns everything, and its rights alone are used to restore; grants are left out, and so is what only a superuser can make.',
     NONE: 'The role that Holdfast signs in with owns everything, and grants are left out.',
   },
 )

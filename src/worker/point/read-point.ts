@@ -1,6 +1,6 @@
-import type { Readable } from 'node:stream'
+import type { Readable, Transform, Writable } from 'node:stream'
 import type { RecoveryPoint } from '../../recovery-point/recovery-point.ts'
-import { openArtifact } from '../../storage/artifact.ts'
+import { extractArtifact, openArtifact } from '../../storage/artifact.ts'
 import type { Storage } from '../../storage/contract.ts'
 import { readSealedJson } from '../../storage/sealed-json.ts'
 import { StorageError } from '../../storage/storage-error.ts'
@@ -20,6 +20,16 @@ export interface OpenPoint {
    * `onBytes` gets how much of `readBytesOf` has been done.
    */
   open: (artifact: ManifestArtifact, signal: AbortSignal, onBytes: (total: number) => void) => Promise<Readable>
+  /**
+   * Writes the artifact's plain bytes through `into` in one reading; they are the right ones when this resolves, not before.
+   * `onBytes` gets how much of its stored bytes has been read.
+   */
+  extract: (
+    artifact: ManifestArtifact,
+    signal: AbortSignal,
+    onBytes: (total: number) => void,
+    into: readonly [...Transform[], Writable],
+  ) => Promise<void>
 }
 
 /** How many bytes reading an artifact takes: all that is stored, to be checked, then all that it opens to. */
@@ -47,6 +57,13 @@ export async function openPoint(
       const plain = await openArtifact(storage, `${point.prefix}${file}`, how)
       return counted(plain, (bytes) => onBytes(digest.storedBytes + bytes))
     },
+    extract: ({ file, compression, digest }, abort, onStoredBytes, into) =>
+      extractArtifact(
+        storage,
+        `${point.prefix}${file}`,
+        { identity, compression, digest, signal: abort, onStoredBytes },
+        into,
+      ),
   }
 }
 

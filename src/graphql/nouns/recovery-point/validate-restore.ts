@@ -3,6 +3,7 @@ import { isFailureCode } from '../../../failure.ts'
 import { OperationNotAllowed } from '../../../instance/states.ts'
 import { RecoveryPointBeingRemoved } from '../../../recovery-point/recovery-point.ts'
 import { InvalidInput, NotFound } from '../../../refusal.ts'
+import { ownershipOf } from '../../../restore/ownership.ts'
 import { type RestoreToValidate, validateRestore } from '../../../restore/validate.ts'
 import type {
   RestoreCheck as Check,
@@ -160,6 +161,7 @@ const RestoreServerToValidate = builder.inputType('RestoreServerToValidateInput'
       defaultValue: 'KEEP',
       description: 'Who would own what is restored.',
     }),
+    ownerRole: t.string({ description: 'The role that everything would belong to, for TO_ROLE; otherwise left out.' }),
   }),
 })
 
@@ -183,7 +185,7 @@ function targetOf({ files, server }: typeof RestoreToValidateInput.$inferInput):
     serverId: idOf('PostgresServer', server.server),
     databases: server.databases ?? null,
     part: partOf(server.part),
-    ownership: { kind: server.ownership },
+    ownership: ownershipOf(server.ownership, server.ownerRole ?? null),
   }
 }
 
