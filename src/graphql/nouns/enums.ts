@@ -133,7 +133,7 @@ export const KeptBecause = enumeration<ReasonToKeep>('KeptBecause', 'Why a recov
   NOTHING_RESTORABLE:
     'No recovery point of its backup instance is known to be restorable now: until one is, none is removed for its age.',
   ON_HOLD: 'Somebody has put it on hold.',
-  BEING_READ: 'A restore or a verification of it is queued or running.',
+  BEING_READ: 'A restore, the validation of one, a verification or a copy of it is queued or running.',
   PROTECTION_STOPPED: 'Protection was stopped so that all data is kept for ever.',
   SOFT_DELETED: 'Its backup instance was deleted and can be had back: nothing expires meanwhile.',
   AWAITING_APPROVAL: 'Too many would go at once: they wait for approveExpiry.',
