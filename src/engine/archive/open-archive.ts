@@ -23,9 +23,13 @@ export async function openArchive(source: Readable): Promise<{ toc: Toc; archive
 
 /** The table of contents of an archive in a file. Throws ARCHIVE_UNREADABLE when it is none. */
 export async function readTocOf(file: FileHandle): Promise<Toc> {
-  const source = file.createReadStream({ start: 0, autoClose: false })
-  const { toc } = await readStart(source[Symbol.asyncIterator]()).finally(() => source.destroy())
-  return toc
+  for (let size = firstLookBytes; size <= mostBytes; size *= 2) {
+    const { bytesRead, buffer } = await file.read(Buffer.alloc(size), 0, size, 0)
+    const toc = readToc(buffer.subarray(0, bytesRead))
+    if (toc) return toc
+    if (bytesRead < size) break
+  }
+  throw endless()
 }
 
 async function readStart(pieces: AsyncIterator<Buffer>): Promise<{ toc: Toc; start: Buffer }> {
@@ -43,13 +47,12 @@ async function readStart(pieces: AsyncIterator<Buffer>): Promise<{ toc: Toc; sta
     const start = Buffer.concat(read)
     const toc = readToc(start)
     if (toc) return { toc, start }
-    if (piece.done || readBytes > mostBytes) {
-      throw new EngineError(
-        'ARCHIVE_UNREADABLE',
-        'The archive ends, or goes on too long, within its table of contents.',
-      )
-    }
+    if (piece.done || readBytes > mostBytes) throw endless()
   }
+}
+
+function endless(): EngineError {
+  return new EngineError('ARCHIVE_UNREADABLE', 'The archive ends, or goes on too long, within its table of contents.')
 }
 
 function joined(start: Buffer, rest: AsyncIterator<Buffer>, source: Readable): Readable {

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { indexArchive } from '../../engine/archive/archive-index.ts'
 import type { ManifestArtifact } from '../point/manifest.ts'
 import type { OpenPoint } from '../point/read-point.ts'
+import { intoFile } from '../streams.ts'
 
 /** Left free beside what is spooled, so that nothing else on the disk runs out of space. */
 const spareBytes = 64 * 1024 * 1024
@@ -33,8 +34,7 @@ export async function spoolArchive({
   const file = await openNameless(directory)
   try {
     const index = indexArchive()
-    const sink = file.createWriteStream({ autoClose: false, highWaterMark: 4 * 1024 * 1024 })
-    await point.extract(artifact, signal, onStoredBytes, [index.stream, sink])
+    await point.extract(artifact, signal, onStoredBytes, [index.stream, intoFile(file)])
     await index.writeInto(file)
     return file
   } catch (cause) {
