@@ -125,6 +125,7 @@ export const failures = {
   ]),
   ROLE_MISSING: user('The target server lacks a role that owns or may use restored objects.', [
     'Restore with ownership KEEP by a role that may create roles, or with ownership NONE.',
+    'Create the role that the details name: policies name their roles, whoever owns the tables.',
   ]),
   LOCALE_MISSING: user('The target server lacks the locale or encoding of a database.', [
     'Install the locale on the target server, or restore into an empty database that you created there.',

@@ -1,4 +1,5 @@
 import { describe, expect } from 'vitest'
+import { compareVersions } from '../src/engine/extension-version.ts'
 import type { DatabaseReport } from '../src/engine/inspect.ts'
 import { inspectServer } from '../src/engine/inspect.ts'
 import { lookForLocale } from '../src/engine/target/check-locale.ts'
@@ -252,4 +253,14 @@ describe('A locale', () => {
     }
     expect(lookForLocale(facts, { ...plain, ...source }).kind).toBe(kind)
   })
+})
+
+test.for([
+  ['1.9', '1.10', -1],
+  ['2.0', '2.0.1', -1],
+  ['3.4.0', '3.4.0', 0],
+  ['1.3b', '1.3a', 1],
+  ['10', '9.6', 1],
+] as const)('version %s of an extension is ordered beside %s', ([left, right, order]) => {
+  expect(Math.sign(compareVersions(left, right))).toBe(order)
 })

@@ -204,7 +204,7 @@ test('restores that fail half way leave nothing in a bucket, and what its store 
   const { database } = service
   const { point } = await backedUp(service, source, folder)
   const { container } = await addAccount(service, bucketOf(store))
-  // The probe writes twice, then come archive and roles; the next file is denied.
+  // The probe writes three times, then come archive, roles and instructions; the manifest is denied.
   const denied = { status: 403, body: '<Error><Code>AccessDenied</Code></Error>' }
   store.fail('PutObject', { kind: 'answer', answer: denied }, { passing: 6, times: 100 })
   const ended = await service.ended((await start(database, point.id, container)).id)

@@ -1,8 +1,14 @@
 import { OperationNotAllowed } from '../../../instance/states.ts'
 import { RecoveryPointBeingRemoved } from '../../../recovery-point/recovery-point.ts'
 import { InvalidInput, NotFound } from '../../../refusal.ts'
+import { ownershipOf } from '../../../restore/ownership.ts'
 import { RecoveryPointSuspect, RestoreAlreadyRunning } from '../../../restore/refuse.ts'
-import type { DatabaseMapping as Mapping, RestoreReport as Report, RestoreRequest } from '../../../restore/restore.ts'
+import type {
+  RestoreDifference as Difference,
+  DatabaseMapping as Mapping,
+  RestoreReport as Report,
+  RestoreRequest,
+} from '../../../restore/restore.ts'
 import { restoreToServer } from '../../../restore/to-server.ts'
 import { ServerWithoutCredentials } from '../../../server/server.ts'
 import { builder } from '../../schema/builder.ts'
@@ -61,8 +67,13 @@ export const RecoveryDestination = builder.objectRef<RestoreRequest>('RecoveryDe
       type: RestoreOwnership,
       nullable: true,
       description: 'Who owns what is restored into the server; null for a restore as files.',
+      resolve: (request) => (request.kind === 'SERVER' ? request.ownership.kind : null),
+    }),
+    ownerRole: t.string({
+      nullable: true,
+      description: 'The role that everything restored belongs to; null unless the ownership is TO_ROLE.',
       resolve: (request) =>
-        request.kind === 'SERVER' && request.ownership.kind !== 'TO_ROLE' ? request.ownership.kind : null,
+        request.kind === 'SERVER' && request.ownership.kind === 'TO_ROLE' ? request.ownership.role : null,
     }),
     part: t.field({
       type: RestorePart,
@@ -97,8 +108,27 @@ const RestoredFile = builder.objectRef<Report['files'][number]>('RestoredFile').
   }),
 })
 
+const RestoreDifference = builder.objectRef<Difference>('RestoreDifference').implement({
+  description: 'One way in which what was restored is not what was backed up.',
+  fields: (t) => ({
+    database: t.exposeString('database', { description: "The database's name in the recovery point." }),
+    subject: t.exposeString('subject', { description: 'The table\'s quoted name, or "large objects".' }),
+    expected: t.expose('expected', {
+      type: 'RowCount',
+      nullable: true,
+      description: 'How many rows, or large objects, the backup counted; null when it held no such table.',
+    }),
+    actual: t.expose('actual', {
+      type: 'RowCount',
+      nullable: true,
+      description: 'How many there were after the restore; null when there was no such table.',
+    }),
+    message: t.exposeString('message', { description: 'The same as a sentence.' }),
+  }),
+})
+
 export const RestoreReport = builder.objectRef<Report>('RestoreReport').implement({
-  description: 'What a finished restore brought back.',
+  description: 'What a restore brought back, or would have brought back, had its rows been those of the backup.',
   fields: (t) => ({
     destination: t.exposeString('destination', { description: 'Where it lies now, in words.' }),
     databases: t.expose('databases', { type: [RestoredDatabase], description: 'The databases that came back.' }),
@@ -108,7 +138,20 @@ export const RestoreReport = builder.objectRef<Report>('RestoreReport').implemen
     }),
     rolesCreated: t.exposeStringList('rolesCreated', {
       description:
-        'The roles that the server lacked and that were created, without passwords; empty for a restore as files.',
+        'The roles that the server lacked and that were created, without passwords, by any attempt; empty for a restore as files.',
+    }),
+    differences: t.field({
+      type: [RestoreDifference],
+      description: 'Where rows are not those of the backup; any of them makes the restore fail and is not kept.',
+      resolve: (report) => report.differences ?? [],
+    }),
+    omitted: t.stringList({
+      description: 'What could not be restored or applied, a sentence each: of roles, settings, grants, or a part.',
+      resolve: (report) => report.omitted ?? [],
+    }),
+    warnings: t.stringList({
+      description: 'What pg_restore warned of, and what lies elsewhere than it did, a sentence each.',
+      resolve: (report) => report.warnings ?? [],
     }),
   }),
 })
@@ -145,6 +188,9 @@ mutation('restoreToServer', {
       defaultValue: 'KEEP',
       description: 'Who owns what is restored.',
     }),
+    ownerRole: t.string({
+      description: 'The existing role that everything is to belong to: with ownership TO_ROLE, and only then.',
+    }),
   }),
   payload: { job: { type: Job, description: 'The job that restores.' } },
   refusals: [
@@ -156,13 +202,13 @@ mutation('restoreToServer', {
     ServerWithoutCredentials,
     RestoreAlreadyRunning,
   ],
-  resolve: async ({ recoveryPoint, server, databases, part, ownership }, context) => ({
+  resolve: async ({ recoveryPoint, server, databases, part, ownership, ownerRole }, context) => ({
     job: await restoreToServer(context.database, {
       recoveryPointId: idOf('RecoveryPoint', recoveryPoint),
       serverId: idOf('PostgresServer', server),
       databases: databases ?? null,
       part: partOf(part),
-      ownership: { kind: ownership },
+      ownership: ownershipOf(ownership, ownerRole ?? null),
       ...asked(context),
     }),
   }),

@@ -68,7 +68,7 @@ leave out \`--exit-on-error\` then, and see that this is its only error.
 function plainText({ part }: FilesRequest, files: readonly SetFile[]): string {
   const commands = files.flatMap(({ kind, file, database }) => {
     const psql = 'psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1'
-    if (kind === 'CREATE') return database === 'postgres' ? [] : [`${psql} --dbname=postgres --file=${file}`]
+    if (kind === 'CREATE') return [`${psql} --dbname=postgres --file=${file}`]
     // As a variable and not as an option: there a name that holds "=" would be taken for an address.
     return kind === 'DATABASE'
       ? [`PGDATABASE=${shellQuoted(database ?? '')} ${psql} --output=/dev/null --file=${file}`]

@@ -1,3 +1,4 @@
+import type { Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { chooseRestoreTools } from '../../../engine/choose-tools.ts'
 import { findTools, type Toolset } from '../../../engine/find-tools.ts'
@@ -64,44 +65,43 @@ export async function writeDatabases(
   }
 }
 
-async function writeDatabase(
-  { run, point, request, set, tools }: Writing,
-  {
-    artifact,
-    names,
-    signal,
-    onBytes,
-  }: {
-    artifact: ManifestArtifact
-    names: { file: string; create: string }
-    signal: AbortSignal
-    onBytes: (bytes: number) => void
-  },
-): Promise<WrittenDatabases> {
+interface OneDatabase {
+  artifact: ManifestArtifact
+  names: { file: string; create: string }
+  signal: AbortSignal
+  onBytes: (bytes: number) => void
+}
+
+async function writeDatabase(writing: Writing, one: OneDatabase): Promise<WrittenDatabases> {
+  const { run, point, request, set, tools } = writing
+  const { artifact, names, signal } = one
   const { database } = artifact
   const facts = point.manifest.databases.find(({ report }) => report.name === database)
-  const source = await point.open(artifact, signal, onBytes)
-  if (!tools || !facts) {
-    const archive = await writeFile(set, names.file, (sink) => pipeline(source, sink, { signal }), signal)
-    return { files: [{ ...archive, kind: 'DATABASE', database }], partTables: undefined }
-  }
-  let partTables: WrittenDatabases['partTables']
-  const omitsTablespaces = facts.report.tablespaces.length > 0
-  const part = request.part ?? undefined
-  const fill = async (sink: Parameters<typeof writePlain>[1]['sink']) => {
-    const chosen = await writePlain(source, { tools, part, omitsTablespaces, sink, signal })
-    partTables = chosen?.tables
-    for (const sentence of chosen?.leftOut ?? []) run.warn(sentence)
-  }
-  const plain = await writeFile(set, names.file, fill, signal)
-  const statements = createStatements(facts.report, point.manifest.server.versionNumber)
-  const create = await writeText(set, names.create, statements, signal)
-  return {
-    files: [
-      { ...create, kind: 'CREATE', database },
-      { ...plain, kind: 'DATABASE', database },
-    ],
-    partTables,
+  const source = await point.open(artifact, signal, one.onBytes)
+  try {
+    if (!tools || !facts) {
+      const archive = await writeFile(set, names.file, (sink) => pipeline(source, sink, { signal }), signal)
+      return { files: [{ ...archive, kind: 'DATABASE', database }], partTables: undefined }
+    }
+    let partTables: WrittenDatabases['partTables']
+    const omitsTablespaces = facts.report.tablespaces.length > 0
+    const part = request.part ?? undefined
+    const fill = async (sink: Writable) => {
+      const chosen = await writePlain(source, { tools, part, omitsTablespaces, sink, signal })
+      partTables = chosen?.tables
+      for (const sentence of chosen?.leftOut ?? []) run.warn(sentence)
+    }
+    const plain = await writeFile(set, names.file, fill, signal)
+    const files: SetFile[] = [{ ...plain, kind: 'DATABASE', database }]
+    // Every server has that one already.
+    if (database !== 'postgres') {
+      const statements = createStatements(facts.report, point.manifest.server.versionNumber)
+      files.unshift({ ...(await writeText(set, names.create, statements, signal)), kind: 'CREATE', database })
+    }
+    return { files, partTables }
+  } finally {
+    // Not read at all when the file could not be begun.
+    source.destroy()
   }
 }
 
