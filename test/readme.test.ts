@@ -95,6 +95,8 @@ describe('the README', { timeout: 120_000 }, () => {
       HOLDFAST_NO_PROGRESS_SECONDS: defaults.noProgressMs / 1000,
       HOLDFAST_REMOVAL_GRACE_MINUTES: defaults.removalGraceMs / 60_000,
       HOLDFAST_RESTORE_JOBS: defaults.restoreJobs,
+      HOLDFAST_METADATA_BACKUP_HOURS: defaults.metadataBackupMs / 3_600_000,
+      HOLDFAST_METADATA_KEY_FILE: defaults.metadataHasKeyFile,
       HOLDFAST_RETENTION_MIN_DAYS: defaults.retentionLimits.minDays,
       HOLDFAST_RETENTION_MAX_DAYS: defaults.retentionLimits.maxDays,
       HOLDFAST_WEBHOOK_ALLOW_HTTP: defaults.allowHttpWebhooks,
