@@ -40,6 +40,9 @@ export const failures = {
     'Set the right ones with updateServerCredentials.',
     "Check the server's pg_hba.conf for the worker's address.",
   ]),
+  CREDENTIALS_MISSING: user('It is not known how to sign in to the server: it comes from an imported vault.', [
+    'Set its role and password with updateServerCredentials.',
+  ]),
   TLS_UNAVAILABLE: user('The server does not offer TLS, which its registration asks for.', [
     'Turn on ssl on the server, or register it with TLS mode DISABLE on a network you trust.',
   ]),
@@ -126,8 +129,20 @@ export const failures = {
   TARGET_FULL: user('The target server has no space left; what was restored so far was removed again.', [
     'Free space on the target server, then restore again.',
   ]),
+  TARGET_PLACE_TAKEN: user('The target lies where a vault or a storage account keeps its files.', [
+    'Choose a directory outside of it; into a storage account, restore by one of its containers.',
+  ]),
+  TARGET_READ_ONLY: user('The target server takes no writes.', [
+    'Restore into the primary server; a standby takes no writes.',
+  ]),
   RESTORE_FAILED: user('pg_restore reported an error; what was restored so far was removed again.', [
     'Read the details: they hold what it said.',
+  ]),
+  PART_MISSING: user('The recovery point does not hold a schema or table that was chosen.', [
+    'Choose among what the point holds: its databases list their tables.',
+  ]),
+  PART_INCOMPLETE: user('A chosen table cannot be made without others that were not chosen.', [
+    'Choose what the details name as well, or the whole schema or database.',
   ]),
   ROWS_DIFFER: ours('Restored tables do not have the rows that the backup counted; the copy was removed again.', [
     'Read the details: they name every difference.',
@@ -195,8 +210,16 @@ export const failures = {
   VAULT_OCCUPIED: user("The vault's place holds other things and is no vault.", [
     'Empty it, or create a vault in another place.',
   ]),
+  VAULT_MISSING: user('There is no vault in that place.', [
+    'Give the folder, or the bucket and prefix, that holds holdfast-vault.json.',
+    'Check that its disk is mounted.',
+  ]),
+  VAULT_NOT_IMPORTED: user('The vault cannot be added to the catalogue as it is.', [
+    'Read the details: they say what is in the way.',
+  ]),
   WRONG_KEY: user("The vault's files are sealed for another key, or mark it as another vault.", [
     'Check that the directory or bucket is the one this vault was created with.',
+    'For an import, give the recovery key that was exported last for this vault.',
   ]),
   SECRET_UNREADABLE: user('A stored secret could not be opened with the key file.', [
     'Put back the key file that Holdfast was first started with, or set the credentials anew.',

@@ -12,10 +12,10 @@ import { encodeNodeId } from './graphql/schema/ids.ts'
 import { summariseJobs } from './job/find.ts'
 import { startRunner } from './job/run.ts'
 import { seedPolicies } from './policy/seed.ts'
-import { openSecretBox } from './secret/secret-box.ts'
+import type { SecretBox } from './secret/secret-box.ts'
 import { InvalidSetting, readSettings, type Settings } from './settings.ts'
 import { openTestClock } from './test-clock.ts'
-import { checkKeyFile, WrongKeyFile } from './vault/check-key.ts'
+import { unlockSecrets, WrongKeyFile } from './vault/check-key.ts'
 import { allChores } from './worker/clock/chores.ts'
 import { startClock } from './worker/clock/clock.ts'
 import { startDeliveries } from './worker/delivery/deliver.ts'
@@ -49,9 +49,9 @@ async function startService(settings: Settings, log: Logger, running: AsyncDispo
   const { now, dueNow, machineNow } = await clockOf(settings, database, { log, running })
   await seedPolicies(database, { now: now() })
   const listener = running.use(await startListener(url, { log }))
-  const secrets = await openSecretBox(settings.keyFile)
-  await checkKeyFile(database, { secrets, keyFile: settings.keyFile })
-  const shared = { database, listener, secrets, now, dueNow, machineNow, log }
+  const { secrets, unreadable } = await unlockSecrets(database, { keyFile: settings.keyFile, now: now() })
+  for (const what of unreadable) log.warn(`the key file does not open ${what}: give it anew`)
+  const shared = { url, database, listener, secrets, now, dueNow, machineNow, log }
   if (settings.role !== 'api') running.use(startWorker(settings, shared))
   if (settings.role !== 'worker') running.use(await startApi(settings, shared))
 }
@@ -80,9 +80,11 @@ async function metadataUrl(settings: Settings, log: Logger, running: AsyncDispos
 }
 
 interface Shared {
+  /** Of the metadata database; holds its password. */
+  url: string
   database: Database
   listener: Listener
-  secrets: Awaited<ReturnType<typeof openSecretBox>>
+  secrets: SecretBox
   now: () => Date
   dueNow: (tx?: Database) => Promise<Date>
   machineNow: () => Date
@@ -91,7 +93,7 @@ interface Shared {
 
 function startWorker(
   settings: Settings,
-  { database, listener, secrets, now, dueNow, machineNow, log }: Shared,
+  { url, database, listener, secrets, now, dueNow, machineNow, log }: Shared,
 ): AsyncDisposable {
   const workerId = `${hostname()}-${process.pid}-${crypto.randomUUID().slice(0, 8)}`
   const {
@@ -115,6 +117,11 @@ function startWorker(
     dueNow,
     machineNow,
     removalGraceMs,
+    metadata: {
+      url,
+      keyFile: settings.metadataHasKeyFile ? settings.keyFile : null,
+      everyMs: settings.metadataBackupMs,
+    },
     scratchDirectory,
     log,
   }
@@ -124,7 +131,8 @@ function startWorker(
     handlers: handlersOf(context),
     workerId,
     concurrency,
-    laneLimits: { server: settings.concurrencyPerServer, vault: settings.concurrencyPerVault, verify: 1 },
+    // One copy at a time into a vault: there is no hurry, and backups are not to wait for them.
+    laneLimits: { server: settings.concurrencyPerServer, vault: settings.concurrencyPerVault, verify: 1, copy: 1 },
     aside: { lane: 'verify', places: 1 },
     leaseMs,
     pollMs: 2000,
@@ -153,6 +161,7 @@ async function startApi(
       removalGraceMs: settings.removalGraceMs,
       retentionLimits: settings.retentionLimits,
       channelRules: { allowHttp: settings.allowHttpWebhooks, canMail: settings.mailServer !== null },
+      metadataBackupMs: settings.metadataBackupMs,
     },
     host: settings.host,
     port: settings.port,

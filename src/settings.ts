@@ -25,6 +25,10 @@ export interface Settings {
   noProgressMs: number
   /** How long a recovery point that was chosen for removal is left before its bytes go. */
   removalGraceMs: number
+  /** How old the newest copy of Holdfast's own metadata in a vault may become. */
+  metadataBackupMs: number
+  /** Whether such a copy holds the key file, so that the recovery key of its vault brings everything back. */
+  metadataHasKeyFile: boolean
   /** Where scratch servers live while a proof restores into them. */
   scratchDirectory: string
   /** For how long policies may keep recovery points, days. */
@@ -115,6 +119,8 @@ export function readSettings(environment: Record<string, string | undefined> = p
     jobCeilingMs: whole('HOLDFAST_JOB_CEILING_MINUTES', { fallback: 24 * 60, min: 1, max: 14 * 24 * 60 }) * 60_000,
     noProgressMs: whole('HOLDFAST_NO_PROGRESS_SECONDS', { fallback: 900, min: 5, max: 86_400 }) * 1000,
     removalGraceMs: whole('HOLDFAST_REMOVAL_GRACE_MINUTES', { fallback: 60, min: 0, max: 525_600 }) * 60_000,
+    metadataBackupMs: whole('HOLDFAST_METADATA_BACKUP_HOURS', { fallback: 24, min: 1, max: 8760 }) * 3_600_000,
+    metadataHasKeyFile: oneOf('HOLDFAST_METADATA_KEY_FILE', ['true', 'false'], 'true') === 'true',
     scratchDirectory: resolve(text('HOLDFAST_SCRATCH_DIR') ?? join(dataDirectory, 'scratch')),
     retentionLimits: {
       minDays: whole('HOLDFAST_RETENTION_MIN_DAYS', { fallback: 7, min: 1, max: 36_525 }),

@@ -39,6 +39,7 @@ test('a choice of one thing is a choice of exactly one', () => {
     'PreviewedPolicyInput',
     'RestoreFilesTargetInput',
     'ScheduleInput',
+    'StorageAccountLocationInput',
     'VaultLocationInput',
   ])
 })

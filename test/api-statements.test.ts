@@ -1,12 +1,17 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Api, listAt, startApi } from './kit/api.ts'
-import { addInstance, addPoint, addServer, addVault } from './kit/catalogue.ts'
+import { addContainer, addInstance, addPoint, addServer, addStorageAccount, addVault } from './kit/catalogue.ts'
 
 let api: Api
 beforeAll(async () => {
   api = await startApi()
   for (const name of ['one', 'two', 'three', 'four']) {
     const vault = await addVault(api, name)
+    for (let index = 0; index < 25; index += 1) {
+      const account = await addStorageAccount(api, `${name} ${index}`, { resourceInstanceIds: [vault.id] })
+      await addContainer(api, account, 'first')
+      await addContainer(api, account, 'second')
+    }
     for (let index = 0; index < 25; index += 1) {
       const server = await addServer(api, `${name} ${index}`)
       const instance = await addInstance(api, { name: `${name} ${index}`, vault, server })
@@ -48,6 +53,10 @@ const pages: [string, string][] = [
     `recoveryPoints(first: SIZE) { nodes { id vault { name } job { ${job} } backupInstance { ${instance} } } }`,
   ],
   ['servers', `servers(first: SIZE) { nodes { id backupInstances(first: 3) { totalCount nodes { ${instance} } } } }`],
+  [
+    'storageAccounts',
+    `storageAccounts(first: SIZE) { totalCount nodes { name resourceInstances { name } containers(first: 5) { totalCount nodes { name storageAccount { id } } } } }`,
+  ],
   [
     'auditLog',
     'auditLog(first: SIZE) { totalCount nodes { action subject { id ... on Vault { name } ... on PostgresServer { name } } } }',

@@ -15,8 +15,11 @@ const names = Object.keys(schema.getMutationType()?.getFields() ?? {})
 /** Mutations whose line says all by their name and subject: they change no fact that had another value before. */
 const withoutFacts = [
   'backUpNow',
+  'rebuildCatalogue',
+  'backUpMetadata',
   'validateForBackup',
   'verifyRecoveryPoint',
+  'validateRestore',
   'restoreAsFiles',
   'restoreToServer',
   'testNotificationChannel',

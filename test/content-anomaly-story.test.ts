@@ -60,6 +60,7 @@ async function backUp(database: Database, instanceId: string, days: number, rowC
       toolMajor: 15,
       sourceBytes: 10_000_000,
       storedBytes: 1_000,
+      recipient: 'age1none',
       databases: [{ name: 'shop', sourceBytes: 10_000_000, storedBytes: 1_000, tableCount: 5, rowCount }],
     })
     await recordBackup(tx, { ...locked, point, now: createdAt })

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { join } from 'node:path'
 import { asc, eq } from 'drizzle-orm'
 import fc from 'fast-check'
 import { describe, expect } from 'vitest'
@@ -16,7 +17,7 @@ import { beginSweep, findPointsToSweep } from '../src/recovery-point/begin-sweep
 import { recordRemoval } from '../src/recovery-point/record-removal.ts'
 import type { RecoveryPoint } from '../src/recovery-point/recovery-point.ts'
 import { day, type Life, startLife } from './kit/life.ts'
-import { actor } from './kit/protected-server.ts'
+import { actor, addVault } from './kit/protected-server.ts'
 import { test } from './kit/test.ts'
 
 const proofs = ['WRITTEN', 'READ_BACK', 'DECODED', 'RESTORED'] as const
@@ -28,6 +29,7 @@ const points = fc.array(
     proof: fc.constantFrom(...proofs),
     condition: fc.constantFrom('GOOD', 'GOOD', 'GOOD', 'SUSPECT', 'MARKED', 'MARKED_SUSPECT'),
     hold: fc.constantFrom('NONE', 'NONE', 'NONE', 'ENDLESS', 'UNTIL_LATER', 'ENDED'),
+    isCopy: fc.oneof({ weight: 2, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }),
     isRead: fc.oneof({ weight: 5, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }),
   }),
   { maxLength: 10 },
@@ -43,6 +45,7 @@ const situations = fc.record({
     'SOFT_DELETED',
   ),
   shareLimitPercent: fc.constantFrom(20, 50, 100, 100),
+  replicaShareLimitPercent: fc.constantFrom(20, 50, 100, 100),
   approvedAgeDays: fc.option(fc.integer({ min: 0, max: 30 })),
   blockedAgeDays: fc.option(fc.integer({ min: 0, max: 30 })),
 })
@@ -51,13 +54,23 @@ type Situation = typeof situations extends fc.Arbitrary<infer Value> ? Value : n
 
 type Answers = Pick<BackupInstance, 'expiryApprovedThrough' | 'expiryBlockedAt'>
 
+/** A second vault, in which nothing lies; points of the instance may be said to be copies there. */
+async function addReplica({ service }: Life, folder: string): Promise<string> {
+  return (await addVault(service, join(folder, 'elsewhere'))).id
+}
+
 /** Brings the instance into the situation; answers its rows and which of them are read. */
-async function arrange(life: Life, { points: wanted, state, shareLimitPercent, ...ages }: Situation) {
+async function arrange(life: Life, replicaId: string, { points: wanted, state, ...rest }: Situation) {
+  const { shareLimitPercent, replicaShareLimitPercent, ...ages } = rest
   const { database, clock, instance, vault } = life
   const now = clock.now
   await database.delete(recoveryPoints)
   await database.update(jobs).set({ status: 'CANCELLED' }).where(eq(jobs.status, 'QUEUED'))
   await database.update(vaults).set({ expiryShareLimitPercent: shareLimitPercent }).where(eq(vaults.id, vault.id))
+  await database
+    .update(vaults)
+    .set({ expiryShareLimitPercent: replicaShareLimitPercent })
+    .where(eq(vaults.id, replicaId))
   const daysAgo = (days: number | null) => (days === null ? null : new Date(now.getTime() - days * day))
   const answers: Answers = {
     expiryApprovedThrough: daysAgo(ages.approvedAgeDays),
@@ -68,12 +81,13 @@ async function arrange(life: Life, { points: wanted, state, shareLimitPercent, .
     .set({ state, ...answers, expiryBlockedCount: null })
     .where(eq(backupInstances.id, instance.id))
   const read = new Set<string>()
-  for (const { ageDays, keptDays, proof, condition, hold, isRead } of wanted) {
+  for (const { ageDays, keptDays, proof, condition, hold, isCopy, isRead } of wanted) {
     const isMarked = condition.startsWith('MARKED')
     const { id } = await life.addPoint(ageDays, {
       keptDays,
       proof,
       isWithoutBytes: true,
+      ...(isCopy && { vaultId: replicaId, copyOfId: randomUUID(), copiedAt: now }),
       state: isMarked ? 'REMOVING' : condition === 'SUSPECT' ? 'SUSPECT' : 'AVAILABLE',
       damage: condition.endsWith('SUSPECT') ? ['It is damaged.'] : [],
       ...(isMarked && { markedAt: now, markReason: 'Its time was over.' }),
@@ -105,7 +119,7 @@ function lastBy(rows: readonly RecoveryPoint[], rank: (row: RecoveryPoint) => (n
     .at(-1)
 }
 
-/** Which points go, told naively from the whole table. */
+/** Which points go, told naively from the whole table: vault by vault, but for the question, which is one. */
 function oracle(
   rows: readonly RecoveryPoint[],
   read: Set<string>,
@@ -113,24 +127,31 @@ function oracle(
   { expiryApprovedThrough: approved, expiryBlockedAt: blocked }: Answers,
   now: Date,
 ) {
-  const good = rows.filter(({ state }) => state === 'AVAILABLE')
-  const newest = lastBy(good, (row) => [Number(row.createdAt), row.id])
-  const best = lastBy(good, (row) => [proofs.indexOf(row.proof), Number(row.createdAt), row.id])
-  if (good.length === 0) return []
-  const untouchable = new Set([newest?.id, best?.id])
   if (situation.state !== 'PROTECTION_CONFIGURED' && situation.state !== 'BACKUP_SCHEDULES_SUSPENDED') return []
-  const unmarked = rows.filter(({ markedAt }) => markedAt === null)
-  const free = unmarked.filter(
-    (row) =>
-      row.expiresAt <= now &&
-      !untouchable.has(row.id) &&
-      !read.has(row.id) &&
-      (row.heldAt === null || (row.holdUntil !== null && row.holdUntil <= now)),
-  )
   const isApproved = (row: RecoveryPoint) => approved !== null && row.expiresAt <= approved
   const isWaiting = (row: RecoveryPoint) => !isApproved(row) && blocked !== null && row.expiresAt <= blocked
-  const asking = free.filter((row) => !isApproved(row) && !isWaiting(row))
-  const isTooMuch = asking.length > 1 && asking.length / unmarked.length > situation.shareLimitPercent / 100
+  const free: RecoveryPoint[] = []
+  let isTooMuch = false
+  for (const isCopy of [false, true]) {
+    const here = rows.filter(({ copyOfId }) => (copyOfId !== null) === isCopy)
+    const good = here.filter(({ state }) => state === 'AVAILABLE')
+    const newest = lastBy(good, (row) => [Number(row.createdAt), row.id])
+    const best = lastBy(good, (row) => [proofs.indexOf(row.proof), Number(row.createdAt), row.id])
+    if (good.length === 0) continue
+    const untouchable = new Set([newest?.id, best?.id])
+    const unmarked = here.filter(({ markedAt }) => markedAt === null)
+    const freeHere = unmarked.filter(
+      (row) =>
+        row.expiresAt <= now &&
+        !untouchable.has(row.id) &&
+        !read.has(row.id) &&
+        (row.heldAt === null || (row.holdUntil !== null && row.holdUntil <= now)),
+    )
+    const asking = freeHere.filter((row) => !isApproved(row) && !isWaiting(row))
+    const limit = isCopy ? situation.replicaShareLimitPercent : situation.shareLimitPercent
+    if (asking.length > 1 && asking.length / unmarked.length > limit / 100) isTooMuch = true
+    free.push(...freeHere)
+  }
   return free
     .filter((row) => isApproved(row) || (!isTooMuch && !isWaiting(row)))
     .map(({ id }) => id)
@@ -145,9 +166,10 @@ describe('expiry in the database', { timeout: 60_000 }, () => {
     await using life = await startLife({ databaseUrl, folder })
     const { database, clock, instance } = life
     const { now } = clock
+    const replicaId = await addReplica(life, folder)
     await fc.assert(
       fc.asyncProperty(situations, async (situation) => {
-        const { rows, read, answers } = await arrange(life, situation)
+        const { rows, read, answers } = await arrange(life, replicaId, situation)
         const expected = oracle(rows, read, situation, answers, now)
         const plan = await planExpiry(database, {
           instance: { ...instance, state: situation.state, ...answers },
@@ -186,29 +208,31 @@ describe('expiry in the database', { timeout: 60_000 }, () => {
     await using life = await startLife({ databaseUrl, folder })
     const { database, clock, instance } = life
     const { now } = clock
+    const replicaId = await addReplica(life, folder)
     await fc.assert(
       fc.asyncProperty(situations, async (situation) => {
-        const { rows } = await arrange(life, situation)
+        const { rows } = await arrange(life, replicaId, situation)
         const isGood = ({ damage, state }: RecoveryPoint) =>
           state === 'AVAILABLE' || (state === 'REMOVING' && !damage.length)
         const best = (some: readonly RecoveryPoint[]) => Math.max(-1, ...some.map(({ proof }) => proofs.indexOf(proof)))
-        for (const { id } of await findPointsToSweep(database, {
-          instanceId: instance.id,
-          markedUntil: now,
-          now,
-          except: [],
-          limit: 100,
-        })) {
-          const decision = await beginSweep(database, { recoveryPointId: id, instanceId: instance.id, now })
-          if (decision.kind === 'STAYS') continue
-          await recordRemoval(database, { recoveryPointId: id, instanceName: 'shop', jobId: randomUUID(), now })
+        for (const vaultId of [instance.vaultId, replicaId]) {
+          const due = { instanceId: instance.id, vaultId, markedUntil: now, now, except: [], limit: 100 }
+          for (const { id } of await findPointsToSweep(database, due)) {
+            const decision = await beginSweep(database, { recoveryPointId: id, instanceId: instance.id, now })
+            if (decision.kind === 'STAYS') continue
+            await recordRemoval(database, { recoveryPointId: id, instanceName: 'shop', jobId: randomUUID(), now })
+          }
         }
         const after = await rowsOf(life)
         expect(after.filter(({ state }) => state === 'REMOVING')).toEqual([])
-        expect(after.length > 0).toBe(rows.length > 0)
-        expect(best(after.filter(isGood))).toBe(best(rows.filter(isGood)))
-        const newest = (some: readonly RecoveryPoint[]) => some.filter(isGood).at(-1)?.id
-        expect(newest(after)).toBe(newest(rows))
+        for (const vaultId of [instance.vaultId, replicaId]) {
+          const inVault = (row: RecoveryPoint) => row.vaultId === vaultId
+          const [left, had] = [after.filter(inVault), rows.filter(inVault)]
+          expect(left.length > 0).toBe(had.length > 0)
+          expect(best(left.filter(isGood))).toBe(best(had.filter(isGood)))
+          const newest = (some: readonly RecoveryPoint[]) => some.filter(isGood).at(-1)?.id
+          expect(newest(left)).toBe(newest(had))
+        }
         const isExpiring =
           situation.state === 'PROTECTION_CONFIGURED' || situation.state === 'BACKUP_SCHEDULES_SUSPENDED'
         if (!isExpiring || !rows.some(isGood)) expect(after).toHaveLength(rows.length)

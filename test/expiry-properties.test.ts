@@ -3,7 +3,6 @@ import { describe, expect, test } from 'vitest'
 import type { KeptBecause } from '../src/retention/decide-expiry.ts'
 import {
   approve,
-  bestProof,
   change,
   crowds,
   day,
@@ -12,17 +11,19 @@ import {
   expire,
   expiry,
   histories,
-  newest,
+  places,
+  pointsIn,
   position,
   restorable,
   type Step,
+  standing,
   steps,
   waiting,
   worlds,
 } from './kit/expiry-world.ts'
 
 describe('expiry, whatever has happened to an instance', () => {
-  test('leaves something to restore, as new and as well proven as before', () => {
+  test('leaves something to restore in each vault, as new and as well proven as before', () => {
     fc.assert(
       fc.property(worlds, fc.array(steps, { maxLength: 60 }), fc.nat(2_000), (first, taken, laterDays) => {
         const world = structuredClone(first)
@@ -30,14 +31,9 @@ describe('expiry, whatever has happened to an instance', () => {
           own.now += laterDays * day
         }
         for (const step of [...taken, expiry, later, expiry]) {
-          const before = { count: restorable(world).length, proof: bestProof(world), newest: newest(world) }
-          const hadAny = world.points.length > 0
+          const before = standing(world)
           step(world)
-          if (step !== expiry) continue
-          expect(restorable(world).length > 0).toBe(before.count > 0)
-          expect(bestProof(world)).toBe(before.proof)
-          expect(newest(world)).toBe(before.newest)
-          expect(world.points.length > 0).toBe(hadAny)
+          if (step === expiry) expect(standing(world)).toEqual(before)
         }
       }),
       { numRuns: 500 },
@@ -51,7 +47,9 @@ describe('expiry, whatever has happened to an instance', () => {
         const decision = decide(world)
         const marked = decision.marked.flatMap((id) => before.get(id) ?? [])
         expect(marked).toHaveLength(decision.marked.length)
-        if (restorable(world).length === 0) expect(marked).toEqual([])
+        for (const place of places) {
+          if (restorable(world, place).length === 0) expect(marked.map(({ vaultId }) => vaultId)).not.toContain(place)
+        }
         const asked = waiting(world)
         for (const point of marked) {
           expect(asked).not.toContain(point)
@@ -59,8 +57,10 @@ describe('expiry, whatever has happened to an instance', () => {
           expect(point.isHeld || point.isBeingRead || world.standstill !== null || world.isAnomalous).toBe(false)
         }
         const asking = marked.filter(({ expiresAt }) => !(world.approvedThrough && expiresAt <= world.approvedThrough))
-        if (asking.length > 1) {
-          expect(asking.length / world.points.length).toBeLessThanOrEqual(world.shareLimitPercent / 100)
+        for (const place of places) {
+          const going = asking.filter(({ vaultId }) => vaultId === place).length
+          if (going < 2) continue
+          expect(going / pointsIn(world, place).length).toBeLessThanOrEqual(world.shareLimitPercent / 100)
         }
       }),
       { numRuns: 500 },
@@ -113,9 +113,12 @@ describe('expiry, whatever has happened to an instance', () => {
         const taken = expire(world)
         expect(listed).toEqual(expect.arrayContaining(taken))
         for (const point of world.points) Object.assign(point, { isHeld: false, isBeingRead: false })
-        const isTooMuch = (count: number) => count > 1 && count * 100 > world.points.length * world.shareLimitPercent
-        const isLeft = asked.filter(({ id }) => listed.includes(id) && !taken.includes(id)).length
-        if (isTooMuch(isLeft)) expect(expire(world)).toEqual([])
+        const left = asked.filter(({ id }) => listed.includes(id) && !taken.includes(id))
+        const isTooMuch = places.some((place) => {
+          const count = left.filter(({ vaultId }) => vaultId === place).length
+          return count > 1 && count * 100 > pointsIn(world, place).length * world.shareLimitPercent
+        })
+        if (isTooMuch) expect(expire(world)).toEqual([])
       }),
       { numRuns: 500 },
     )

@@ -180,12 +180,10 @@ describe('two expiry runs at once', () => {
     await using life = await startLife({ databaseUrl, folder })
     for (let age = 40; age < 60; age++) await life.addPoint(age)
     const newest = await life.addPoint(1)
-    const { exclusiveKey: _, ...job } = expiryJob({
-      instance: life.instance,
-      trigger: 'SYSTEM',
-      actor,
-      now: life.clock.now,
-    })
+    const { exclusiveKey: _, ...job } = expiryJob(
+      { instance: life.instance, trigger: 'SYSTEM', actor, now: life.clock.now },
+      new Map(),
+    )
     const both = await life.database.transaction(async (tx) => [await enqueueJob(tx, job), await enqueueJob(tx, job)])
     for (const { id } of both) {
       expect(await life.service.ended(id)).toMatchObject({ status: 'COMPLETED', attempt: 1, warnings: [] })

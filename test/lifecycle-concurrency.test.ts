@@ -83,6 +83,7 @@ async function settleBackup(database: Database, { id: jobId, attempt }: Job, { i
           pointInTime: now,
           createdAt: now,
           provenAt: now,
+          recipient: 'age1vault',
           manifestSha256: '0'.repeat(64),
           serverVersionNumber: 150_006,
           toolMajor: 15,

@@ -81,7 +81,12 @@ describe('the purge of a deleted instance', () => {
     expect(await database.select().from(recoveryPoints)).toEqual([])
     expect(await readdir(join(life.vaultPath, 'points'))).toEqual([])
     expect(await readdir(life.vaultPath)).toContain('holdfast-vault.json')
-    expect(await database.select().from(jobs).where(eq(jobs.id, old.jobId))).toHaveLength(1)
+    expect(
+      await database
+        .select()
+        .from(jobs)
+        .where(eq(jobs.id, old.jobId ?? '')),
+    ).toHaveLength(1)
     const { rows } = await pageAuditRecords(database, { page: { first: 100 } })
     expect(rows.find(({ action }) => action === 'instancePurged')).toMatchObject({
       subjectId: life.instance.id,

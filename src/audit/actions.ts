@@ -3,7 +3,17 @@ export const auditActions = {
   createVault: 'A vault was added.',
   updateVaultSecurity: 'The rules that guard what a vault keeps were changed.',
   updateVaultCredentials: 'The access key of a vault in a bucket was replaced.',
+  setVaultReplica: 'The vault that gets second copies of what a vault keeps was named, or none any more.',
   exportRecoveryKey: 'The recovery key of a vault was handed out.',
+  rotateVaultKey: 'It was begun to give a vault a new key.',
+  vaultKeyChanged: 'What a vault keeps is sealed for its new key from now on.',
+  importVault: 'It was begun to make known what a vault holds.',
+  vaultImported: 'A vault was made known from its own place and its recovery key.',
+  rebuildCatalogue: 'It was begun to make known again what a vault holds and the catalogue has lost.',
+  recoveryPointsImported: 'Recovery points of a backup instance were made known from the vault.',
+  backUpMetadata: "A backup of Holdfast's own metadata was started.",
+  switchMetadataBackup: "The backup of Holdfast's own metadata into a vault was turned on or off.",
+  metadataRecovered: 'Holdfast was brought back from a copy of its metadata.',
   deleteVault: 'An empty vault was forgotten.',
   createPolicy: 'A policy was added.',
   revisePolicy: 'A policy was given new rules.',
@@ -27,6 +37,7 @@ export const auditActions = {
   backUpNow: 'A backup on demand was started.',
   setProofAssertions: 'What is asked of restored copies of a backup instance was set.',
   verifyRecoveryPoint: 'The verification of a recovery point was started.',
+  validateRestore: 'It was asked what would make a restore fail.',
   restoreAsFiles: 'A restore as files was started.',
   restoreToServer: 'A restore into a server was started.',
   cancelJob: 'A job was asked to stop.',
@@ -41,6 +52,12 @@ export const auditActions = {
   createNotificationChannel: 'A notification channel was added.',
   deleteNotificationChannel: 'A notification channel was removed.',
   testNotificationChannel: 'A notification was sent to a channel to try it.',
+  createStorageAccount: 'A storage account was added.',
+  updateStorageAccountNetworking: 'The rules that say which vaults may write into a storage account were changed.',
+  updateStorageAccountCredentials: 'The access key of a storage account in a bucket was replaced.',
+  deleteStorageAccount: 'A storage account was forgotten with its containers; its files stayed.',
+  createStorageContainer: 'A container was added to a storage account.',
+  deleteStorageContainer: 'A container of a storage account was forgotten; its files stayed.',
   rotateNotificationChannelSecret: 'A webhook was given a new signing secret.',
 } as const
 
@@ -56,6 +73,8 @@ export const auditSubjectKinds = {
   RecoveryPoint: 'A recovery point.',
   Job: 'A job.',
   NotificationChannel: 'A notification channel.',
+  StorageAccount: 'A storage account.',
+  StorageContainer: 'A container of a storage account.',
 } as const
 
 /** The type of what something was done to. */

@@ -87,6 +87,11 @@ const rules: readonly Rule[] = [
   { failure: 'PERMISSION_DENIED', codes: ['42501'], text: /permission denied|must be owner of|must be superuser/ },
   { failure: 'TARGET_IN_USE', codes: ['55006'], text: /is being accessed by other users/ },
   { failure: 'TARGET_NOT_EMPTY', codes: ['42P04'] },
+  {
+    failure: 'TARGET_READ_ONLY',
+    codes: ['25006'],
+    text: /cannot execute .* in a read-only transaction|during recovery/,
+  },
   { failure: 'TARGET_FULL', codes: ['53100', 'ENOSPC', 'EDQUOT'], text: /No space left on device|Disk quota exceeded/ },
   {
     failure: 'SERVER_RESOURCES_EXHAUSTED',

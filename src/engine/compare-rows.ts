@@ -31,6 +31,15 @@ export function compareRows(expected: RowFacts, actual: RowFacts): RowDifference
   return differences
 }
 
+/** What of a dump's counts a part of it brings back: the rows of its tables, and no large object. */
+export function rowsOfPart(counted: RowFacts, tables: readonly { schema: string; name: string }[]): RowFacts {
+  const chosen = new Set(tables.map(({ schema, name }) => quoteQualified(schema, name)))
+  return {
+    tables: counted.tables.filter(({ schema, name }) => chosen.has(quoteQualified(schema, name))),
+    largeObjectCount: 0,
+  }
+}
+
 function sentence({ subject, expected, actual }: Omit<RowDifference, 'message'>): string {
   if (actual === null) return `Table ${subject} is missing; it had ${expected} rows.`
   if (expected === null) return `Table ${subject} with ${actual} rows was not in the backup.`

@@ -24,22 +24,27 @@ export async function createDatabaseLike(session: Session, name: string, source:
     if (!/locale|collat|encoding|ICU/i.test(failure.message)) throw failure
     throw new EngineError(
       'LOCALE_MISSING',
-      `The server cannot make a database with the locale of ${quoteIdentifier(source.name)} (${describe(source)}): ${failure.details}.`,
+      `The server cannot make a database with the locale of ${quoteIdentifier(source.name)} (${describeLocale(source)}): ${failure.details}.`,
       failure.details,
       { cause: error },
     )
   }
 }
 
+/** LOCALE_MISSING when databases with such a locale came with a newer version than the server's; undefined otherwise. */
+export function whyTooOldFor(source: DatabaseLocale, versionNumber: number): EngineError | undefined {
+  const since = { LIBC: 0, ICU: 150_000, BUILTIN: 170_000 }[source.localeProvider]
+  if (versionNumber >= since) return undefined
+  return new EngineError(
+    'LOCALE_MISSING',
+    `Database ${quoteIdentifier(source.name)} has the locale ${describeLocale(source)}, which needs PostgreSQL ${since / 10_000} or newer.`,
+  )
+}
+
 function createStatement(name: string, source: DatabaseLocale, versionNumber: number): string {
   const { encoding, localeProvider, collate, ctype, locale, icuRules } = source
-  const since = { LIBC: 0, ICU: 150_000, BUILTIN: 170_000 }[localeProvider]
-  if (versionNumber < since) {
-    throw new EngineError(
-      'LOCALE_MISSING',
-      `Database ${quoteIdentifier(source.name)} has the locale ${describe(source)}, which needs PostgreSQL ${since / 10_000} or newer.`,
-    )
-  }
+  const tooOld = whyTooOldFor(source, versionNumber)
+  if (tooOld) throw tooOld
   const options = [
     'template template0',
     `encoding ${quoteLiteral(encoding)}`,
@@ -53,7 +58,8 @@ function createStatement(name: string, source: DatabaseLocale, versionNumber: nu
   return `create database ${quoteIdentifier(name)} ${options.join(' ')}`
 }
 
-function describe({ encoding, localeProvider, collate, ctype, locale }: DatabaseLocale): string {
+/** Encoding and locale in words. */
+export function describeLocale({ encoding, localeProvider, collate, ctype, locale }: DatabaseLocale): string {
   const libc = collate === ctype ? collate : `${collate}/${ctype}`
   return `${encoding}, ${localeProvider === 'LIBC' ? libc : `${localeProvider} ${locale}, ${libc}`}`
 }

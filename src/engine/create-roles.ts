@@ -2,7 +2,7 @@ import type { ServerAddress } from './address.ts'
 import { asEngineError } from './classify.ts'
 import { settingValue } from './database-properties.ts'
 import type { RoleReport } from './inspect.ts'
-import { isSystemRole } from './inspect-roles.ts'
+import { isSystemRole } from './managed-roles.ts'
 import { quoteIdentifier, quoteLiteral } from './quote.ts'
 import { openSession, type Session } from './session.ts'
 

@@ -26,7 +26,10 @@ export type EngineErrorCode =
   | 'EXTENSION_MISSING'
   | 'ROLE_MISSING'
   | 'LOCALE_MISSING'
+  | 'PART_MISSING'
+  | 'PART_INCOMPLETE'
   | 'TARGET_FULL'
+  | 'TARGET_READ_ONLY'
   | 'RESTORE_FAILED'
 
 /** PostgreSQL or one of its programs failed; `details` is what it said (capped, free of secrets). */

@@ -4,6 +4,11 @@ import { isTemporaryName } from './temporary-database.ts'
 
 const providers: Readonly<Record<string, DatabaseReport['localeProvider']>> = { c: 'LIBC', i: 'ICU', b: 'BUILTIN' }
 
+/** The provider of a locale by the letter that the catalogue has for it; LIBC for servers that know no other. */
+export function localeProviderOf(letter: string | null): DatabaseReport['localeProvider'] {
+  return providers[letter ?? 'c'] ?? 'LIBC'
+}
+
 interface DatabaseRow extends Omit<DatabaseReport, 'localeProvider' | 'extensions' | 'tablespaces'> {
   provider: string | null
   tablespace: string
@@ -55,7 +60,7 @@ export async function inspectWithin({ sql }: Session): Promise<Pick<DatabaseRepo
 }
 
 function reportOf({ provider, tablespace, ...row }: DatabaseRow): DatabaseReport {
-  const localeProvider = providers[provider ?? 'c'] ?? 'LIBC'
+  const localeProvider = localeProviderOf(provider)
   const tablespaces = tablespace === 'pg_default' ? [] : [tablespace]
   return { ...row, localeProvider, locale: localeProvider === 'LIBC' ? null : row.locale, extensions: [], tablespaces }
 }

@@ -1,14 +1,6 @@
 import type { RoleReport } from './inspect.ts'
+import { isSystemRole } from './managed-roles.ts'
 import type { Session } from './session.ts'
-
-// Made and owned by the provider of a managed service: they exist there alone, and mean nothing elsewhere.
-const managedRoles =
-  /^(azure_|azuresu$|cloudsql|alloydb|rds(_|admin$|repladmin$|topmgr$|proxyadmin$|writeforwarduser$))/
-
-/** Whether a role belongs to PostgreSQL itself or to the provider of a managed service. */
-export function isSystemRole(name: string): boolean {
-  return name.startsWith('pg_') || managedRoles.test(name)
-}
 
 /** Every role but those of the system, by name. Needs no special right: passwords are not read. */
 export async function inspectRoles({ sql }: Session): Promise<RoleReport[]> {

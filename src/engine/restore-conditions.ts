@@ -2,17 +2,40 @@ import { EngineError } from './engine-error.ts'
 import type { DatabaseReport } from './inspect.ts'
 import { quoteIdentifier } from './quote.ts'
 import type { Session } from './session.ts'
+import { refuseProblems } from './target/finding.ts'
+
+/** Every extension of the source that is not among those available, each with the error that a restore would meet. */
+export function missingExtensions(
+  available: { has(name: string): boolean },
+  source: DatabaseReport,
+): { name: string; error: EngineError }[] {
+  return source.extensions
+    .filter(({ name }) => !available.has(name))
+    .map(({ name, version }) => {
+      const message = `Database ${quoteIdentifier(source.name)} needs extension ${quoteIdentifier(name)} (${version}), which the server does not have.`
+      return { name, error: new EngineError('EXTENSION_MISSING', message) }
+    })
+}
 
 /** Throws EXTENSION_MISSING naming every extension of the source that the server does not have. */
 export async function refuseMissingExtensions({ sql }: Session, source: DatabaseReport): Promise<void> {
   const available = await sql<{ name: string }[]>`select name from pg_available_extensions`
   const names = new Set(available.map(({ name }) => name))
-  const missing = source.extensions.filter(({ name }) => !names.has(name))
-  if (missing.length === 0) return
-  const list = missing.map(({ name, version }) => `${quoteIdentifier(name)} (${version})`).join(', ')
-  throw new EngineError(
-    'EXTENSION_MISSING',
-    `Database ${quoteIdentifier(source.name)} needs extensions that the server does not have: ${list}.`,
+  refuseProblems(missingExtensions(names, source).map(({ error }) => error))
+}
+
+/** A role that is needed for a purpose, told as the error ROLE_MISSING. */
+export function whyMissingRole(role: string, purpose: string): EngineError {
+  const message = `Role ${quoteIdentifier(role)} does not exist on the server; it is needed to ${purpose}.`
+  return new EngineError('ROLE_MISSING', message)
+}
+
+/** A role that the own one would have to be a member of, told as the error PERMISSION_DENIED; its details are the cure. */
+export function whyForeignOwner(self: string, owner: string, purpose: string): EngineError {
+  return new EngineError(
+    'PERMISSION_DENIED',
+    `Role ${quoteIdentifier(self)} must be a member of ${quoteIdentifier(owner)} to ${purpose}.`,
+    `GRANT ${quoteIdentifier(owner)} TO ${quoteIdentifier(self)}`,
   )
 }
 
@@ -20,14 +43,6 @@ export async function refuseMissingExtensions({ sql }: Session, source: Database
 export async function refuseForeignOwner({ sql }: Session, owner: string, purpose: string): Promise<void> {
   const [row] = await sql<{ mayAct: boolean; self: string }[]>`
     select pg_has_role(r.oid, 'USAGE') as "mayAct", current_user as self from pg_roles r where r.rolname = ${owner}`
-  if (!row) {
-    const message = `Role ${quoteIdentifier(owner)} does not exist on the server; it is needed to ${purpose}.`
-    throw new EngineError('ROLE_MISSING', message)
-  }
-  if (row.mayAct) return
-  throw new EngineError(
-    'PERMISSION_DENIED',
-    `Role ${quoteIdentifier(row.self)} must be a member of ${quoteIdentifier(owner)} to ${purpose}.`,
-    `GRANT ${quoteIdentifier(owner)} TO ${quoteIdentifier(row.self)}`,
-  )
+  if (!row) throw whyMissingRole(owner, purpose)
+  if (!row.mayAct) throw whyForeignOwner(row.self, owner, purpose)
 }

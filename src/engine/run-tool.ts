@@ -14,6 +14,8 @@ export interface ToolRun {
   tool: 'pg_dump' | 'pg_dumpall' | 'pg_restore'
   tools: Toolset
   args: readonly string[]
+  /** For pg_restore: the entries of the archive to restore, as `--use-list` reads them; all when left out. */
+  useList?: string | undefined
   /** The work in words, for messages: "Dumping database …". */
   what: string
   stdin?: Readable | undefined
@@ -75,14 +77,22 @@ export async function runTool(
     secrets = [],
   }: { environment?: Record<string, string>; descriptors?: readonly number[]; secrets?: readonly string[] } = {},
 ): Promise<string[]> {
+  await using list = run.useList === undefined ? undefined : await disposableFile(run.useList)
+  const files = list ? [...descriptors, list.fd] : descriptors
   const end = await runProgram({
     ...run,
     program: join(run.tools.directory, run.tool),
-    descriptors,
+    args: list ? [`--use-list=/proc/self/fd/${2 + files.length}`, ...run.args] : run.args,
+    descriptors: files,
     environment: { PATH: `${run.tools.directory}:/usr/bin:/bin`, HOME: nowhere, LC_ALL: 'C', ...environment },
   })
   if ((end.exitCode === 0 && !end.killedBy) || run.isHarmless?.(end)) return warningsIn(end.stderr)
   throw programFailure(run.what, end, { secrets, otherwise: run.otherwise ?? 'TOOL_FAILED' })
+}
+
+async function disposableFile(text: string) {
+  const file = await openSecretFile(text)
+  return { fd: file.fd, [Symbol.asyncDispose]: () => file.close() }
 }
 
 function escapePassword(password: string): string {

@@ -1,5 +1,7 @@
 import type { Readable } from 'node:stream'
 import type { ServerAddress } from './address.ts'
+import { type ArchivePart, choosePart, type WantedPart } from './archive/archive-part.ts'
+import { openArchive } from './archive/open-archive.ts'
 import { asEngineError } from './classify.ts'
 import { countRows, type RowFacts } from './count-rows.ts'
 import { createDatabaseLike } from './create-database.ts'
@@ -29,6 +31,8 @@ export interface RestoreRequest {
   tools: Toolset
   /** KEEP: owners and grants as they were; NONE: everything belongs to the role that restores. */
   ownership: 'KEEP' | 'NONE'
+  /** What is restored of the database alone; all of it when left out. */
+  part?: WantedPart | undefined
   signal: AbortSignal
   /** Hears of every piece that pg_restore takes. */
   onBytes?: (bytes: number) => void
@@ -41,6 +45,8 @@ export interface StagedDatabase extends AsyncDisposable {
   rows: RowFacts
   /** Properties that could not be applied, and what pg_restore warned of. */
   warnings: string[]
+  /** The tables that were asked for with all that belong to them, when it was restored in part. */
+  part: ArchivePart | undefined
   /** Gives it the target's name, if that is still absent or empty. Throws TARGET_NOT_EMPTY or TARGET_IN_USE, and changes nothing. */
   publish(): Promise<void>
 }
@@ -57,11 +63,11 @@ export async function stageRestore(address: ServerAddress, request: RestoreReque
   try {
     const properties = await prepare(admin, request)
     try {
-      const warnings = await fill(address, request, restoring)
+      const { warnings, part } = await fill(address, request, restoring)
       const rows = await countRows(address, restoring, { signal })
       await using session = await openSession(address, adminDatabase, { signal })
       warnings.push(...(await applyProperties(session, restoring, properties)))
-      return staged(admin, request, { rows, warnings })
+      return staged(admin, request, { rows, warnings, part })
     } catch (error) {
       throw (await dropAfterFailure(address, adminDatabase, restoring)) ? error : withLeftover(error, restoring)
     }
@@ -113,8 +119,13 @@ async function prepare({ address, adminDatabase }: Admin, request: RestoreReques
   return { comment, connectionLimit, settings: settings.filter(({ role }) => role === null) }
 }
 
-async function fill(address: ServerAddress, request: RestoreRequest, database: string): Promise<string[]> {
-  const { archive, source, tools, ownership, signal, onBytes } = request
+async function fill(
+  address: ServerAddress,
+  request: RestoreRequest,
+  database: string,
+): Promise<{ warnings: string[]; part: ArchivePart | undefined }> {
+  const { source, tools, ownership, signal, onBytes } = request
+  const { archive, part } = await choose(request)
   const { versionNumber, missing } = await lookAtTarget(address, database, source, signal)
   const isHarmless = toleratesHarmlessError(tools, versionNumber) ? isOnlyHarmlessError : undefined
   const args = ['--no-password', '--no-subscriptions', `--dbname=${database}`]
@@ -126,6 +137,7 @@ async function fill(address: ServerAddress, request: RestoreRequest, database: s
     tools,
     what: `Restoring database ${quoteIdentifier(request.targetName)}`,
     stdin: archive,
+    useList: part?.useList,
     signal,
     onInput: onBytes,
     isHarmless,
@@ -133,7 +145,13 @@ async function fill(address: ServerAddress, request: RestoreRequest, database: s
     args,
   })
   const moved = missing.map((name) => `Tablespace ${quoteIdentifier(name)} does not exist: the default one is used.`)
-  return [...warnings, ...moved]
+  return { warnings: [...warnings, ...moved, ...(part?.leftOut ?? [])], part }
+}
+
+async function choose({ archive: whole, part: wanted }: RestoreRequest) {
+  if (!wanted) return { archive: whole, part: undefined }
+  const { toc, archive } = await openArchive(whole)
+  return { archive, part: choosePart(toc, wanted) }
 }
 
 async function lookAtTarget(
@@ -151,7 +169,7 @@ async function lookAtTarget(
 function staged(
   { address, adminDatabase }: Admin,
   { targetName, token, signal }: RestoreRequest,
-  facts: Pick<StagedDatabase, 'rows' | 'warnings'>,
+  facts: Pick<StagedDatabase, 'rows' | 'warnings' | 'part'>,
 ): StagedDatabase {
   const { restoring } = temporaryNames(token)
   let isPublished = false

@@ -1,6 +1,6 @@
 import type { Database } from '../database/connect.ts'
 import type { Listener } from '../database/listen.ts'
-import type { RetentionLimits } from '../policy/check-rules.ts'
+import type { RetentionLimits } from '../policy/check-duration.ts'
 
 /** Who is asking. */
 export interface Principal {
@@ -26,6 +26,8 @@ export interface Services {
   retentionLimits: RetentionLimits
   /** What the operator of the service allows of notification channels. */
   channelRules: { allowHttp: boolean; canMail: boolean }
+  /** How old the newest copy of the metadata in a vault may become, ms. */
+  metadataBackupMs: number
 }
 
 /** What one operation (or one event of a subscription) is executed with; loaders live as long as it does. */

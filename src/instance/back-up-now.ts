@@ -6,6 +6,8 @@ import { findPolicies } from '../policy/find.ts'
 import type { BackupPolicy } from '../policy/policy.ts'
 import { InvalidInput, Refusal } from '../refusal.ts'
 import type { RetentionTag } from '../retention/rules.ts'
+import { findServers } from '../server/find.ts'
+import { requireCredentials } from '../server/server.ts'
 import { lockFor } from './transition.ts'
 
 /** A backup of the instance is queued or running; there is at most one. */
@@ -36,6 +38,7 @@ export async function backUpNow(
   return database.transaction(async (tx) => {
     // Locked, so that no other operation moves the state before the job is there.
     const instance = await lockFor(tx, instanceId, 'BACK_UP_NOW')
+    for (const server of await findServers(tx, [instance.serverId])) requireCredentials(server)
     const [policy] = await findPolicies(tx, [instance.policyId])
     if (policy && retentionTag !== null) checkTag(policy, retentionTag)
     try {

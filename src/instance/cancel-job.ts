@@ -15,14 +15,16 @@ export class JobAlreadyEnded extends Refusal {
   }
 }
 
-/** The job must come to its own end: a backup instance waits for its answer. */
+/** The job must come to its own end: something waits for its answer, or is half changed until then. */
 export class JobNotCancellable extends Refusal {
   readonly jobId: string
 
   constructor(job: JobRow) {
-    super(`A ${job.operation} job cannot be cancelled: its backup instance waits for what it finds.`, [
-      'Wait for its end; the checks take seconds.',
-    ])
+    const why =
+      job.operation === 'ROTATE_KEY'
+        ? 'a vault with a new key is brought to its end'
+        : 'its backup instance waits for what it finds'
+    super(`A ${job.operation} job cannot be cancelled: ${why}.`, ['Wait for its end; it takes seconds, or minutes.'])
     this.jobId = job.id
   }
 }
@@ -63,7 +65,8 @@ export async function cancelJob(database: Database, { jobId, actor, now }: Cance
   })
 }
 
-/** The end of a configuration job is what moves its instance on; every other job may end without a word. */
+/** The end of a configuration job is what moves its instance on, and a key is rotated as a whole; every other job may end without a word. */
 function maySkipItsEnd({ operation, instanceId }: Pick<JobRow, 'operation' | 'instanceId'>): boolean {
+  if (operation === 'ROTATE_KEY') return false
   return operation !== 'CONFIGURE_PROTECTION' || instanceId === null
 }

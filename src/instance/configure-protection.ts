@@ -9,7 +9,7 @@ import { findBuiltInPolicy, lockPolicy } from '../policy/find.ts'
 import type { BackupPolicy } from '../policy/policy.ts'
 import { checkName, NameTaken, NotFound, Refusal } from '../refusal.ts'
 import { lockServer } from '../server/find.ts'
-import type { PostgresServer } from '../server/server.ts'
+import { type PostgresServer, requireCredentials } from '../server/server.ts'
 import { lockVault } from '../vault/find.ts'
 import type { Vault } from '../vault/vault.ts'
 import type { BackupInstance } from './instance.ts'
@@ -124,6 +124,7 @@ export async function findParts(
 ): Promise<{ server: PostgresServer; vault: Vault; policy: BackupPolicy }> {
   const server = await lockServer(tx, serverId)
   if (!server) throw new NotFound('server')
+  requireCredentials(server)
   const vault = await lockVault(tx, vaultId)
   if (!vault) throw new NotFound('vault')
   const followed = policyId ?? (await findBuiltInPolicy(tx))?.id

@@ -3,7 +3,7 @@ import type { Database } from '../database/connect.ts'
 import { recoveryPoints } from '../database/tables/recovery-point.ts'
 import type { RecoveryPoint } from '../recovery-point/recovery-point.ts'
 import type { ExpiryDecision } from '../retention/decide-expiry.ts'
-import { guardedOf, planExpiry } from './expiry/plan-expiry.ts'
+import { guardedIds, guardedOf, planExpiry } from './expiry/plan-expiry.ts'
 import type { BackupInstance } from './instance.ts'
 
 /** Some recovery points of one instance; of each only its id is held, however many they are. */
@@ -82,10 +82,10 @@ async function fates(
   const { marked, kept } = plan ?? (await planExpiry(tx, { instance: after, now }))
   const planned = new Map<string, Fate>(marked.map((id) => [id, 'removed']))
   for (const { id, because } of kept) if (because.includes('AWAITING_APPROVAL')) planned.set(id, 'awaitingApproval')
-  const { newestRestorable, bestProven } = await guardedOf(tx, after.id)
+  const guarded = guardedIds(await guardedOf(tx, after.id))
   const rest = before.state === 'PROTECTION_STOPPED' ? 'startsExpiring' : 'none'
   return ({ id, expiresAt }) => {
-    if (id !== newestRestorable && id !== bestProven) return planned.get(id) ?? rest
+    if (!guarded.has(id)) return planned.get(id) ?? rest
     // Without new backups the guarded points stay guarded; with them, they go on their own date, or when newer ones are there.
     if (after.state === 'BACKUP_SCHEDULES_SUSPENDED') return 'keptForever'
     return expiresAt.getTime() > now.getTime() ? 'startsExpiring' : 'none'

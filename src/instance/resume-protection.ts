@@ -7,6 +7,8 @@ import type { JobRow } from '../job/states.ts'
 import { lockPolicy } from '../policy/find.ts'
 import type { BackupPolicy } from '../policy/policy.ts'
 import { NotFound } from '../refusal.ts'
+import { findServers } from '../server/find.ts'
+import { requireCredentials } from '../server/server.ts'
 import { effectsOf, type RetentionEffects } from './effects.ts'
 import { enqueueExpiry } from './expiry/enqueue-expiry.ts'
 import { nextExpiry } from './expiry/next-expiry.ts'
@@ -41,6 +43,7 @@ export async function resumeProtection(
 ): Promise<Resumed> {
   return carryOut(database, { dryRun }, async (tx) => {
     const { before, policy } = await lockWithPolicy(tx, instanceId)
+    for (const server of await findServers(tx, [before.serverId])) requireCredentials(server)
     const instance = await moveInstance(tx, instanceId, {
       operation: 'RESUME_PROTECTION',
       change: {

@@ -3,6 +3,8 @@ import type { Database } from '../database/connect.ts'
 import { carryOut } from '../database/rehearse.ts'
 import type { JobRow } from '../job/states.ts'
 import { findPolicies } from '../policy/find.ts'
+import { findServers } from '../server/find.ts'
+import { requireCredentials } from '../server/server.ts'
 import { enqueueConfiguration } from './configure-protection.ts'
 import { noEffects, type RetentionEffects } from './effects.ts'
 import type { BackupInstance } from './instance.ts'
@@ -24,6 +26,7 @@ export async function retryConfigureProtection(
   const operation = 'RETRY_CONFIGURE_PROTECTION'
   return carryOut(database, { dryRun }, async (tx) => {
     const before = await lockFor(tx, instanceId, operation)
+    for (const server of await findServers(tx, [before.serverId])) requireCredentials(server)
     const instance = await moveInstance(tx, instanceId, { operation, now })
     const [policy] = await findPolicies(tx, [instance.policyId])
     const job = await enqueueConfiguration(tx, { instance, policyName: policy?.name ?? '', actor, now })

@@ -33,8 +33,8 @@ export const transitions = {
   VERIFY_RECOVERY_POINT: { from: live, to: 'same' },
   HOLD_RECOVERY_POINT: { from: live, to: 'same' },
   RELEASE_RECOVERY_POINT: { from: live, to: 'same' },
-  ACKNOWLEDGE_CONTENT_ANOMALY: { from: live, to: 'same' },
   SET_PROOF_ASSERTIONS: { from: live, to: 'same' },
+  ACKNOWLEDGE_CONTENT_ANOMALY: { from: live, to: 'same' },
   APPROVE_EXPIRY: { from: ['PROTECTION_CONFIGURED', 'BACKUP_SCHEDULES_SUSPENDED'], to: 'same' },
 } as const satisfies Record<string, { from: readonly ProtectionState[]; to: ProtectionState | 'same' }>
 

@@ -1,16 +1,10 @@
 import { Temporal } from 'temporal-polyfill'
 import { InvalidInput } from '../refusal.ts'
-import { addDuration, parseDuration } from '../retention/duration.ts'
 import { tagsByPriority } from '../retention/rules.ts'
+import { checkDuration, type RetentionLimits } from './check-duration.ts'
 import { type AskedSchedule, checkSchedule } from './check-schedule.ts'
 import type { PolicyRules } from './policy.ts'
 import { isShorter } from './shortening.ts'
-
-/** For how long recovery points may be kept by policies, days. */
-export interface RetentionLimits {
-  minDays: number
-  maxDays: number
-}
 
 export const usualRetentionLimits: RetentionLimits = { minDays: 7, maxDays: 3653 }
 
@@ -61,27 +55,6 @@ function checkTimeZone(field: string, name: string): string {
     if (cause instanceof RangeError) throw refusal
     throw cause
   }
-}
-
-function checkDuration(
-  field: string,
-  text: string,
-  { limits, now, isPresent }: { limits: RetentionLimits; now: Date; isPresent: boolean },
-): void {
-  const duration = parseDuration(text)
-  if (!duration) {
-    throw new InvalidInput(field, `"${text.slice(0, 60).toWellFormed()}" is not an ISO 8601 duration of whole units.`, [
-      'Write it like P30D (30 days), P12W or P1Y.',
-    ])
-  }
-  const days = (addDuration(now, duration).getTime() - now.getTime()) / 86_400_000
-  // Put so that a moment too far away to be a Date is out of range too.
-  if (days >= limits.minDays && days <= limits.maxDays) return
-  throw new InvalidInput(
-    field,
-    `${text}${isPresent ? ', the present value of the policy,' : ''} is out of range: recovery points are kept ${limits.minDays} to ${limits.maxDays} days.`,
-    [`Choose a duration from P${limits.minDays}D to P${limits.maxDays}D.`],
-  )
 }
 
 /** A rule takes a backup away from those below it, so it may not keep it for less time than they would. */

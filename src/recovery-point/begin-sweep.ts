@@ -4,13 +4,15 @@ import type { Database } from '../database/connect.ts'
 import { backupInstances } from '../database/tables/backup-instance.ts'
 import { recoveryPoints } from '../database/tables/recovery-point.ts'
 import { standstillIn } from '../instance/states.ts'
-import { type KeptBecause, whyItStays } from '../retention/decide-expiry.ts'
+import { type KeptBecause, unguarded, whyItStays } from '../retention/decide-expiry.ts'
 import { findGuardedPoints, findPointsBeingRead } from './find.ts'
 import { isOnHold, type RecoveryPoint } from './recovery-point.ts'
 import { takenBack } from './take-back.ts'
 
 export interface PointsToSweep {
   instanceId: string
+  /** In that vault. */
+  vaultId: string
   /** Marked at that moment or before: the grace is over. */
   markedUntil: Date
   now: Date
@@ -20,12 +22,12 @@ export interface PointsToSweep {
 }
 
 /**
- * The next points of an instance whose bytes are to go: first those of which some may be gone already, then those whose
+ * The next points of an instance in a vault whose bytes are to go: first those of which some may be gone already, then those whose
  * grace is over. Those that were marked in what is the future are among them: a clock was ahead, and they are looked at anew.
  */
 export async function findPointsToSweep(
   database: Database,
-  { instanceId, markedUntil, now, except, limit }: PointsToSweep,
+  { instanceId, vaultId, markedUntil, now, except, limit }: PointsToSweep,
 ): Promise<RecoveryPoint[]> {
   const { sweepStartedAt, markedAt, id } = recoveryPoints
   return database
@@ -34,6 +36,7 @@ export async function findPointsToSweep(
     .where(
       and(
         eq(recoveryPoints.instanceId, instanceId),
+        eq(recoveryPoints.vaultId, vaultId),
         isNotNull(markedAt),
         or(isNotNull(sweepStartedAt), lte(markedAt, markedUntil), gt(markedAt, now)),
         except.length > 0 ? sql`${id} <> all(${`{${except.join(',')}}`}::text::uuid[])` : undefined,
@@ -73,7 +76,7 @@ export async function beginSweep(database: Database, input: BeginSweep): Promise
         standstill: standstillIn(instance.state),
         isAnomalous: instance.contentAnomalySince !== null,
         // Marks count as taken back: where the points that stay were damaged since, a marked one is the best that is left.
-        guarded: guarded.get(instanceId) ?? { newestRestorable: null, bestProven: null },
+        guarded: guarded.get(instanceId)?.get(point.vaultId) ?? unguarded,
       },
     )
     if (because.length === 0 && point.markedAt > now) {

@@ -2,9 +2,10 @@ import { and, asc, desc, gt, sql } from 'drizzle-orm'
 import type { Database } from '../database/connect.ts'
 import { recoveryPoints } from '../database/tables/recovery-point.ts'
 import { wanted, wantedId } from '../database/wanted.ts'
+import { isOriginal } from './find.ts'
 import type { RecoveryPoint } from './recovery-point.ts'
 
-/** A point of an instance that says how its protection stands. */
+/** A point of an instance that says how its protection stands; second copies say nothing of that. */
 export type Landmark = 'OLDEST' | 'LATEST_PROVEN'
 
 /** That point of each of many instances, by instance id; instances without one are left out. */
@@ -19,7 +20,9 @@ export async function findLandmarks(
   const found = database
     .select()
     .from(recoveryPoints)
-    .where(and(sql`${recoveryPoints.instanceId} = ${wantedId}`, landmark === 'OLDEST' ? undefined : isProven))
+    .where(
+      and(sql`${recoveryPoints.instanceId} = ${wantedId}`, isOriginal, landmark === 'OLDEST' ? undefined : isProven),
+    )
     .orderBy(direction(recoveryPoints.createdAt), direction(recoveryPoints.id))
     .limit(1)
     .as('found')
@@ -34,7 +37,7 @@ export interface GrowthSample {
   storedBytes: number
 }
 
-/** What an instance's points made from a moment on say of its growth. */
+/** What an instance's originals made from a moment on say of its growth. */
 export interface GrowthSamples {
   /** The last point of each day counted from that moment, oldest first. */
   samples: GrowthSample[]
@@ -65,7 +68,7 @@ export async function findGrowth(
       from (
         select *, floor(extract(epoch from created_at - ${start}) / 86400) as day, sum(stored_bytes) over () as total
         from recovery_points
-        where instance_id = ${wantedId} and created_at >= ${start}
+        where instance_id = ${wantedId} and created_at >= ${start} and copy_of_id is null
       ) as point
       order by day, created_at desc, id desc
     ) as sample`)

@@ -1,4 +1,4 @@
-import { and, count, desc, eq, gte, inArray, lt, type SQL, sql } from 'drizzle-orm'
+import { and, asc, eq, gte, inArray, isNotNull, isNull, lt, ne, or, type SQL, sql } from 'drizzle-orm'
 import type { Database } from '../database/connect.ts'
 import { keyset, type Page, type PageRequest, pageOf } from '../database/page.ts'
 import { backupInstances } from '../database/tables/backup-instance.ts'
@@ -17,6 +17,9 @@ export interface RecoveryPointFilter {
   /** Any number of them. */
   ids?: readonly string[]
   instanceId?: string
+  vaultId?: string
+  /** Second copies alone, or originals alone. */
+  isCopy?: boolean
   tags?: readonly RecoveryPoint['tag'][]
   /** Shown good to this level at least. */
   minProof?: ProofLevel
@@ -34,7 +37,11 @@ export interface RecoveryPointContext {
   instance: BackupInstance
 }
 
-const byCreation = { at: recoveryPoints.createdAt, id: recoveryPoints.id }
+/** Whether a point is no second copy of another: what says how an instance's backups go. */
+export const isOriginal: SQL = isNull(recoveryPoints.copyOfId)
+
+/** The order of every list of points. */
+export const byCreation = { at: recoveryPoints.createdAt, id: recoveryPoints.id }
 
 /** The points with these ids, in any order; ids of none are left out. */
 export async function findRecoveryPoints(database: Database, ids: readonly string[]): Promise<RecoveryPoint[]> {
@@ -79,7 +86,7 @@ export async function lockForReading(
   return { point, instance }
 }
 
-/** The points that these backup jobs made, in any order; jobs that made none are left out. */
+/** The points that these jobs made, backups or copies, in any order; jobs that made none are left out. */
 export async function findRecoveryPointsOfJobs(
   database: Database,
   jobIds: readonly string[],
@@ -89,6 +96,25 @@ export async function findRecoveryPointsOfJobs(
     .select()
     .from(recoveryPoints)
     .where(inArray(recoveryPoints.jobId, [...jobIds]))
+}
+
+/**
+ * A point that can be restored from and holds the same as another one: its original or a copy of that, the newest copy first
+ * and the original before all. Null when there is none.
+ */
+export async function findAvailableTwin(
+  database: Database,
+  { id, copyOfId }: Pick<RecoveryPoint, 'id' | 'copyOfId'>,
+): Promise<RecoveryPoint | null> {
+  const originalId = copyOfId ?? id
+  const isTwin = or(eq(recoveryPoints.id, originalId), eq(recoveryPoints.copyOfId, originalId))
+  const [twin] = await database
+    .select()
+    .from(recoveryPoints)
+    .where(and(isTwin, ne(recoveryPoints.id, id), eq(recoveryPoints.state, 'AVAILABLE')))
+    .orderBy(sql`${recoveryPoints.copiedAt} desc nulls first`, asc(recoveryPoints.id))
+    .limit(1)
+  return twin ?? null
 }
 
 /** One page of the matching points in the order of their creation, newest first. */
@@ -111,120 +137,95 @@ export async function countRecoveryPoints(database: Database, filter: RecoveryPo
   return database.$count(recoveryPoints, pointsMatching(filter))
 }
 
-/** The same page of the points of each of many instances, newest first, by instance id. */
-export async function pageRecoveryPointsOf(
-  database: Database,
-  { instanceIds, page }: { instanceIds: readonly string[]; page: PageRequest },
-): Promise<Map<string, Page<RecoveryPoint>>> {
-  if (instanceIds.length === 0) return new Map()
-  const { where, orderBy, limit } = keyset(byCreation, page)
-  const part = database
-    .select()
-    .from(recoveryPoints)
-    .where(and(sql`${recoveryPoints.instanceId} = ${wantedId}`, where))
-    .orderBy(...orderBy)
-    .limit(limit)
-    .as('part')
-  const rows = await database
-    .select()
-    .from(wanted(instanceIds))
-    .innerJoinLateral(part, sql`true`)
-    .orderBy(...keyset({ at: part.createdAt, id: part.id }, page).orderBy)
-  const found = Map.groupBy(
-    rows.map((row) => row.part),
-    (point) => point.instanceId,
-  )
-  return new Map(instanceIds.map((id) => [id, pageOf(found.get(id) ?? [], page)]))
-}
+/** What reads a recovery point, and keeps it there until it has ended. */
+const readers = ['RESTORE', 'VERIFY', 'VALIDATE_RESTORE', 'COPY'] as const
 
-/** The newest point of each of many instances, whatever its proof, by instance id; instances without one are left out. */
-export async function findLatestRecoveryPoints(
-  database: Database,
-  instanceIds: readonly string[],
-): Promise<Map<string, RecoveryPoint>> {
-  if (instanceIds.length === 0) return new Map()
-  const latest = database
-    .select()
-    .from(recoveryPoints)
-    .where(sql`${recoveryPoints.instanceId} = ${wantedId}`)
-    .orderBy(desc(recoveryPoints.createdAt), desc(recoveryPoints.id))
-    .limit(1)
-    .as('latest')
-  const rows = await database.select().from(wanted(instanceIds)).innerJoinLateral(latest, sql`true`)
-  return new Map(rows.map((row) => [row.latest.instanceId, row.latest]))
-}
+/** Whether the manifest of a point is being re-wrapped for another key: part of a statement on the points. */
+const isBeingRewrapped = sql`(recovery_points.next_manifest_sha256 is not null and exists (select 1 from jobs
+  where jobs.vault_id = recovery_points.vault_id and operation = 'ROTATE_KEY'
+    and status in ('QUEUED', 'IN_PROGRESS', 'CANCELLING')))`
 
-/** What is kept of a vault or an instance. */
-export interface Holdings {
-  pointCount: number
-  storedBytes: number
-}
+/**
+ * Whether a restore, its validation, a verification or a copy reads a point, or will as soon as it is its turn, or another key
+ * is being wrapped around its manifest: part of a statement on the points.
+ */
+export const isBeingRead: SQL<boolean> = sql<boolean>`(exists (select 1 from jobs
+  where jobs.recovery_point_id = recovery_points.id and operation in ('RESTORE', 'VERIFY', 'VALIDATE_RESTORE', 'COPY')
+    and status in ('QUEUED', 'IN_PROGRESS', 'CANCELLING')) or ${isBeingRewrapped})`
 
-/** How many points each of many vaults or instances has and how many bytes they take, by the parent's id; those without any are left out. */
-export async function findHoldings(
-  database: Database,
-  parent: 'vault' | 'instance',
-  parentIds: readonly string[],
-): Promise<Map<string, Holdings>> {
-  if (parentIds.length === 0) return new Map()
-  const column = parent === 'vault' ? recoveryPoints.vaultId : recoveryPoints.instanceId
-  const rows = await database
-    .select({
-      id: column,
-      pointCount: count(),
-      storedBytes: sql`sum(${recoveryPoints.storedBytes})`.mapWith(Number),
-    })
-    .from(recoveryPoints)
-    .where(inArray(column, [...parentIds]))
-    .groupBy(column)
-  return new Map(rows.map(({ id, ...holdings }) => [id, holdings]))
-}
-
-/** Whether a restore or verification reads a point, or will as soon as it is its turn: part of a statement on the points. */
-export const isBeingRead: SQL<boolean> = sql<boolean>`exists (select 1 from jobs
-  where jobs.recovery_point_id = recovery_points.id and operation in ('RESTORE', 'VERIFY')
-    and status in ('QUEUED', 'IN_PROGRESS', 'CANCELLING'))`
-
-/** Which of these points a restore or verification reads, or will as soon as it is its turn. */
+/** Which of these points a reader or a rotation of the vault's key uses, or will as soon as it is its turn. */
 export async function findPointsBeingRead(tx: Database, ids: readonly string[]): Promise<Set<string>> {
   if (ids.length === 0) return new Set()
   const rows = await tx
     .select({ id: jobs.recoveryPointId })
     .from(jobs)
-    .where(and(inArray(jobs.recoveryPointId, [...ids]), inArray(jobs.operation, ['RESTORE', 'VERIFY']), isPending))
-  return new Set(rows.flatMap(({ id }) => (id === null ? [] : [id])))
+    .where(and(inArray(jobs.recoveryPointId, [...ids]), inArray(jobs.operation, [...readers]), isPending))
+  const rewrapped = await tx
+    .select({ id: recoveryPoints.id })
+    .from(recoveryPoints)
+    .where(and(inArray(recoveryPoints.id, [...ids]), isBeingRewrapped))
+  return new Set([...rows, ...rewrapped].flatMap(({ id }) => (id === null ? [] : [id])))
 }
 
 /**
- * The points of each of many instances that no expiry may take, by instance id. With `marked`, points that are marked but
- * not being swept count as what they were before: what would be guarded if every mark were taken back.
+ * The vaults that each wanted instance has points in, as rows of a lateral query named `place`: found one after the other by
+ * their index, however many points there are.
+ */
+const placesOfWanted: SQL = sql`lateral (
+  with recursive place (vault_id) as (
+    (select vault_id from recovery_points where instance_id = ${wantedId} order by vault_id limit 1)
+    union all
+    select (select vault_id from recovery_points where instance_id = ${wantedId} and vault_id > place.vault_id order by vault_id limit 1)
+    from place where place.vault_id is not null
+  )
+  select vault_id from place where vault_id is not null) as place`
+
+/** The vaults that each of many instances has points in, its own or second copies, by instance id; those without points are left out. */
+export async function findPlaces(database: Database, instanceIds: readonly string[]): Promise<Map<string, string[]>> {
+  if (instanceIds.length === 0) return new Map()
+  const rows = await database.execute<{ instance: string; vault: string }>(
+    sql`select ${wantedId} as instance, vault_id as vault from ${wanted(instanceIds)} cross join ${placesOfWanted}`,
+  )
+  const found = Map.groupBy(rows, ({ instance }) => instance)
+  return new Map([...found].map(([instance, places]) => [instance, places.map(({ vault }) => vault)]))
+}
+
+/**
+ * The points of each of many instances that no expiry may take, by instance id and then by vault id. With `marked`, points
+ * that are marked but not being swept count as what they were before: what would be guarded if every mark were taken back.
  */
 export async function findGuardedPoints(
   tx: Database,
   instanceIds: readonly string[],
   { marked = false }: { marked?: boolean } = {},
-): Promise<Map<string, GuardedPoints>> {
+): Promise<Map<string, Map<string, GuardedPoints>>> {
   if (instanceIds.length === 0) return new Map()
   const isMarked = sql`state = 'REMOVING' and sweep_started_at is null`
   const available = marked ? sql`(state = 'AVAILABLE' or (${isMarked} and damage = '[]'))` : sql`state = 'AVAILABLE'`
   const suspect = marked ? sql`(state = 'SUSPECT' or (${isMarked} and damage <> '[]'))` : sql`state = 'SUSPECT'`
   const newest = (which: SQL, order: SQL = sql`created_at desc, id desc`) =>
-    sql`(select id from recovery_points where instance_id = ${wantedId} and ${which} order by ${order} limit 1)`
+    sql`(select id from recovery_points where instance_id = ${wantedId} and recovery_points.vault_id = place.vault_id
+      and ${which} order by ${order} limit 1)`
   // The newest SUSPECT point is looked for only where none is AVAILABLE: mostly there is none, and all points would be read.
-  const rows = await tx.execute<{ instance: string; restorable: string | null; best: string | null }>(
-    sql`select ${wantedId} as instance, coalesce(${newest(available)}, ${newest(suspect)}) as restorable,
-      ${newest(available, sql`proof desc, created_at desc, id desc`)} as best from ${wanted(instanceIds)}`,
+  const rows = await tx.execute<{ instance: string; vault: string; restorable: string | null; best: string | null }>(
+    sql`select ${wantedId} as instance, place.vault_id as vault, coalesce(${newest(available)}, ${newest(suspect)}) as restorable,
+      ${newest(available, sql`proof desc, created_at desc, id desc`)} as best
+      from ${wanted(instanceIds)} cross join ${placesOfWanted}`,
   )
-  return new Map(
-    rows.map(({ instance, restorable, best }) => [instance, { newestRestorable: restorable, bestProven: best }]),
-  )
+  const found = Map.groupBy(rows, ({ instance }) => instance)
+  const guardedIn = (places: (typeof rows)[number][]) =>
+    new Map(places.map(({ vault, restorable, best }) => [vault, { newestRestorable: restorable, bestProven: best }]))
+  return new Map([...found].map(([instance, places]) => [instance, guardedIn(places)]))
 }
 
-function pointsMatching(filter: RecoveryPointFilter): SQL | undefined {
+/** The condition that a filter puts on points. */
+export function pointsMatching(filter: RecoveryPointFilter): SQL | undefined {
   return and(
     // One parameter, however many ids there are.
     filter.ids && sql`${recoveryPoints.id} = any(${`{${filter.ids.join(',')}}`}::text::uuid[])`,
     filter.instanceId !== undefined ? eq(recoveryPoints.instanceId, filter.instanceId) : undefined,
+    filter.vaultId !== undefined ? eq(recoveryPoints.vaultId, filter.vaultId) : undefined,
+    filter.isCopy !== undefined ? (filter.isCopy ? isNotNull(recoveryPoints.copyOfId) : isOriginal) : undefined,
     filter.tags && inArray(recoveryPoints.tag, [...filter.tags]),
     filter.minProof && gte(recoveryPoints.proof, filter.minProof),
     filter.createdAfter && gte(recoveryPoints.createdAt, filter.createdAfter),

@@ -19,6 +19,8 @@ export interface RecordRecoveryPoint {
   /** When it had been read back. */
   provenAt: Date
   manifestSha256: string
+  /** The age recipient that its artifacts are sealed for. */
+  recipient: string
   serverVersionNumber: number
   toolMajor: number
   sourceBytes: number

@@ -32,6 +32,14 @@ export function isOnHold({ heldAt, holdUntil }: Pick<RecoveryPoint, 'heldAt' | '
   return heldAt !== null && (holdUntil === null || holdUntil.getTime() > now.getTime())
 }
 
+/** The sha256, in hex, that the point's sealed manifest may have: two of them while a new key is wrapped around it. */
+export function manifestDigestsOf({
+  manifestSha256,
+  nextManifestSha256,
+}: Pick<RecoveryPoint, 'manifestSha256' | 'nextManifestSha256'>): string[] {
+  return nextManifestSha256 === null ? [manifestSha256] : [manifestSha256, nextManifestSha256]
+}
+
 /** The recovery point was chosen for removal: nothing is begun with it any more. */
 export class RecoveryPointBeingRemoved extends Refusal {
   /** Its bytes are going already: nothing brings it back. */

@@ -2,16 +2,21 @@ import { recordAudit } from '../audit/record.ts'
 import type { Database } from '../database/connect.ts'
 import { enqueueJob, PendingJobExists } from '../job/enqueue.ts'
 import type { JobRow } from '../job/states.ts'
+import type { RecoveryPoint } from '../recovery-point/recovery-point.ts'
 import { checkDirectory } from '../vault/vault.ts'
 import { checkDatabases, RestoreAlreadyRunning, requireRestorable } from './refuse.ts'
-import type { RestoreRequest } from './restore.ts'
+import type { FilesRequest } from './restore.ts'
 
-export interface RestoreAsFiles {
-  recoveryPointId: string
+/** What a restore as files is asked to do. */
+export interface NewFilesRequest {
   /** Absolute path on the worker's machine; must not exist yet or be empty. */
   directory: string
   /** Null: every database of the point. */
   databases: string[] | null
+}
+
+export interface RestoreAsFiles extends NewFilesRequest {
+  recoveryPointId: string
   actor: string
   now: Date
 }
@@ -22,13 +27,10 @@ export interface RestoreAsFiles {
  */
 export async function restoreAsFiles(database: Database, input: RestoreAsFiles): Promise<JobRow> {
   const { recoveryPointId, actor, now } = input
-  const directory = checkDirectory('target.directory', input.directory)
   return database.transaction(async (tx) => {
     const { point, instance } = await requireRestorable(tx, recoveryPointId)
-    const databases = input.databases ?? point.databases.map((each) => each.name)
-    if (input.databases !== null) checkDatabases(point, databases)
-    const target = { kind: 'DIRECTORY', path: directory } as const
-    const request: RestoreRequest = { kind: 'FILES', target, format: 'CUSTOM', databases, part: null }
+    const request = await filesRequest(tx, point, input)
+    const directory = request.target.path
     try {
       const job = await enqueueJob(tx, {
         operation: 'RESTORE',
@@ -54,4 +56,16 @@ export async function restoreAsFiles(database: Database, input: RestoreAsFiles):
       throw cause
     }
   })
+}
+
+/** The request as a job carries it; refuses what cannot be meant. */
+export async function filesRequest(
+  _tx: Database,
+  point: RecoveryPoint,
+  input: NewFilesRequest,
+): Promise<FilesRequest & { target: { kind: 'DIRECTORY' } }> {
+  const path = checkDirectory('target.directory', input.directory)
+  const databases = input.databases ?? point.databases.map((each) => each.name)
+  if (input.databases !== null) checkDatabases(point, databases)
+  return { kind: 'FILES', target: { kind: 'DIRECTORY', path }, format: 'CUSTOM', databases, part: null }
 }

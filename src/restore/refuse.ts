@@ -1,18 +1,22 @@
 import type { Database } from '../database/connect.ts'
-import { lockForReading, type RecoveryPointContext } from '../recovery-point/find.ts'
+import { findAvailableTwin, lockForReading, type RecoveryPointContext } from '../recovery-point/find.ts'
 import type { RecoveryPoint } from '../recovery-point/recovery-point.ts'
 import { InvalidInput, Refusal } from '../refusal.ts'
 
 /** Damage was found in the recovery point: nothing is restored from it. */
 export class RecoveryPointSuspect extends Refusal {
   readonly damage: readonly string[]
+  /** A point that holds the same and can be restored from; null when there is none. */
+  readonly twinId: string | null
 
-  constructor(point: RecoveryPoint) {
+  constructor(point: RecoveryPoint, twin: RecoveryPoint | null = null) {
     super(`Recovery point of ${point.pointInTime.toISOString()} is damaged: ${point.damage.join(' ')}`, [
+      ...(twin ? ['Restore from `availableCopy` instead: it holds the same, in another vault.'] : []),
       'Restore from another recovery point.',
       'When the cause is cured (a disk that came back, say), verify the point again.',
     ])
     this.damage = point.damage
+    this.twinId = twin?.id ?? null
   }
 }
 
@@ -32,7 +36,9 @@ export class RestoreAlreadyRunning extends Refusal {
  */
 export async function requireRestorable(tx: Database, recoveryPointId: string): Promise<RecoveryPointContext> {
   const found = await lockForReading(tx, recoveryPointId, 'RESTORE')
-  if (found.point.state === 'SUSPECT') throw new RecoveryPointSuspect(found.point)
+  if (found.point.state === 'SUSPECT') {
+    throw new RecoveryPointSuspect(found.point, await findAvailableTwin(tx, found.point))
+  }
   return found
 }
 

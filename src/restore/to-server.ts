@@ -5,15 +5,23 @@ import type { JobRow } from '../job/states.ts'
 import type { RecoveryPoint } from '../recovery-point/recovery-point.ts'
 import { InvalidInput, NotFound } from '../refusal.ts'
 import { lockServer } from '../server/find.ts'
+import { type PostgresServer, requireCredentials } from '../server/server.ts'
+import { checkPart } from './check-part.ts'
 import { checkDatabases, RestoreAlreadyRunning, requireRestorable } from './refuse.ts'
-import type { DatabaseMapping, Ownership, RestoreRequest } from './restore.ts'
+import type { DatabaseMapping, Ownership, RestorePart, ServerRequest } from './restore.ts'
 
-export interface RestoreToServer {
-  recoveryPointId: string
+/** What a restore into a server is asked to do. */
+export interface NewServerRequest {
   serverId: string
   /** Null: every database of the point under its own name. */
   databases: DatabaseMapping[] | null
+  /** Null or left out: the databases whole. */
+  part?: RestorePart | null
   ownership: Ownership
+}
+
+export interface RestoreToServer extends NewServerRequest {
+  recoveryPointId: string
   actor: string
   now: Date
 }
@@ -23,14 +31,10 @@ export interface RestoreToServer {
  * empty. They appear under their names when all of them are complete and their rows have been compared.
  */
 export async function restoreToServer(database: Database, input: RestoreToServer): Promise<JobRow> {
-  const { recoveryPointId, serverId, ownership, actor, now } = input
+  const { recoveryPointId, serverId, actor, now } = input
   return database.transaction(async (tx) => {
     const { point, instance } = await requireRestorable(tx, recoveryPointId)
-    const server = await lockServer(tx, serverId)
-    if (!server) throw new NotFound('server')
-    const databases = input.databases ?? everyDatabase(point)
-    if (input.databases !== null) checkMappings(point, databases)
-    const request: RestoreRequest = { kind: 'SERVER', serverId, ownership, databases, part: null }
+    const { request, server } = await serverRequest(tx, point, input)
     try {
       const job = await enqueueJob(tx, {
         operation: 'RESTORE',
@@ -64,6 +68,22 @@ export async function restoreToServer(database: Database, input: RestoreToServer
   })
 }
 
+/** The request as a job carries it, with its server, which stays until the transaction ends; refuses what cannot be meant. */
+export async function serverRequest(
+  tx: Database,
+  point: RecoveryPoint,
+  { serverId, part = null, ownership, databases: chosen }: NewServerRequest,
+): Promise<{ request: ServerRequest; server: PostgresServer }> {
+  const server = await lockServer(tx, serverId)
+  if (!server) throw new NotFound('server')
+  requireCredentials(server)
+  const databases = chosen ?? (part ? ownName(part) : everyDatabase(point))
+  if (part !== null) checkPart(point, part)
+  checkMappings(point, databases)
+  if (part !== null) checkOnly(databases, part)
+  return { request: { kind: 'SERVER', serverId, ownership, databases, part }, server }
+}
+
 function checkMappings(point: RecoveryPoint, databases: readonly DatabaseMapping[]): void {
   checkDatabases(
     point,
@@ -88,6 +108,17 @@ function checkMappings(point: RecoveryPoint, databases: readonly DatabaseMapping
   if (new Set(databases.map((each) => each.targetName)).size < databases.length) {
     throw new InvalidInput('databases', 'Two databases would get the same name on the target.')
   }
+}
+
+function ownName({ database }: RestorePart): DatabaseMapping[] {
+  return [{ name: database, targetName: database }]
+}
+
+function checkOnly(databases: readonly DatabaseMapping[], { database }: RestorePart): void {
+  if (databases.every(({ name }) => name === database)) return
+  throw new InvalidInput('databases', `A part of "${database}" is restored: no other database comes with it.`, [
+    `Map "${database}" alone to a name on the server, or leave the databases out.`,
+  ])
 }
 
 function isOwnName(databases: readonly DatabaseMapping[], targetName: string): boolean {

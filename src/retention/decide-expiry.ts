@@ -16,19 +16,37 @@ export type KeptBecause = (typeof reasonsToKeep)[number]
 /** A recovery point that is not marked, as far as expiry looks at it. */
 export interface ExpiryCandidate {
   id: string
+  /** Where it lies. */
+  vaultId: string
   expiresAt: Date
   /** On hold at the moment of the decision. */
   isHeld: boolean
-  /** A restore or verification of it is queued or running. */
+  /** A restore, verification or copy of it is queued or running. */
   isBeingRead: boolean
 }
 
-/** The points of an instance that no expiry may take. */
+/** The points that no expiry may take, of those that an instance has in one vault. */
 export interface GuardedPoints {
   /** The newest AVAILABLE point; without one, the newest SUSPECT point. Null when there is neither. */
   newestRestorable: string | null
   /** The newest among the AVAILABLE points with the highest proof. Null when none is AVAILABLE: then all points stay. */
   bestProven: string | null
+}
+
+/** Where nothing can be restored from, as far as is known. */
+export const unguarded: GuardedPoints = { newestRestorable: null, bestProven: null }
+
+/** What a vault lets go at once of the points that an instance has there. */
+export interface ShareLimit {
+  /** All of them that are not marked, expired or not. */
+  unmarkedCount: number
+  /** The greatest share of them that may go at once without being asked for. */
+  shareLimitPercent: number
+}
+
+/** What is known of the points that an instance has in one vault. */
+export interface ExpiryPlace extends ShareLimit {
+  guarded: GuardedPoints
 }
 
 /** What is known of an instance at the moment of the decision. */
@@ -38,11 +56,8 @@ export interface ExpiryFacts {
   standstill: 'PROTECTION_STOPPED' | 'SOFT_DELETED' | null
   /** A point holds much less than those before it, and nobody has said yet that this is as it should be: nothing expires. */
   isAnomalous: boolean
-  guarded: GuardedPoints
-  /** All points that are not marked, expired or not. */
-  unmarkedCount: number
-  /** The greatest share of them that may go at once without being asked for. */
-  shareLimitPercent: number
+  /** By vault id: a second copy elsewhere frees no point to go, nor the point the copy. */
+  places: ReadonlyMap<string, ExpiryPlace>
   /** Points that expired up to then may go however many they are. */
   approvedThrough: Date | null
   /** Since when an answer is waited for: points that had expired by then stay until it is given. Null when none is. */
@@ -64,17 +79,25 @@ export interface ExpiryDecision {
 }
 
 /**
- * Which points go and which stay, and why, at one moment: the whole decision of an expiry run. Whatever else changes
- * meanwhile, a point that waits for approval is not taken without it.
+ * Which points go and which stay, and why, at one moment: the whole decision of an expiry run. Where too great a share would
+ * go in one vault, the question is about the points of all of them. Whatever else changes meanwhile, a point that waits for
+ * approval is not taken without it.
  */
 export function decideExpiry(candidates: readonly ExpiryCandidate[], facts: ExpiryFacts): ExpiryDecision {
+  const { now, standstill, isAnomalous, places } = facts
+  const guardedIn = (vaultId: string) => places.get(vaultId)?.guarded ?? unguarded
   const weighed = candidates.map((point) => ({
     id: point.id,
-    because: whyItStays(point, facts),
+    vaultId: point.vaultId,
+    because: whyItStays(point, { now, standstill, isAnomalous, guarded: guardedIn(point.vaultId) }),
     approval: approvalOf(point, facts),
   }))
   const free = weighed.filter(({ because }) => because.length === 0)
-  const isTooMuch = isOverBudget(free.filter(({ approval }) => approval === 'NOT_ASKED').length, facts)
+  const asking = Map.groupBy(
+    free.filter(({ approval }) => approval === 'NOT_ASKED'),
+    ({ vaultId }) => vaultId,
+  )
+  const isTooMuch = [...asking].some(([vaultId, points]) => isOverBudget(points.length, places.get(vaultId)))
   const blocked = new Set(
     free.filter(({ approval }) => approval === 'ASKED' || (approval === 'NOT_ASKED' && isTooMuch)).map(({ id }) => id),
   )
@@ -93,8 +116,13 @@ const awaiting: KeptBecause[] = ['AWAITING_APPROVAL']
 
 /** Every reason, the budget apart, that a point stays for; none when an expiry run may take it. */
 export function whyItStays(
-  { id, expiresAt, isHeld, isBeingRead }: ExpiryCandidate,
-  { now, standstill, isAnomalous, guarded }: Pick<ExpiryFacts, 'now' | 'standstill' | 'isAnomalous' | 'guarded'>,
+  { id, expiresAt, isHeld, isBeingRead }: Omit<ExpiryCandidate, 'vaultId'>,
+  {
+    now,
+    standstill,
+    isAnomalous,
+    guarded,
+  }: Pick<ExpiryFacts, 'now' | 'standstill' | 'isAnomalous'> & { guarded: GuardedPoints },
 ): KeptBecause[] {
   const claims: Record<KeptBecause, boolean> = {
     WITHIN_RETENTION: expiresAt.getTime() > now.getTime(),
@@ -112,10 +140,10 @@ export function whyItStays(
   return reasonsToKeep.filter((reason) => claims[reason])
 }
 
-/** Whether so many points without approval are more than a run may take: more than one, and more than the share. */
+/** Whether so many points of one vault without approval are more than a run may take: more than one, and more than the share. */
 export function isOverBudget(
   count: number,
-  { unmarkedCount, shareLimitPercent }: Pick<ExpiryFacts, 'unmarkedCount' | 'shareLimitPercent'>,
+  { unmarkedCount, shareLimitPercent }: ShareLimit = { unmarkedCount: 0, shareLimitPercent: 0 },
 ): boolean {
   return count > 1 && count * 100 > unmarkedCount * shareLimitPercent
 }
@@ -143,7 +171,7 @@ export interface GuardCandidate {
 
 const proofLevels = ['WRITTEN', 'READ_BACK', 'DECODED', 'RESTORED'] as const
 
-/** Which of an instance's points no expiry may take, from all of them. */
+/** Which points no expiry may take, from all that an instance has in one vault. */
 export function guardedAmong(points: readonly GuardCandidate[]): GuardedPoints {
   const available = points.filter(({ state }) => state === 'AVAILABLE')
   const suspect = points.filter(({ state }) => state === 'SUSPECT')

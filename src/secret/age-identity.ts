@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { bech32 } from '@scure/base'
 import { SecretError } from './secret-error.ts'
-import { rawPrivateKey, rawPublicKey } from './x25519.ts'
+import { privateKeyOf, rawPrivateKey, rawPublicKey } from './x25519.ts'
 
 /** A new key pair in the age v1 format: the identity opens what is sealed for the recipient. */
 export interface AgeIdentity {
@@ -18,6 +18,11 @@ export function generateIdentity(): AgeIdentity {
     identity: bech32.encode('age-secret-key-', bech32.toWords(rawPrivateKey(privateKey))).toUpperCase(),
     recipient: recipientText(rawPublicKey(privateKey)),
   }
+}
+
+/** The recipient that belongs to an identity; throws IDENTITY_INVALID as decodeIdentity does. */
+export function recipientOf(identity: string): string {
+  return recipientText(rawPublicKey(privateKeyOf(decodeIdentity(identity))))
 }
 
 /** The 32 secret bytes of an identity; throws IDENTITY_INVALID, which never repeats the text. */

@@ -20,7 +20,16 @@ const tagBytes = 16
  * Refuses a key file that others may read or write (KEY_FILE_UNSAFE) or that is no key (KEY_FILE_INVALID).
  */
 export async function openSecretBox(keyFile: string): Promise<SecretBox> {
-  const key = (await readKey(keyFile)) ?? (await createKey(keyFile))
+  return boxOf((await readKey(keyFile)) ?? (await createKey(keyFile)))
+}
+
+/** As openSecretBox, but makes nothing: undefined when there is no key file. */
+export async function findSecretBox(keyFile: string): Promise<SecretBox | undefined> {
+  const key = await readKey(keyFile)
+  return key && boxOf(key)
+}
+
+function boxOf(key: Buffer): SecretBox {
   return { seal: (plain) => seal(key, plain), open: (sealed) => unseal(key, sealed) }
 }
 

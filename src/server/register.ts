@@ -73,7 +73,8 @@ export function checkCredentials({ username, password }: { username: string; pas
   }
 }
 
-function checkHost(host: string): void {
+/** Refuses a host that is not one name or address. */
+export function checkHost(host: string): void {
   if (!/^[A-Za-z0-9_.:-]{1,255}$/.test(host) || host.startsWith('-')) {
     throw new InvalidInput(
       'host',
@@ -102,7 +103,8 @@ function checkIdentifier(field: string, value: string): void {
   }
 }
 
-function checkCertificate(pem: string | null): void {
+/** Refuses what is no certificate in PEM form; null is none. */
+export function checkCertificate(pem: string | null): void {
   if (pem === null) return
   if (pem.length > 200_000 || !isCertificate(pem)) {
     throw new InvalidInput('caCertificate', 'This is not a certificate in PEM form.', [

@@ -18,9 +18,21 @@ const zeroNonce = Buffer.alloc(12)
 /** No real header comes near this size: what is longer is not one. */
 export const longestHeaderBytes = 64 * 1024
 
-/** Writes an age v1 header that wraps the file key for every recipient, its last newline included. */
-export function wrapFileKey(fileKey: Buffer, recipients: readonly string[]): Buffer {
-  const stanzas = recipients.map((recipient) => wrapFor(publicKeyOf(decodeRecipient(recipient)), fileKey))
+/** Secret keys (`AGE-SECRET-KEY-1…`), one or several of which any may open what is sealed. */
+export type Identities = string | readonly string[]
+
+/**
+ * Writes an age v1 header that wraps the file key for every recipient, its last newline included. `ephemeralFor` makes the
+ * key pair that each wrapping begins with; a random one when left out.
+ */
+export function wrapFileKey(
+  fileKey: Buffer,
+  recipients: readonly string[],
+  ephemeralFor: (recipient: string) => KeyObject = () => generateKeyPairSync('x25519').privateKey,
+): Buffer {
+  const stanzas = recipients.map((recipient) =>
+    wrapFor(publicKeyOf(decodeRecipient(recipient)), fileKey, ephemeralFor(recipient)),
+  )
   const authenticated = `${[versionLine, ...stanzas].join('\n')}\n---`
   return Buffer.from(`${authenticated} ${encode(headerMac(fileKey, authenticated))}\n`, 'latin1')
 }
@@ -33,24 +45,44 @@ export function headerLength(bytes: Buffer): number | undefined {
 }
 
 /**
- * Takes the file key out of a complete header.
- * Throws WRONG_KEY when no stanza opens with the identity, ARTIFACT_DAMAGED when the header is not as age wrote it.
+ * Takes the file key out of a complete header, by whichever of the identities opens one of its stanzas.
+ * Throws WRONG_KEY when none does, ARTIFACT_DAMAGED when the header is not as age wrote it.
  */
-export function unwrapFileKey(header: Buffer, identity: string, subject: string): Buffer {
+export function unwrapFileKey(header: Buffer, identities: Identities, subject: string): Buffer {
   const damaged = () => new StorageError('ARTIFACT_DAMAGED', subject, `${subject}: the age header is damaged.`)
   const text = header.toString('latin1')
   const macAt = text.lastIndexOf('\n--- ') + 1
   const mac = decode(text.slice(macAt + 4, -1))
   const stanzas = stanzasOf(text.slice(0, macAt))
   if (!stanzas || mac?.length !== 32) throw damaged()
-  const privateKey = privateKeyOf(decodeIdentity(identity))
-  for (const stanza of stanzas) {
-    const fileKey = stanza.args[0] === 'X25519' ? unwrapWith(privateKey, stanza) : undefined
-    if (!fileKey) continue
-    if (!timingSafeEqual(headerMac(fileKey, text.slice(0, macAt + 3)), mac)) throw damaged()
-    return fileKey
+  for (const identity of typeof identities === 'string' ? [identities] : identities) {
+    const privateKey = privateKeyOf(decodeIdentity(identity))
+    for (const stanza of stanzas) {
+      const fileKey = stanza.args[0] === 'X25519' ? unwrapWith(privateKey, stanza) : undefined
+      if (!fileKey) continue
+      if (!timingSafeEqual(headerMac(fileKey, text.slice(0, macAt + 3)), mac)) throw damaged()
+      return fileKey
+    }
   }
   throw new StorageError('WRONG_KEY', subject, `${subject} is not sealed for this key, or its header is damaged.`)
+}
+
+/**
+ * The same sealed bytes under a header for other recipients: the payload stays as it is, and no plain byte is seen. The same
+ * bytes and recipients always give the same result, so that to do it again, or twice at once, changes nothing.
+ */
+export function rewrap(
+  sealed: Buffer,
+  { identities, recipients, subject }: { identities: Identities; recipients: readonly string[]; subject: string },
+): Buffer {
+  const end = headerLength(sealed.subarray(0, longestHeaderBytes))
+  if (end === undefined) {
+    throw new StorageError('ARTIFACT_DAMAGED', subject, `${subject} does not begin with an age header.`)
+  }
+  const fileKey = unwrapFileKey(sealed.subarray(0, end), identities, subject)
+  // As secret as the file key, and its own for each recipient: an ephemeral key in all but chance.
+  const ephemeralFor = (recipient: string) => privateKeyOf(derive(fileKey, Buffer.from(recipient), 'holdfast rewrap'))
+  return Buffer.concat([wrapFileKey(fileKey, recipients, ephemeralFor), sealed.subarray(end)])
 }
 
 /** The key of the payload's chunks. */
@@ -83,10 +115,9 @@ function stanzasOf(text: string): Stanza[] | undefined {
   return stanzas
 }
 
-function wrapFor(recipient: KeyObject, fileKey: Buffer): string {
-  const ephemeral = generateKeyPairSync('x25519')
-  const share = rawPublicKey(ephemeral.publicKey)
-  const shared = diffieHellman({ privateKey: ephemeral.privateKey, publicKey: recipient })
+function wrapFor(recipient: KeyObject, fileKey: Buffer, ephemeral: KeyObject): string {
+  const share = rawPublicKey(ephemeral)
+  const shared = diffieHellman({ privateKey: ephemeral, publicKey: recipient })
   const cipher = createCipheriv('chacha20-poly1305', wrappingKey(shared, share, recipient), zeroNonce, {
     authTagLength: 16,
   })

@@ -1,6 +1,13 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
 import { Transform } from 'node:stream'
-import { headerLength, longestHeaderBytes, payloadKey, unwrapFileKey, wrapFileKey } from './age-header.ts'
+import {
+  headerLength,
+  type Identities,
+  longestHeaderBytes,
+  payloadKey,
+  unwrapFileKey,
+  wrapFileKey,
+} from './age-header.ts'
 import { StorageError } from './storage-error.ts'
 
 const chunkBytes = 64 * 1024
@@ -45,9 +52,9 @@ export function seal(recipients: readonly string[]): Transform {
 
 /**
  * Opens a stream in the age v1 format. Only authentic bytes come out; a stream that was changed, cut short or
- * lengthened ends in ARTIFACT_DAMAGED, one that was sealed for others in WRONG_KEY. `subject` names it in errors.
+ * lengthened ends in ARTIFACT_DAMAGED, one that none of the identities opens in WRONG_KEY. `subject` names it in errors.
  */
-export function unseal(identity: string, subject = 'The sealed stream'): Transform {
+export function unseal(identities: Identities, subject = 'The sealed stream'): Transform {
   let openChunk: ((sealed: Buffer, isLast: boolean) => Buffer) | undefined
   let held: Buffer[] = []
   let heldBytes = 0
@@ -57,7 +64,7 @@ export function unseal(identity: string, subject = 'The sealed stream'): Transfo
     const end = headerLength(bytes)
     if (end === undefined && bytes.length > longestHeaderBytes) throw damaged('does not begin with an age header')
     if (end === undefined || bytes.length < end + nonceBytes) return undefined
-    const fileKey = unwrapFileKey(bytes.subarray(0, end), identity, subject)
+    const fileKey = unwrapFileKey(bytes.subarray(0, end), identities, subject)
     openChunk = chunkOpener(payloadKey(fileKey, bytes.subarray(end, end + nonceBytes)), () =>
       damaged('is damaged or cut short'),
     )

@@ -2,6 +2,7 @@ import type { Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { destroyOnAbort } from './abort.ts'
 import { seal, unseal } from './age.ts'
+import type { Identities } from './age-header.ts'
 import type { Storage } from './contract.ts'
 import { fillSink } from './fill.ts'
 import { type Measure, meter } from './meter.ts'
@@ -93,8 +94,8 @@ export function plainDamage(key: string, digest: ArtifactDigest, { bytes, sha256
 }
 
 export interface OpenArtifact {
-  /** `AGE-SECRET-KEY-1…`. */
-  identity: string
+  /** `AGE-SECRET-KEY-1…`, or several of which one opens it. */
+  identity: Identities
   compression: Compression
   digest: ArtifactDigest
   signal?: AbortSignal | undefined
@@ -121,6 +122,7 @@ export async function openArtifact(
   return stream
 }
 
-function damaged(key: string, what: string): StorageError {
+/** The error for an object that is not what was written; `what` goes on the sentence that its key begins. */
+export function damaged(key: string, what: string): StorageError {
   return new StorageError('ARTIFACT_DAMAGED', key, `${key} ${what}.`)
 }

@@ -28,6 +28,11 @@ export interface Storage {
    * The object is there, whole and durable, when this resolves; nothing is there when `fill` or the signal fails it.
    */
   write(key: string, fill: (sink: Writable) => Promise<void>, options?: { signal?: AbortSignal }): Promise<void>
+  /**
+   * Puts other bytes in the place of an object that is there, all at once: a reader gets the old ones or the new ones, whole,
+   * and after a failure either of them. Only for what is small and means the same. STORAGE_OBJECT_MISSING when it is not there.
+   */
+  replace(key: string, bytes: Buffer): Promise<void>
   /** Opens an object, or the part of it in [start, end). */
   read(key: string, options?: { start?: number; end?: number; signal?: AbortSignal }): Promise<Readable>
   /** The object's size in bytes; undefined only when it is certainly not there. */

@@ -5,6 +5,7 @@ import { listFiles } from './directory/list.ts'
 import { guarded, makeFolder, rootIdentity, unlessMissing } from './directory/place.ts'
 import { readFile, sizeOfFile } from './directory/read.ts'
 import { removeFile, removeFolder } from './directory/remove.ts'
+import { replaceFile } from './directory/replace.ts'
 import { writeFile } from './directory/write.ts'
 import { checkKey, checkPrefix } from './key.ts'
 import { probeStorage } from './probe.ts'
@@ -25,6 +26,10 @@ export function directoryStorage(path: string): Storage {
     async write(key, fill, { signal } = {}) {
       checkKey(key)
       await writeFile(root, key, fill, signal)
+    },
+    async replace(key, bytes) {
+      checkKey(key)
+      await replaceFile(root, key, bytes)
     },
     async read(key, range = {}) {
       checkKey(key)

@@ -13,9 +13,11 @@ export interface PointFolder {
   isWhole: boolean
 }
 
+const pointsPrefix = 'points/'
+
 /** Where all points of a backup instance lie. */
 export function instancePrefix(instanceId: string): string {
-  return `points/${instanceId}/`
+  return `${pointsPrefix}${instanceId}/`
 }
 
 /**
@@ -27,11 +29,31 @@ export async function listPointFolders(
   instanceId: string,
   { onFolder }: { onFolder?: () => void } = {},
 ): Promise<Map<string, PointFolder>> {
-  const root = instancePrefix(instanceId)
+  return groupFolders(storage, instancePrefix(instanceId), onFolder)
+}
+
+/**
+ * Everything that lies where points do, by the name of the folder above it, which is that of a backup instance, and then by
+ * the prefix; throws when any of it cannot be listed.
+ */
+export async function listAllFolders(
+  storage: Storage,
+  { onFolder }: { onFolder?: () => void } = {},
+): Promise<Map<string, PointFolder[]>> {
+  const folders = await groupFolders(storage, pointsPrefix, onFolder)
+  return Map.groupBy(folders.values(), ({ prefix }) => prefix.split('/')[1] ?? '')
+}
+
+/** Objects below a root by the folder of the attempt that they lie in. */
+async function groupFolders(
+  storage: Storage,
+  root: string,
+  onFolder: (() => void) | undefined,
+): Promise<Map<string, PointFolder>> {
   const folders = new Map<string, PointFolder & { marks: number }>()
   for await (const { key, sizeBytes } of storage.list(root)) {
-    const end = key.indexOf('/', root.length)
-    const prefix = end === -1 ? key : key.slice(0, end + 1)
+    const parts = key.split('/')
+    const prefix = parts.length > 3 ? `${parts.slice(0, 3).join('/')}/` : key
     if (!folders.has(prefix)) onFolder?.()
     const folder = folders.get(prefix) ?? { prefix, ...nothing }
     folder.objectCount += 1

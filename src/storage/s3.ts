@@ -12,6 +12,7 @@ export function s3Storage(location: S3Location, patience: S3Patience = usualPati
     description: describeBucket(location),
     prepare: async () => (await storage()).prepare(),
     write: async (key, fill, options) => (await storage()).write(key, fill, options),
+    replace: async (key, bytes) => (await storage()).replace(key, bytes),
     read: async (key, options) => (await storage()).read(key, options),
     size: async (key) => (await storage()).size(key),
     async *list(prefix) {

@@ -2,9 +2,14 @@ import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { seal, unseal } from './age.ts'
+import type { Identities } from './age-header.ts'
 import { type StoredDigest, writeArtifact } from './artifact.ts'
 import type { Storage } from './contract.ts'
 import { StorageError } from './storage-error.ts'
+
+/** What is longer is no header, and no manifest: it is not taken into memory. */
+const mostPlainBytes = 1024 * 1024
+export const mostSealedBytes = 256 * 1024 * 1024
 
 /** A sealed object as it lies in the vault. */
 export interface SealedDigest extends StoredDigest {
@@ -25,20 +30,33 @@ export async function writeSealedJson(
 }
 
 /**
- * Reads what `writeSealedJson` stored; with a digest given, only if the stored bytes are those.
+ * Reads what `writeSealedJson` stored; with a digest given, or several, only if the stored bytes are those of one.
  * Throws STORAGE_OBJECT_MISSING, ARTIFACT_DAMAGED or WRONG_KEY, naming the key.
  */
 export async function readSealedJson(
   storage: Storage,
   key: string,
-  { identity, storedSha256, signal }: { identity: string; storedSha256?: string; signal?: AbortSignal | undefined },
+  {
+    identity,
+    storedSha256,
+    signal,
+  }: {
+    identity: Identities
+    storedSha256?: string | readonly string[]
+    signal?: AbortSignal | undefined
+  },
 ): Promise<unknown> {
-  const stored = await readAll(storage, key, signal)
-  if (storedSha256 !== undefined && createHash('sha256').update(stored).digest('hex') !== storedSha256) {
-    const message = `${key} does not hold the bytes that were written: its sha256 differs.`
-    throw new StorageError('ARTIFACT_DAMAGED', key, message)
-  }
+  const stored = await readSmall(storage, key, { mostBytes: mostSealedBytes, signal })
+  if (storedSha256 !== undefined) requireDigest(key, stored, storedSha256)
   return parse(key, await unsealBytes(stored, identity, key))
+}
+
+/** The sha256 of the bytes, in hex; throws ARTIFACT_DAMAGED, naming the key, unless it is that one, or one of those. */
+export function requireDigest(key: string, stored: Buffer, storedSha256: string | readonly string[]): string {
+  const digest = createHash('sha256').update(stored).digest('hex')
+  if (digest === storedSha256 || (typeof storedSha256 !== 'string' && storedSha256.includes(digest))) return digest
+  const message = `${key} does not hold the bytes that were written: its sha256 differs.`
+  throw new StorageError('ARTIFACT_DAMAGED', key, message)
 }
 
 /** Stores a value as indented JSON that anyone can read. */
@@ -53,7 +71,7 @@ export async function writePlainJson(
 
 /** Reads what `writePlainJson` stored. Throws STORAGE_OBJECT_MISSING or ARTIFACT_DAMAGED, naming the key. */
 export async function readPlainJson(storage: Storage, key: string): Promise<unknown> {
-  return parse(key, await readAll(storage, key))
+  return parse(key, await readSmall(storage, key, { mostBytes: mostPlainBytes }))
 }
 
 /** Seals a few bytes in memory. */
@@ -62,15 +80,23 @@ export async function sealBytes(plain: Buffer, recipients: readonly string[]): P
 }
 
 /** Opens a few sealed bytes in memory; `subject` names them in errors. */
-export async function unsealBytes(sealed: Buffer, identity: string, subject: string): Promise<Buffer> {
+export async function unsealBytes(sealed: Buffer, identity: Identities, subject: string): Promise<Buffer> {
   return await buffer(Readable.from([sealed]).compose(unseal(identity, subject)))
 }
 
-async function readAll(storage: Storage, key: string, signal?: AbortSignal): Promise<Buffer> {
-  return await buffer(await storage.read(key, signal && { signal }))
+/** A whole object in memory; ARTIFACT_DAMAGED, with no more read than that, when it is larger than it can be. */
+export async function readSmall(
+  storage: Storage,
+  key: string,
+  { mostBytes, signal }: { mostBytes: number; signal?: AbortSignal | undefined },
+): Promise<Buffer> {
+  const stored = await buffer(await storage.read(key, { end: mostBytes + 1, ...(signal && { signal }) }))
+  if (stored.length <= mostBytes) return stored
+  throw new StorageError('ARTIFACT_DAMAGED', key, `${key} is damaged: it is larger than ${mostBytes} bytes.`)
 }
 
-function jsonText(value: unknown): string {
+/** A value as every plain or sealed JSON in a vault is written: indented, one property a line. */
+export function jsonText(value: unknown): string {
   return `${JSON.stringify(value, null, 2)}\n`
 }
 

@@ -7,6 +7,9 @@ This folder is a Holdfast vault: backups of PostgreSQL servers. Holdfast itself 
 - vault: \`${vaultId}\`
 - sealed for: \`${recipient}\`
 
+Where there is a folder \`keys\`, the vault had other keys before this one, and older points are sealed for those. The folder keeps
+each of them, sealed for the present one, so that the present recovery key opens everything: step 3 does it.
+
 Where the vault lies in a bucket, copy the bucket, or its folder of the vault, to a disk first, with any program that speaks S3,
 such as \`aws s3 sync\` or \`rclone copy\`.
 
@@ -43,11 +46,17 @@ echo "POINT=$POINT"
 ## 3. Open its manifest
 
 The manifest says what the point holds: server, versions, databases, roles, the number of rows of every table, digests.
+The first lines put the recovery key, and the keys that the vault had before it, into one file.
 
 \`\`\`sh
 mkdir -p "$WORK" && chmod 700 "$WORK"
+KEYS="$WORK/keys.txt"
+(umask 077 && cat "$KEY" > "$KEYS")
+for FILE in keys/*.age; do
+  if [ -f "$FILE" ]; then age --decrypt --identity "$KEY" "$FILE" >> "$KEYS"; fi
+done
 sed -n 's/.*"storedSha256": "\\([0-9a-f]*\\)".*/\\1  manifest.json.age/p' "$POINT/point.json" | (cd "$POINT" && sha256sum --check -)
-age --decrypt --identity "$KEY" --output "$WORK/manifest.json" "$POINT/manifest.json.age"
+age --decrypt --identity "$KEYS" --output "$WORK/manifest.json" "$POINT/manifest.json.age"
 sed -n '/"pointInTime"/p; /"server": {/,/}/p; /"tools": {/,/}/p' "$WORK/manifest.json"
 \`\`\`
 
@@ -69,8 +78,8 @@ which database (names as JSON texts).
 for FILE in $(awk '{ print $2 }' "$WORK/stored.sha256"); do
   NAME=\${FILE%.age}
   case $NAME in
-    *.zst) age --decrypt --identity "$KEY" "$POINT/$FILE" | zstd --decompress --quiet -o "$WORK/\${NAME%.zst}" ;;
-    *) age --decrypt --identity "$KEY" --output "$WORK/$NAME" "$POINT/$FILE" ;;
+    *.zst) age --decrypt --identity "$KEYS" "$POINT/$FILE" | zstd --decompress --quiet -o "$WORK/\${NAME%.zst}" ;;
+    *) age --decrypt --identity "$KEYS" --output "$WORK/$NAME" "$POINT/$FILE" ;;
   esac
 done
 awk -F '"' '$2 == "file" { file = $4; sub(/\\.age$/, "", file); sub(/\\.zst$/, "", file) } $2 == "plainSha256" { print $4 "  " file }' "$WORK/manifest.json" > "$WORK/plain.sha256"
@@ -111,6 +120,6 @@ psql --no-psqlrc --quiet --dbname=postgres --command="CREATE DATABASE $NEW_NAME 
 pg_restore --exit-on-error --dbname="$NEW_NAME" "$WORK/$ARCHIVE"
 \`\`\`
 
-Compare the number of rows with \`tables\` in \`manifest.json\`. Then remove \`WORK\`: it holds your data unsealed.
+Compare the number of rows with \`tables\` in \`manifest.json\`. Then remove \`WORK\`: it holds your data, and the keys, unsealed.
 `
 }

@@ -1,5 +1,5 @@
 import type { Storage } from './contract.ts'
-import { readPlainJson, sealBytes, unsealBytes } from './sealed-json.ts'
+import { jsonText, readPlainJson, sealBytes, unsealBytes } from './sealed-json.ts'
 import { StorageError } from './storage-error.ts'
 
 /** The object that makes a place a vault. */
@@ -10,11 +10,13 @@ export interface VaultHeader {
   format: 'holdfast-vault'
   formatVersion: 1
   vaultId: string
-  /** Everything in the vault is sealed for it. */
+  /** Everything new in the vault is sealed for it. */
   recipient: string
   createdAt: string
   /** A known text sealed for the recipient, base64: whoever opens it has the vault's key. */
   canary: string
+  /** Keys that the vault had before, oldest first: what is sealed for them is opened by way of its keyring. */
+  formerRecipients?: string[]
 }
 
 /** The header of a new vault. */
@@ -39,6 +41,28 @@ export async function readVaultHeader(storage: Storage): Promise<VaultHeader | u
   throw new StorageError('ARTIFACT_DAMAGED', vaultHeaderKey, message)
 }
 
+/** Whether a key is the vault's own, or was: both are known to whoever has the vault's present key. */
+export function isKeyOf({ recipient, formerRecipients = [] }: VaultHeader, wanted: string): boolean {
+  return recipient === wanted || formerRecipients.includes(wanted)
+}
+
+/**
+ * Makes another key the vault's own, in one step; the present one is its newest former key then. Does nothing when that was
+ * done already. Throws WRONG_KEY when the vault's present key is neither.
+ */
+export async function switchVaultKey(storage: Storage, { from, to }: { from: string; to: string }): Promise<void> {
+  const header = await readVaultHeader(storage)
+  if (header?.recipient === to) return
+  if (header?.recipient !== from) {
+    const message = `The ${storage.description} is sealed for ${header?.recipient ?? 'nobody'}, not for this vault's key ${from}.`
+    throw new StorageError('WRONG_KEY', storage.description, message)
+  }
+  const { canary } = await newVaultHeader(header.vaultId, to, new Date(header.createdAt))
+  const formerRecipients = [...(header.formerRecipients ?? []), from]
+  const switched = { ...header, recipient: to, canary, formerRecipients }
+  await storage.replace(vaultHeaderKey, Buffer.from(jsonText(switched)))
+}
+
 /** Proves that an identity opens what is sealed in this vault; throws WRONG_KEY when it does not. */
 export async function proveIdentity({ vaultId, canary }: VaultHeader, identity: string): Promise<void> {
   const text = (await unsealBytes(Buffer.from(canary, 'base64'), identity, vaultHeaderKey)).toString()
@@ -54,5 +78,7 @@ function isVaultHeader(value: unknown): value is VaultHeader {
   if (typeof value !== 'object' || value === null) return false
   const fields = new Map(Object.entries(value))
   const texts = ['vaultId', 'recipient', 'createdAt', 'canary'].every((name) => typeof fields.get(name) === 'string')
-  return texts && fields.get('format') === 'holdfast-vault' && fields.get('formatVersion') === 1
+  const former = fields.get('formerRecipients') ?? []
+  const areTexts = Array.isArray(former) && former.every((recipient) => typeof recipient === 'string')
+  return texts && areTexts && fields.get('format') === 'holdfast-vault' && fields.get('formatVersion') === 1
 }

@@ -1,10 +1,10 @@
 import type { Compression } from './artifact.ts'
 import type { Storage } from './contract.ts'
 import { probePrefix } from './probe.ts'
-import { readPlainJson, type SealedDigest, writePlainJson, writeSealedJson } from './sealed-json.ts'
+import { readPlainJson, readSmall, type SealedDigest, writePlainJson, writeSealedJson } from './sealed-json.ts'
 import { selfRestoreText } from './self-restore.ts'
 import { StorageError } from './storage-error.ts'
-import { newVaultHeader, proveIdentity, readVaultHeader, vaultHeaderKey } from './vault-header.ts'
+import { isKeyOf, newVaultHeader, proveIdentity, readVaultHeader, vaultHeaderKey } from './vault-header.ts'
 
 const selfRestoreKey = 'RESTORE.md'
 
@@ -41,8 +41,11 @@ export interface PointHeader {
   instanceId: string
   vaultId: string
   createdAt: string
-  /** The sealed manifest as stored: size in bytes, sha256 in hex. */
-  manifest: { storedBytes: number; storedSha256: string }
+  /**
+   * The sealed manifest as stored: size in bytes, sha256 in hex. While another key is being wrapped around it, also the
+   * sha256 that it has then.
+   */
+  manifest: { storedBytes: number; storedSha256: string; rewrappedSha256?: string }
 }
 
 export interface WritePointEnd {
@@ -72,15 +75,17 @@ export async function writePointEnd(
   return sealed
 }
 
-/** Reads a point's plain header; throws ARTIFACT_DAMAGED or STORAGE_OBJECT_MISSING when it does not name that manifest. */
+/** Reads a point's plain header; throws ARTIFACT_DAMAGED or STORAGE_OBJECT_MISSING when it does not name that manifest, or one of those. */
 export async function checkPointHeader(
   storage: Storage,
   prefix: string,
-  manifest: { storedSha256: string },
+  manifest: { storedSha256: string | readonly string[] },
 ): Promise<void> {
   const key = headerKey(prefix)
   const header = JSON.stringify(await readPlainJson(storage, key))
-  if (header.includes('"holdfast-point"') && header.includes(`"storedSha256":"${manifest.storedSha256}"`)) return
+  const digests = typeof manifest.storedSha256 === 'string' ? [manifest.storedSha256] : manifest.storedSha256
+  const namesOne = digests.some((digest) => header.includes(`"storedSha256":"${digest}"`))
+  if (header.includes('"holdfast-point"') && namesOne) return
   throw new StorageError('ARTIFACT_DAMAGED', key, `${key} is damaged: it does not name the manifest beside it.`)
 }
 
@@ -123,7 +128,7 @@ export async function isVault(storage: Storage, mark: VaultMark): Promise<boolea
 
 /**
  * Makes sure that a place holds this vault and not another, or none: an empty folder is a disk that is not mounted
- * (STORAGE_UNREACHABLE). Throws WRONG_KEY for another vault or key; with an identity, also when that is not the vault's.
+ * (STORAGE_UNREACHABLE). Throws WRONG_KEY for another vault, or a key that never was the vault's; with an identity, also when that is not the vault's.
  */
 export async function checkVault(
   storage: Storage,
@@ -137,7 +142,8 @@ export async function checkVault(
   }
   if (header.vaultId !== vaultId)
     throw new StorageError('WRONG_KEY', place, `The ${place} is vault ${header.vaultId}, not vault ${vaultId}.`)
-  if (header.recipient !== recipient) {
+  // A process that began before the key was rotated goes on with the former one, which is as good.
+  if (!isKeyOf(header, recipient)) {
     const message = `The ${place} is sealed for ${header.recipient}, not for this vault's key ${recipient}.`
     throw new StorageError('WRONG_KEY', place, message)
   }
@@ -153,6 +159,14 @@ async function refuseForeign(storage: Storage): Promise<void> {
     const message = `The ${storage.description} holds other things (${key}) and is no vault: choose an empty place.`
     throw new StorageError('STORAGE_OBJECT_EXISTS', storage.description, message)
   }
+}
+
+/** Brings the text in the vault's root up to date, which names the vault's present key; nothing is written when it is. */
+export async function refreshSelfRestore(storage: Storage, mark: VaultMark): Promise<void> {
+  const text = selfRestoreText(mark)
+  await writeUnlessThere(storage, selfRestoreKey, text)
+  const present = await readSmall(storage, selfRestoreKey, { mostBytes: 1024 * 1024 })
+  if (present.toString() !== text) await storage.replace(selfRestoreKey, Buffer.from(text))
 }
 
 async function writeUnlessThere(storage: Storage, key: string, text: string): Promise<void> {

@@ -1,27 +1,14 @@
 import { randomUUID } from 'node:crypto'
-import { sql } from 'drizzle-orm'
+import { eq } from 'drizzle-orm'
 import { recordAudit } from '../audit/record.ts'
 import type { Database } from '../database/connect.ts'
 import { vaults } from '../database/tables/vault.ts'
-import { checkName, InvalidInput, NameTaken, Refusal } from '../refusal.ts'
+import { checkName, InvalidInput, NameTaken } from '../refusal.ts'
 import { generateIdentity } from '../secret/age-identity.ts'
 import type { SecretBox } from '../secret/secret-box.ts'
-import { checkLocation, factsOf, keyOf, type NewLocation, overlap, placeOf } from './location.ts'
+import { checkLocation, factsOf, keyOf, lockPlaces, type NewLocation, requireFreePlace } from './location.ts'
 import { checkSecurity } from './security.ts'
 import type { Vault } from './vault.ts'
-
-/** Another vault keeps its recovery points in that place already, in one around it or in one within it. */
-export class LocationTaken extends Refusal {
-  readonly vaultId: string
-
-  constructor(place: string, existing: Vault) {
-    super(
-      `Vault "${existing.name}" keeps its recovery points in ${placeOf(existing.location)}, so that ${place} is not free.`,
-      ['Use that vault, or choose a place that lies neither in another vault nor around one.'],
-    )
-    this.vaultId = existing.id
-  }
-}
 
 export interface CreateVault {
   name: string
@@ -53,12 +40,10 @@ export async function createVault(
   const location = checkLocation(wanted, { secrets, now })
   const { identity, recipient } = generateIdentity()
   return database.transaction(async (tx) => {
-    // Places of two vaults can lie in each other without being equal: one vault is created after the other.
-    await tx.execute(sql`lock table ${vaults} in share row exclusive mode`)
-    const existing = await tx.select().from(vaults)
-    const near = existing.find((vault) => overlap(vault.location, location))
-    if (existing.some((vault) => vault.name === name)) throw new NameTaken('vault', name)
-    if (near) throw new LocationTaken(placeOf(location), near)
+    await lockPlaces(tx)
+    const [namesake] = await tx.select().from(vaults).where(eq(vaults.name, name))
+    if (namesake) throw new NameTaken('vault', name)
+    await requireFreePlace(tx, location)
     const [created] = await tx
       .insert(vaults)
       .values({

@@ -6,6 +6,7 @@ import { backupInstances } from '../database/tables/backup-instance.ts'
 import { recoveryPoints } from '../database/tables/recovery-point.ts'
 import { vaultOrphans, vaults } from '../database/tables/vault.ts'
 import { ConfirmationMismatch, NotFound, Refusal } from '../refusal.ts'
+import { findReplicatedVaults } from './find-replicated.ts'
 import { factsOf } from './location.ts'
 import type { Vault } from './vault.ts'
 
@@ -29,10 +30,27 @@ export class VaultNotEmpty extends Refusal {
       `Vault "${vault.name}" is not empty: backup instances ${instanceCount}, soft-deleted ones included, recovery points ${recoveryPointCount}, folders without recovery point ${orphanCount}.`,
       [
         ...(instanceCount > 0 ? ['Delete its backup instances, and wait until they are purged.'] : []),
+        ...(instanceCount === 0 && recoveryPointCount > 0
+          ? ['Wait until the time of its recovery points is over: they are second copies of what other vaults keep.']
+          : []),
         ...(orphanCount > 0 ? ["Look at the vault's orphans, and remove by hand what nobody needs."] : []),
       ],
     )
     this.contents = contents
+  }
+}
+
+/** Other vaults name this one for the second copies of what they keep. */
+export class VaultIsReplica extends Refusal {
+  /** The vaults that name it. */
+  readonly vaultIds: readonly string[]
+
+  constructor(vault: Vault, naming: readonly Vault[]) {
+    super(
+      `Vault "${vault.name}" gets the second copies of what is kept in "${naming.map(({ name }) => name).join('", "')}".`,
+      ['Have them name another replica, or none, with setVaultReplica.'],
+    )
+    this.vaultIds = naming.map(({ id }) => id)
   }
 }
 
@@ -48,7 +66,8 @@ export interface DeleteVault {
 
 /**
  * Forgets an empty vault and its key; its place is not touched, and its jobs stay. A protection that is being configured
- * in it at the same time either comes first, and the vault is not empty, or finds no vault. Throws VaultNotEmpty.
+ * in it at the same time either comes first, and the vault is not empty, or finds no vault. Throws VaultNotEmpty, and
+ * VaultIsReplica while another vault names it.
  */
 export async function deleteVault(
   database: Database,
@@ -58,6 +77,8 @@ export async function deleteVault(
     const [vault] = await tx.select().from(vaults).where(eq(vaults.id, vaultId)).for('update')
     if (!vault) throw new NotFound('vault')
     if (confirmName !== vault.name) throw new ConfirmationMismatch('vault', vault.name)
+    const naming = (await findReplicatedVaults(tx, [vaultId])).get(vaultId)
+    if (naming) throw new VaultIsReplica(vault, naming)
     const contents = await contentsOf(tx, vaultId)
     if (contents.instanceCount + contents.recoveryPointCount + contents.orphanCount > 0) {
       throw new VaultNotEmpty(vault, contents)

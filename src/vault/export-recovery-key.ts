@@ -13,7 +13,7 @@ export class RecoveryKeyAlreadyExported extends Refusal {
   constructor(vault: Vault, exportedAt: Date) {
     super(`The recovery key of vault "${vault.name}" was exported at ${exportedAt.toISOString()}.`, [
       'Ask whoever exported it: the audit log names them.',
-      'If the key is lost, create a new vault, protect the servers in it and export its key.',
+      'If the key is lost, make a new one with rotateVaultKey, and export that: it opens all that the vault holds.',
     ])
     this.exportedAt = exportedAt
   }

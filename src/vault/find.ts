@@ -1,4 +1,4 @@
-import { eq, inArray } from 'drizzle-orm'
+import { asc, eq, inArray } from 'drizzle-orm'
 import type { Database } from '../database/connect.ts'
 import { keyset, type Page, type PageRequest, pageOf } from '../database/page.ts'
 import { vaults } from '../database/tables/vault.ts'
@@ -20,6 +20,23 @@ export async function findVaults(database: Database, ids: readonly string[]): Pr
 export async function lockVault(tx: Database, vaultId: string): Promise<Vault | undefined> {
   const [vault] = await tx.select().from(vaults).where(eq(vaults.id, vaultId)).for('share')
   return vault
+}
+
+/** As lockVault, and nobody else has it locked so: for whoever adds to it what may be there only once. */
+export async function lockVaultAlone(tx: Database, vaultId: string): Promise<Vault | undefined> {
+  const [vault] = await tx.select().from(vaults).where(eq(vaults.id, vaultId)).for('no key update')
+  return vault
+}
+
+/** The same for many vaults, locked in the order of their ids, as everywhere. */
+export async function lockVaults(tx: Database, vaultIds: readonly string[]): Promise<Vault[]> {
+  if (vaultIds.length === 0) return []
+  return tx
+    .select()
+    .from(vaults)
+    .where(inArray(vaults.id, [...vaultIds]))
+    .orderBy(asc(vaults.id))
+    .for('share')
 }
 
 /** One page of all vaults, newest first. */

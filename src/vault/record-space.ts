@@ -1,9 +1,10 @@
-import { desc, eq, isNull, lt, or, sql } from 'drizzle-orm'
+import { and, desc, eq, inArray, isNull, lt, or, sql } from 'drizzle-orm'
 import type { Database } from '../database/connect.ts'
 import { backupInstances } from '../database/tables/backup-instance.ts'
 import { recoveryPoints } from '../database/tables/recovery-point.ts'
 import { vaults } from '../database/tables/vault.ts'
 import { recordNotification } from '../notification/record.ts'
+import { isOriginal } from '../recovery-point/find.ts'
 import type { Vault } from './vault.ts'
 
 /** Vaults whose space was not looked at since that moment, at most so many. */
@@ -51,12 +52,12 @@ export async function recordSpace(
   })
 }
 
-/** How much the latest recovery points of the vault's instances take together, bytes. */
+/** How much the latest recovery points of the instances take together that keep theirs, or second copies of them, in the vault; bytes. */
 async function latestBytes(tx: Database, vaultId: string): Promise<number> {
   const latest = tx
     .select({ storedBytes: recoveryPoints.storedBytes })
     .from(recoveryPoints)
-    .where(eq(recoveryPoints.instanceId, backupInstances.id))
+    .where(and(eq(recoveryPoints.instanceId, backupInstances.id), isOriginal))
     .orderBy(desc(recoveryPoints.createdAt), desc(recoveryPoints.id))
     .limit(1)
     .as('latest')
@@ -64,7 +65,15 @@ async function latestBytes(tx: Database, vaultId: string): Promise<number> {
     .select({ total: sql`coalesce(sum(${latest.storedBytes}), 0)`.mapWith(Number) })
     .from(backupInstances)
     .innerJoinLateral(latest, sql`true`)
-    .where(eq(backupInstances.vaultId, vaultId))
+    .where(
+      or(
+        eq(backupInstances.vaultId, vaultId),
+        inArray(
+          backupInstances.vaultId,
+          tx.select({ id: vaults.id }).from(vaults).where(eq(vaults.replicaId, vaultId)),
+        ),
+      ),
+    )
   return row?.total ?? 0
 }
 

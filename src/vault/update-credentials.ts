@@ -4,7 +4,7 @@ import type { Database } from '../database/connect.ts'
 import { vaults } from '../database/tables/vault.ts'
 import { InvalidInput, NotFound } from '../refusal.ts'
 import type { SecretBox } from '../secret/secret-box.ts'
-import { checkAccessKey } from './check-bucket.ts'
+import { withAccessKey } from './location.ts'
 import type { Vault } from './vault.ts'
 
 export interface UpdateVaultCredentials {
@@ -21,7 +21,6 @@ export async function updateVaultCredentials(
   database: Database,
   { vaultId, accessKeyId, secretAccessKey, secrets, actor, now }: UpdateVaultCredentials,
 ): Promise<Vault> {
-  checkAccessKey({ accessKeyId, secretAccessKey })
   return database.transaction(async (tx) => {
     const [before] = await tx.select().from(vaults).where(eq(vaults.id, vaultId)).for('no key update')
     if (!before) throw new NotFound('vault')
@@ -33,21 +32,15 @@ export async function updateVaultCredentials(
         ['Give the user that runs the worker rights on the directory instead.'],
       )
     }
-    const secretSetAt = now.toISOString()
-    const [updated] = await tx
-      .update(vaults)
-      .set({
-        location: { ...location, accessKeyId, sealedSecretAccessKey: secrets.seal(secretAccessKey), secretSetAt },
-      })
-      .where(eq(vaults.id, vaultId))
-      .returning()
+    const changed = withAccessKey(location, { accessKeyId, secretAccessKey }, { secrets, now })
+    const [updated] = await tx.update(vaults).set({ location: changed }).where(eq(vaults.id, vaultId)).returning()
     if (!updated) throw new NotFound('vault')
     await recordAudit(tx, {
       actor,
       action: 'updateVaultCredentials',
       subject: { kind: 'Vault', id: updated.id, name: updated.name },
       before: { accessKeyId: location.accessKeyId, secretSetAt: location.secretSetAt },
-      after: { accessKeyId, secretSetAt },
+      after: { accessKeyId, secretSetAt: changed.secretSetAt },
       now,
     })
     return updated

@@ -10,6 +10,7 @@ const adviceFor = {
   deleteBackupInstance: 'Wait until the time of all of its recovery points is over; stopProtection stops its backups.',
   changePolicy: `${asLong}, by a policy that keeps recovery points as long and starts backups as often.`,
   revisePolicy: `${asLong}, or make another policy for backup instances of other vaults.`,
+  setVaultReplica: 'Keep a replica that is as well protected, and its copies at least as long.',
 }
 
 /** The vault's immutability forbids what would remove recovery points before their time. */
@@ -18,7 +19,7 @@ export class ForbiddenByImmutability extends Refusal {
   readonly rule: string
 
   /** `operation` is named as in the schema, `rule` is the sentence that says what is forbidden. */
-  constructor(vault: Vault, operation: 'deleteBackupInstance' | 'changePolicy' | 'revisePolicy', rule: string) {
+  constructor(vault: Vault, operation: keyof typeof adviceFor, rule: string) {
     super(`Vault "${vault.name}" is immutable (${vault.immutability}), which forbids ${operation}: ${rule}`, [
       adviceFor[operation],
       vault.immutability === 'LOCKED'
@@ -27,6 +28,19 @@ export class ForbiddenByImmutability extends Refusal {
     ])
     this.vaultId = vault.id
     this.rule = rule
+  }
+}
+
+/** A vault keeps its recovery points in that place already, in one around it or in one within it. */
+export class LocationTaken extends Refusal {
+  readonly vaultId: string
+
+  /** Both places in words. */
+  constructor(place: string, existing: Vault, existingPlace: string) {
+    super(`Vault "${existing.name}" keeps its recovery points in ${existingPlace}, so that ${place} is not free.`, [
+      'Use that vault, or choose a place that lies neither in another vault nor around one.',
+    ])
+    this.vaultId = existing.id
   }
 }
 

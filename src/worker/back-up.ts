@@ -8,6 +8,7 @@ import { lockInstance, recordBackup } from '../instance/record/record-backup.ts'
 import { recordBackupFailure } from '../instance/record/record-backup-failure.ts'
 import type { Handler, JobRun, Outcome } from '../job/handler.ts'
 import type { BackupPolicy } from '../policy/policy.ts'
+import { enqueueCopy } from '../recovery-point/copy/enqueue-copy.ts'
 import { recordRecoveryPoint } from '../recovery-point/record.ts'
 import { type RecordEvidence, recordEvidence } from '../recovery-point/record-evidence.ts'
 import { sentenceOf } from '../retention/compare-content.ts'
@@ -16,6 +17,7 @@ import { type RetentionTag, tagsByPriority } from '../retention/rules.ts'
 import { recordInspection } from '../server/record-inspection.ts'
 import { checkVault, pointPrefix } from '../storage/vault-layout.ts'
 import { handlerDefaults, type WorkerContext } from './context.ts'
+import { stagePointContents } from './point/stage-contents.ts'
 import { readBackPoint, type WrittenPoint, writePoint } from './point/write-point.ts'
 import { addressOf, instanceOf, storageOf } from './subjects.ts'
 import { refuseUnreadable } from './unreadable.ts'
@@ -63,6 +65,7 @@ async function backUp(context: WorkerContext, run: JobRun): Promise<Outcome> {
     await run.subTask('Read back and compare', (task) =>
       readBackPoint({ storage, written, signal, onBytes: (bytesDone) => task.progress({ bytesDone }) }),
     )
+    const adoptContents = await stagePointContents(context, run, written.contents)
     const provenAt = await presentTime(context, run)
     await warnOfAnomalies(context, run, { instance, policy, written })
     const evidence = readBackEvidence(run, written, { startedAt: createdAt, endedAt: provenAt })
@@ -85,12 +88,15 @@ async function backUp(context: WorkerContext, run: JobRun): Promise<Outcome> {
           createdAt,
           provenAt,
           manifestSha256,
+          recipient: vault.recipient,
           serverVersionNumber: report.versionNumber,
           toolMajor: tools.major,
           ...totalsOf(written),
         })
+        await adoptContents(tx, point.id)
         await recordEvidence(tx, { recoveryPointId: point.id, ...evidence })
         await recordBackup(tx, { ...locked, point: recorded, now: context.now() })
+        await enqueueCopy(tx, { instance: locked.instance, point: recorded, now: context.now() })
         await recordInspection(tx, { serverId: server.id, versionNumber: report.versionNumber, now: createdAt })
       },
     }

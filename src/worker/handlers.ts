@@ -2,9 +2,14 @@ import type { Handlers } from '../job/handler.ts'
 import { backUpHandler } from './back-up.ts'
 import { configureProtectionHandler } from './configure-protection.ts'
 import type { WorkerContext } from './context.ts'
+import { copyHandler } from './copy.ts'
+import { backUpMetadataHandler } from './metadata/back-up-metadata.ts'
 import { expireHandler } from './removal/expire.ts'
 import { purgeHandler } from './removal/purge.ts'
 import { restoreHandler } from './restore/restore.ts'
+import { validateRestoreHandler } from './restore/validate-restore.ts'
+import { importVaultHandler } from './vault/import-vault.ts'
+import { rotateKeyHandler } from './vault/rotate-key.ts'
 import { verifyHandler } from './verify/verify.ts'
 
 /** What a worker performs: one handler per kind of job. */
@@ -16,5 +21,10 @@ export function handlersOf(context: WorkerContext): Handlers {
     VERIFY: verifyHandler(context),
     EXPIRE: expireHandler(context),
     PURGE: purgeHandler(context),
+    IMPORT_VAULT: importVaultHandler(context),
+    ROTATE_KEY: rotateKeyHandler(context),
+    COPY: copyHandler(context),
+    VALIDATE_RESTORE: validateRestoreHandler(context),
+    BACK_UP_METADATA: backUpMetadataHandler(context),
   }
 }

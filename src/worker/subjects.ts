@@ -12,6 +12,7 @@ import type { PostgresServer } from '../server/server.ts'
 import type { Storage } from '../storage/contract.ts'
 import { openStorage } from '../storage/open.ts'
 import { findVaults } from '../vault/find.ts'
+import { findSealedIdentities } from '../vault/key/find.ts'
 import type { Vault } from '../vault/vault.ts'
 import type { WorkerContext } from './context.ts'
 import { WorkFailed } from './failure.ts'
@@ -45,16 +46,36 @@ export async function pointOf(
   return { point, vault: await vaultOf(database, point.vaultId) }
 }
 
+/** What a copy is about: the point, its instance and vault, and the vault that gets the copy. */
+export interface CopySubjects {
+  instance: BackupInstance
+  original: RecoveryPoint
+  vault: Vault
+  replica: Vault
+}
+
+/** Everything that a job which copies a point is about; fails with GONE when a part was deleted meanwhile. */
+export async function copySubjectsOf(context: WorkerContext, job: ClaimedJob): Promise<CopySubjects> {
+  const { database } = context
+  const { point: original, vault } = await pointOf(context, job)
+  const instance = present((await findInstances(database, [original.instanceId]))[0], 'The backup instance')
+  return { instance, original, vault, replica: await vaultOf(database, job.vaultId ?? '') }
+}
+
 export async function serverOf(database: WorkerContext['database'], serverId: string): Promise<PostgresServer> {
   return present((await findServers(database, [serverId]))[0], 'The server')
 }
 
-async function vaultOf(database: WorkerContext['database'], vaultId: string): Promise<Vault> {
+/** The vault with that id; fails with GONE when there is none any more. */
+export async function vaultOf(database: WorkerContext['database'], vaultId: string): Promise<Vault> {
   return present((await findVaults(database, [vaultId]))[0], 'The vault')
 }
 
-/** How to sign in to a server, its password opened; keep it out of every log and error. */
+/** How to sign in to a server, its password opened; keep it out of every log and error. Fails with CREDENTIALS_MISSING. */
 export function addressOf(server: PostgresServer, secrets: SecretBox): ServerAddress {
+  if (server.username === null || server.sealedPassword === null) {
+    throw new WorkFailed('CREDENTIALS_MISSING', `No credentials are set for server "${server.name}".`)
+  }
   return {
     host: server.host,
     port: server.port,
@@ -66,8 +87,16 @@ export function addressOf(server: PostgresServer, secrets: SecretBox): ServerAdd
   }
 }
 
+/** Every secret key that something in a vault may be sealed for, opened, the present one first; keep them out of every log and error. */
+export async function identitiesOf(
+  { database, secrets }: Pick<WorkerContext, 'database' | 'secrets'>,
+  { id }: Pick<Vault, 'id'>,
+): Promise<string[]> {
+  return (await findSealedIdentities(database, id)).map((sealed) => secrets.open(sealed))
+}
+
 /** The storage that a vault keeps its bytes in, its access key opened. */
-export function storageOf({ secrets }: Pick<WorkerContext, 'secrets'>, { location }: Vault): Storage {
+export function storageOf({ secrets }: Pick<WorkerContext, 'secrets'>, { location }: Pick<Vault, 'location'>): Storage {
   if (location.kind === 'DIRECTORY') return openStorage(location)
   const { sealedSecretAccessKey, ...bucket } = location
   return openStorage({ ...bucket, secretAccessKey: secrets.open(sealedSecretAccessKey) })

@@ -32,8 +32,15 @@ export async function tellOfEnd(tx: Database, job: JobRow, now: Date): Promise<v
   await recordNotification(tx, {
     ...told,
     about: { instanceId: job.instanceId, vaultId: job.vaultId, jobId: job.id, name: job.instanceName },
+    ...onceADay(job, now),
     now,
   })
+}
+
+/** A replica that is not there fails every copy into it, again and again: that is told once a day for each reason. */
+function onceADay({ operation, vaultId, error }: JobRow, now: Date): { onceKey?: string } {
+  if (operation !== 'COPY' || !error || error.code === 'ARTIFACT_DAMAGED') return {}
+  return { onceKey: `copy-failed:${vaultId}:${error.code}:${now.toISOString().slice(0, 10)}` }
 }
 
 function whatToTell(

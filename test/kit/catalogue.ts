@@ -8,6 +8,10 @@ import { seedPolicies } from '../../src/policy/seed.ts'
 import type { RecoveryPoint } from '../../src/recovery-point/recovery-point.ts'
 import { registerServer } from '../../src/server/register.ts'
 import type { PostgresServer } from '../../src/server/server.ts'
+import { createStorageAccount } from '../../src/storage-account/create.ts'
+import { createStorageContainer } from '../../src/storage-account/create-container.ts'
+import type { NetworkRules } from '../../src/storage-account/network-rules.ts'
+import type { StorageAccount, StorageContainer } from '../../src/storage-account/storage-account.ts'
 import { createVault } from '../../src/vault/create.ts'
 import type { Vault } from '../../src/vault/vault.ts'
 import type { Api } from './api.ts'
@@ -49,6 +53,52 @@ export async function addBucketVault({ database, secrets, clock }: Api, name = '
     secretAccessKey: 'secret-word-1',
   }
   return createVault(database, { name, location, secrets, actor: 'tester', now: clock.now })
+}
+
+/** A storage account in a directory that nobody writes into; open to every vault unless rules are given. */
+export async function addStorageAccount(
+  { database, secrets, clock }: Api,
+  name = 'exports',
+  rules: Partial<NetworkRules> = {},
+): Promise<StorageAccount> {
+  return createStorageAccount(database, {
+    name,
+    location: { kind: 'DIRECTORY', path: `/exports/${name}` },
+    rules: { publicNetworkAccess: 'ENABLED', allowTrustedServices: true, resourceInstanceIds: [], ...rules },
+    secrets,
+    actor: 'tester',
+    now: clock.now,
+  })
+}
+
+/** A storage account in a bucket that nobody asks for anything. */
+export async function addBucketAccount({ database, secrets, clock }: Api, name = 'cloud'): Promise<StorageAccount> {
+  return createStorageAccount(database, {
+    name,
+    location: {
+      kind: 'S3',
+      bucket: 'exports',
+      prefix: 'main',
+      endpoint: 'https://s3.example.com',
+      region: 'eu-central-1',
+      pathStyle: null,
+      accessKeyId: 'AKIDFIRST',
+      secretAccessKey: 'secret-word-1',
+    },
+    rules: { publicNetworkAccess: 'ENABLED', allowTrustedServices: true, resourceInstanceIds: [] },
+    secrets,
+    actor: 'tester',
+    now: clock.now,
+  })
+}
+
+export async function addContainer(
+  { database, clock }: Api,
+  account: StorageAccount,
+  name = 'restored',
+): Promise<StorageContainer> {
+  const asked = { actor: 'tester', now: clock.now }
+  return createStorageContainer(database, { storageAccountId: account.id, name, ...asked })
 }
 
 export async function addPolicy({ database, clock }: Api, name = 'a month'): Promise<BackupPolicy> {
@@ -98,7 +148,7 @@ export async function addPoint(
   api: Api,
   instance: BackupInstance,
   parts: Partial<typeof recoveryPoints.$inferInsert> = {},
-): Promise<RecoveryPoint> {
+): Promise<RecoveryPoint & { jobId: string }> {
   const { database, clock } = api
   const { createdAt = clock.now } = parts
   const subject = { instanceId: instance.id, vaultId: instance.vaultId, instanceName: instance.name }
@@ -133,5 +183,5 @@ export async function addPoint(
     })
     .returning()
   if (!added) throw new Error('The point was not added.')
-  return added
+  return { ...added, jobId: added.jobId ?? job.id }
 }

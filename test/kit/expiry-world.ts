@@ -10,8 +10,13 @@ export const day = 86_400_000
 const start = Date.parse('2026-01-01T00:00:00.000Z')
 const proofs = ['WRITTEN', 'READ_BACK', 'DECODED', 'RESTORED'] as const
 
+/** Where points lie: the instance's own vault, and the one that gets second copies. */
+export const places = ['main', 'replica'] as const
+type Place = (typeof places)[number]
+
 interface Point {
   id: string
+  vaultId: Place
   state: 'AVAILABLE' | 'SUSPECT' | 'REMOVING'
   proof: (typeof proofs)[number]
   createdAt: Date
@@ -85,6 +90,14 @@ export const events: fc.WeightedArbitrary<Step>[] = [
       (which): Step =>
         (world) =>
           change(world, which, { proof: 'RESTORED' }),
+    ),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.tuple(position, fc.constantFrom(null, 1, 10, 400)).map(
+      ([which, keptDays]): Step =>
+        (world) =>
+          copy(world, which, keptDays),
     ),
   },
   {
@@ -167,7 +180,27 @@ function backUp(world: World, proof: Point['proof']): void {
   })
   if (tag !== 'DEFAULT') world.lastTagged[tag] = createdAt.toISOString()
   const id = String(world.made++).padStart(6, '0')
-  world.points.push({ id, state: 'AVAILABLE', proof, createdAt, expiresAt, isHeld: false, isBeingRead: false })
+  world.points.push({
+    id,
+    vaultId: 'main',
+    state: 'AVAILABLE',
+    proof,
+    createdAt,
+    expiresAt,
+    isHeld: false,
+    isBeingRead: false,
+  })
+}
+
+/** Makes a second copy of one of the originals, which is kept for so long, or as long as that one. */
+function copy(world: World, which: number, keptDays: number | null): void {
+  const originals = world.points.filter(({ vaultId, state }) => vaultId === 'main' && state === 'AVAILABLE')
+  const original = originals[which % Math.max(1, originals.length)]
+  const id = `${original?.id}-copy`
+  if (!original || world.points.some((point) => point.id === id)) return
+  const expiresAt = keptDays === null ? original.expiresAt : new Date(original.createdAt.getTime() + keptDays * day)
+  const free = { isHeld: false, isBeingRead: false }
+  world.points.push({ ...original, ...free, id, vaultId: 'replica', proof: 'READ_BACK', expiresAt })
 }
 
 /** Changes one of the points, if there are any. */
@@ -185,9 +218,13 @@ export function decide(world: World) {
       now,
       standstill: world.standstill,
       isAnomalous: world.isAnomalous,
-      guarded: guardedAmong(world.points),
-      unmarkedCount: world.points.length,
-      shareLimitPercent: world.shareLimitPercent,
+      places: new Map(
+        places.map((place) => {
+          const there = pointsIn(world, place)
+          const { shareLimitPercent } = world
+          return [place, { guarded: guardedAmong(there), unmarkedCount: there.length, shareLimitPercent }]
+        }),
+      ),
       approvedThrough: world.approvedThrough,
       blockedAt: world.blockedAt,
     },
@@ -218,12 +255,25 @@ export function expire(world: World): string[] {
   return decision.marked
 }
 
-/** The points that can be restored from. */
-export const restorable = ({ points }: World) => points.filter(({ state }) => state === 'AVAILABLE')
+/** The points that lie in one vault. */
+export const pointsIn = ({ points }: World, place: Place) => points.filter(({ vaultId }) => vaultId === place)
+/** Those of them that can be restored from. */
+export const restorable = (world: World, place: Place) =>
+  pointsIn(world, place).filter(({ state }) => state === 'AVAILABLE')
 /** The highest proof among those; -1 without any. */
-export const bestProof = (world: World) => Math.max(-1, ...restorable(world).map(({ proof }) => proofs.indexOf(proof)))
+const bestProof = (world: World, place: Place) =>
+  Math.max(-1, ...restorable(world, place).map(({ proof }) => proofs.indexOf(proof)))
 /** When the newest of those was made; -1 without any. */
-export const newest = (world: World) => Math.max(-1, ...restorable(world).map(({ createdAt }) => createdAt.getTime()))
+const newest = (world: World, place: Place) =>
+  Math.max(-1, ...restorable(world, place).map(({ createdAt }) => createdAt.getTime()))
+/** How good what a vault holds of the instance is: whether anything can be restored, how new, how well proven. */
+export const standing = (world: World) =>
+  places.map((place) => ({
+    hasAny: pointsIn(world, place).length > 0,
+    isRestorable: restorable(world, place).length > 0,
+    proof: bestProof(world, place),
+    newest: newest(world, place),
+  }))
 
 /** An instance after a history, some time later, with some of its points held, read or damaged. */
 export const histories = fc

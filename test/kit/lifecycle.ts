@@ -87,7 +87,7 @@ export async function addPoints(
   })
   await database.insert(jobs).values(
     made.map(({ jobId, createdAt }) => ({
-      id: jobId,
+      id: jobId ?? crypto.randomUUID(),
       operation: 'BACKUP' as const,
       status: 'COMPLETED' as const,
       trigger: 'SCHEDULE' as const,

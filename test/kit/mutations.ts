@@ -1,9 +1,22 @@
 import { eq } from 'drizzle-orm'
 import { backupInstances } from '../../src/database/tables/backup-instance.ts'
+import { vaults } from '../../src/database/tables/vault.ts'
 import { encodeNodeId } from '../../src/graphql/schema/ids.ts'
 import type { ProtectionState } from '../../src/instance/instance.ts'
+import { generateIdentity } from '../../src/secret/age-identity.ts'
 import type { Api } from './api.ts'
-import { addBucketVault, addInstance, addPoint, addPolicy, addServer, addVault, builtInPolicy } from './catalogue.ts'
+import {
+  addBucketAccount,
+  addBucketVault,
+  addContainer,
+  addInstance,
+  addPoint,
+  addPolicy,
+  addServer,
+  addStorageAccount,
+  addVault,
+  builtInPolicy,
+} from './catalogue.ts'
 import { addWebhook } from './channels.ts'
 import { enqueue } from './runner.ts'
 
@@ -21,8 +34,29 @@ export const mutations: Readonly<Record<string, (api: Api) => Promise<Input>>> =
     accessKeyId: 'AKIDOTHER',
     secretAccessKey: 'secret-word-2',
   }),
+  setVaultReplica: async (api) => ({
+    ...(await vault(api)),
+    replicaVault: encodeNodeId('Vault', (await addVault(api, 'elsewhere')).id),
+    retention: 'P90D',
+  }),
+  backUpMetadata: async (api) => {
+    const { id } = await addVault(api, 'set up')
+    await api.database
+      .update(vaults)
+      .set({ capabilities: { conditionalCreate: true, largestObjectBytes: null } })
+      .where(eq(vaults.id, id))
+    return { vault: encodeNodeId('Vault', id) }
+  },
+  switchMetadataBackup: async (api) => ({ ...(await vault(api)), isOn: false, reason: 'another one has it' }),
   deleteVault: async (api) => ({ ...(await vault(api, 'empty')), confirmName: 'empty' }),
   exportRecoveryKey: vault,
+  rotateVaultKey: vault,
+  importVault: async () => ({
+    name: 'found',
+    location: { directory: '/backups/found' },
+    recoveryKey: generateIdentity().identity,
+  }),
+  rebuildCatalogue: vault,
   createPolicy: async () => ({ name: 'new', defaultRetention: 'P30D' }),
   revisePolicy: async (api) => ({ ...(await policy(api)), defaultRetention: 'P60D' }),
   deletePolicy: policy,
@@ -55,6 +89,10 @@ export const mutations: Readonly<Record<string, (api: Api) => Promise<Input>>> =
     await api.database.update(backupInstances).set(blocked).where(eq(backupInstances.id, id))
     return { backupInstance: encodeNodeId('BackupInstance', id) }
   },
+  setProofAssertions: async (api) => ({
+    ...(await instance(api)),
+    assertions: [{ name: 'orders are there', database: 'shop', query: 'select count(*) > 0 from orders' }],
+  }),
   acknowledgeContentAnomaly: async (api) => {
     const anomalies = [{ kind: 'ROWS_FELL' as const, database: 'shop', before: 1_000, after: 0 }]
     const { instanceId } = await addPoint(api, await addInstance(api), { anomalies })
@@ -62,16 +100,33 @@ export const mutations: Readonly<Record<string, (api: Api) => Promise<Input>>> =
     await api.database.update(backupInstances).set(held).where(eq(backupInstances.id, instanceId))
     return { backupInstance: encodeNodeId('BackupInstance', instanceId), comment: 'the archive was moved' }
   },
-  setProofAssertions: async (api) => ({
-    ...(await instance(api)),
-    assertions: [{ name: 'orders are there', database: 'shop', query: 'select count(*) > 0 from orders' }],
-  }),
   holdRecoveryPoint: async (api) => ({ ...(await point(api)), reason: 'a lawsuit' }),
   releaseRecoveryPoint: (api) => point(api, { heldAt: api.clock.now, heldBy: 'tester', holdReason: 'a lawsuit' }),
   verifyRecoveryPoint: (api) => point(api),
+  validateRestore: async (api) => ({
+    ...(await point(api)),
+    target: { files: { target: { directory: '/restored' } } },
+  }),
   restoreAsFiles: async (api) => ({ ...(await point(api)), target: { directory: '/restored' } }),
   restoreToServer: async (api) => ({ ...(await point(api)), ...(await server(api, 'target')) }),
   cancelJob: async (api) => ({ job: encodeNodeId('Job', (await enqueue(api.database)).id) }),
+  createStorageAccount: async () => ({ name: 'new', location: { directory: '/exports/new' } }),
+  updateStorageAccountNetworking: async (api) => ({
+    ...(await storageAccount(api)),
+    publicNetworkAccess: 'DISABLED',
+    reason: 'closed',
+  }),
+  updateStorageAccountCredentials: async (api) => ({
+    storageAccount: encodeNodeId('StorageAccount', (await addBucketAccount(api)).id),
+    accessKeyId: 'AKIDOTHER',
+    secretAccessKey: 'secret-word-2',
+  }),
+  deleteStorageAccount: async (api) => ({ ...(await storageAccount(api)), confirmName: 'exports' }),
+  createStorageContainer: async (api) => ({ ...(await storageAccount(api)), name: 'restored' }),
+  deleteStorageContainer: async (api) => {
+    const container = await addContainer(api, await addStorageAccount(api))
+    return { storageContainer: encodeNodeId('StorageContainer', container.id), confirmName: 'restored' }
+  },
   createNotificationChannel: async () => ({
     name: 'new',
     target: { webhook: { url: 'https://alerts.example.com/x' } },
@@ -83,6 +138,10 @@ export const mutations: Readonly<Record<string, (api: Api) => Promise<Input>>> =
 
 async function vault(api: Api, name = 'some vault'): Promise<Input> {
   return { vault: encodeNodeId('Vault', (await addVault(api, name)).id) }
+}
+
+async function storageAccount(api: Api): Promise<Input> {
+  return { storageAccount: encodeNodeId('StorageAccount', (await addStorageAccount(api)).id) }
 }
 
 async function policy(api: Api): Promise<Input> {

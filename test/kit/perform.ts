@@ -88,6 +88,10 @@ export const performed = {
   },
   VERIFY_RECOVERY_POINT: ({ database, newestPointId: recoveryPointId }: Life, options: Options): Promise<unknown> =>
     verifyRecoveryPoint(database, { recoveryPointId, ...options }),
+  SET_PROOF_ASSERTIONS: ({ database, instance }: Life, options: Options): Promise<unknown> => {
+    const assertions = [{ name: 'orders are there', database: 'shop', query: 'select count(*) > 0 from orders' }]
+    return setProofAssertions(database, { instanceId: instance.id, assertions, ...options })
+  },
   ACKNOWLEDGE_CONTENT_ANOMALY: ({ database, instance }: Life, options: Options): Promise<unknown> =>
     acknowledgeContentAnomaly(database, {
       instanceId: instance.id,
@@ -95,10 +99,6 @@ export const performed = {
       comment: 'It was moved.',
       ...options,
     }),
-  SET_PROOF_ASSERTIONS: ({ database, instance }: Life, options: Options): Promise<unknown> => {
-    const assertions = [{ name: 'orders are there', database: 'shop', query: 'select count(*) > 0 from orders' }]
-    return setProofAssertions(database, { instanceId: instance.id, assertions, ...options })
-  },
   HOLD_RECOVERY_POINT: ({ database, newestPointId: recoveryPointId }: Life, options: Options): Promise<unknown> =>
     holdRecoveryPoint(database, { recoveryPointId, reason: 'An audit.', until: null, ...options }),
   RELEASE_RECOVERY_POINT: ({ database, newestPointId: recoveryPointId }: Life, options: Options): Promise<unknown> =>

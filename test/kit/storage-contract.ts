@@ -75,6 +75,36 @@ export function describeStorage(kind: string, openPlace: () => Promise<StoragePl
       expect(await read('object')).toBe('first')
     })
 
+    test('replaces an object by other bytes, whether there are more of them or fewer, and leaves nothing beside it', async () => {
+      await storage.write('object', put('first'))
+      for (const bytes of [randomBytes(300_000), Buffer.from('x'), Buffer.alloc(0)]) {
+        await storage.replace('object', bytes)
+        expect((await buffer(await storage.read('object'))).equals(bytes)).toBe(true)
+        expect(await storage.size('object')).toBe(bytes.length)
+      }
+      expect(await place.everything()).toEqual(['object'])
+    })
+
+    test('gives a reader the whole old object or the whole new one while it is replaced', async () => {
+      const contents = ['a', 'b'].map((letter) => letter.repeat(200_000))
+      await storage.write('object', put(contents[0] ?? ''))
+      const replacing = (async () => {
+        for (let turn = 1; turn <= 10; turn++) await storage.replace('object', Buffer.from(contents[turn % 2] ?? ''))
+      })()
+      for (let turn = 1; turn <= 10; turn++) expect(contents).toContain(await read('object'))
+      await replacing
+      expect(await read('object')).toBe(contents[0])
+    })
+
+    test('replaces nothing that is not there', async () => {
+      await storage.write('object', put('x'))
+      for (const key of ['other', 'nowhere/object']) {
+        const replaced = storage.replace(key, Buffer.from('y'))
+        await expect(replaced).rejects.toMatchObject({ code: 'STORAGE_OBJECT_MISSING', subject: key })
+      }
+      expect(await place.everything()).toEqual(['object'])
+    })
+
     test('of writers that race for one key lets exactly one win', async () => {
       const writers = Array.from({ length: 8 }, (_, position) => `writer ${position}`)
       const { promise: allStarted, resolve: start } = Promise.withResolvers<void>()
@@ -223,6 +253,7 @@ export function describeStorage(kind: string, openPlace: () => Promise<StoragePl
     ])('refuses the key %j', async (key) => {
       const refused = { code: 'STORAGE_KEY_INVALID' }
       await expect(storage.write(key, put('x'))).rejects.toMatchObject(refused)
+      await expect(storage.replace(key, Buffer.from('x'))).rejects.toMatchObject(refused)
       await expect(storage.read(key)).rejects.toMatchObject(refused)
       await expect(storage.size(key)).rejects.toMatchObject(refused)
       await expect(storage.remove(key)).rejects.toMatchObject(refused)

@@ -1,5 +1,17 @@
 import { type SQL, sql } from 'drizzle-orm'
-import { bigint, boolean, index, integer, jsonb, pgEnum, pgTable, text, timestamp, uuid } from 'drizzle-orm/pg-core'
+import {
+  bigint,
+  boolean,
+  index,
+  integer,
+  jsonb,
+  pgEnum,
+  pgTable,
+  text,
+  timestamp,
+  uniqueIndex,
+  uuid,
+} from 'drizzle-orm/pg-core'
 import { backupInstances } from './backup-instance.ts'
 import { jobs } from './job.ts'
 import { vaults } from './vault.ts'
@@ -48,9 +60,8 @@ export const recoveryPoints = pgTable(
     vaultId: uuid()
       .notNull()
       .references(() => vaults.id),
-    /** The backup job that made it; one point per job at most. */
+    /** The backup job that made it, or the job that copied it; one point per job at most. Null: it was imported, and no job here made it. */
     jobId: uuid()
-      .notNull()
       .unique()
       .references(() => jobs.id),
     /** Folder of its artifacts in the vault: ids only. */
@@ -66,6 +77,7 @@ export const recoveryPoints = pgTable(
     isTagRequested: boolean().notNull().default(false),
     /** The moment whose data it holds: that of the first dump's snapshot. */
     pointInTime: timestamp({ precision: 3, withTimezone: true }).notNull(),
+    /** When what it holds was backed up and recorded: a copy has that of its original, for it is no newer. */
     createdAt: timestamp({ precision: 3, withTimezone: true }).notNull(),
     expiresAt: timestamp({ precision: 3, withTimezone: true }).notNull(),
     proof: proofLevel().notNull(),
@@ -106,14 +118,33 @@ export const recoveryPoints = pgTable(
     verificationTriedLevel: proofLevel(),
     /** How often in a row it has had it verified without coming that far, this time included. */
     verificationTries: integer().notNull().default(0),
+    /** The age recipient that its artifacts are sealed for; null: the vault's present one, which is then its first. */
+    recipient: text(),
+    /** The key that its manifest was re-wrapped for last; null: it is sealed as the artifacts are. */
+    manifestRecipient: text(),
+    /** A re-wrapped manifest is about to take the place of the recorded one: its sha256, in hex. Until it has, either is right. */
+    nextManifestSha256: text(),
+    /** The point that it is a second copy of; null for an original. No foreign key: either may go first. */
+    copyOfId: uuid(),
+    /** When a copy was made; null for an original. */
+    copiedAt: timestamp({ precision: 3, withTimezone: true }),
+    /** How often in a row an original could not be copied into its vault's replica. */
+    copyFailures: integer().notNull().default(0),
+    /** Not copied before then, by the clock alone; null: at any time. */
+    copyRetryAt: timestamp({ precision: 3, withTimezone: true }),
   },
   (table) => [
     index('recovery_points_by_instance').on(table.instanceId, table.createdAt, table.id),
     index('recovery_points_by_creation').on(table.createdAt, table.id),
     index('recovery_points_by_vault').on(table.vaultId),
-    index('recovery_points_by_expiry').on(table.instanceId, table.expiresAt, table.id).where(sql`marked_at is null`),
+    // With the vault, so that points of one are counted by the index alone.
+    index('recovery_points_by_expiry')
+      .on(table.instanceId, table.expiresAt, table.id, table.vaultId)
+      .where(sql`marked_at is null`),
     index('recovery_points_marked').on(table.instanceId, table.markedAt).where(sql`marked_at is not null`),
-    index('recovery_points_by_proof').on(table.instanceId, table.proof, table.createdAt),
+    index('recovery_points_by_proof').on(table.instanceId, table.vaultId, table.proof, table.createdAt),
+    index('recovery_points_by_place').on(table.instanceId, table.vaultId, table.createdAt, table.id),
+    uniqueIndex('one_copy_per_point_and_vault').on(table.copyOfId, table.vaultId).where(sql`copy_of_id is not null`),
     index('recovery_points_by_read').on(table.vaultId, bytesReadAt).where(sql`marked_at is null`),
     index('recovery_points_by_decode').on(table.instanceId, decodedOrMadeAt).where(sql`marked_at is null`),
     index('recovery_points_by_restore').on(table.instanceId, table.restoredAt).where(sql`restored_at is not null`),

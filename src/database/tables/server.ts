@@ -7,10 +7,11 @@ export const postgresServers = pgTable('postgres_servers', {
   name: text().notNull().unique(),
   host: text().notNull(),
   port: integer().notNull(),
-  username: text().notNull(),
+  /** Null, as the password is then: nothing is known of how to sign in, for the server comes from an imported vault. */
+  username: text(),
   /** The password, sealed by the key file; written, never read back by the API. */
-  sealedPassword: text().notNull(),
-  passwordSetAt: timestamp({ precision: 3, withTimezone: true }).notNull(),
+  sealedPassword: text(),
+  passwordSetAt: timestamp({ precision: 3, withTimezone: true }),
   maintenanceDatabase: text().notNull(),
   tlsMode: tlsMode().notNull(),
   /** PEM certificates that VERIFY_CA and VERIFY_FULL trust. */

@@ -1,4 +1,17 @@
-import { bigint, index, integer, jsonb, pgEnum, pgTable, primaryKey, text, timestamp, uuid } from 'drizzle-orm/pg-core'
+import {
+  type AnyPgColumn,
+  bigint,
+  boolean,
+  index,
+  integer,
+  jsonb,
+  pgEnum,
+  pgTable,
+  primaryKey,
+  text,
+  timestamp,
+  uuid,
+} from 'drizzle-orm/pg-core'
 
 export const storageKind = pgEnum('storage_kind', ['DIRECTORY', 'S3'])
 
@@ -61,6 +74,20 @@ export const vaults = pgTable('vaults', {
   scrubDays: integer().notNull().default(30),
   /** When points are chosen next for being read again; null: at once. */
   scrubDueAt: timestamp({ precision: 3, withTimezone: true }),
+  /** Since when its key is the present one; null: since it was created. */
+  recipientSince: timestamp({ precision: 3, withTimezone: true }),
+  /** The vault that gets a second copy of every recovery point; null: none. It names none itself. */
+  replicaId: uuid().references((): AnyPgColumn => vaults.id),
+  /** How long those copies are kept from when their point was made, ISO 8601; null: as long as the point. */
+  replicaRetention: text(),
+  /** Whether Holdfast's own metadata is backed up into it by itself. */
+  keepsMetadata: boolean().notNull().default(true),
+  /** The moment of the newest copy of the metadata that was read back, and its size as stored, bytes. */
+  metadataBackedUpAt: timestamp({ precision: 3, withTimezone: true }),
+  metadataStoredBytes: bigint({ mode: 'number' }),
+  /** Why the last attempt failed; null when it succeeded. */
+  metadataFailedAt: timestamp({ precision: 3, withTimezone: true }),
+  metadataFailure: text(),
 })
 
 /** Where a vault and its catalogue disagree, as last seen: counted and shown, never removed silently. */

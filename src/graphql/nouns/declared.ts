@@ -9,6 +9,7 @@ import { findPolicies } from '../../policy/find.ts'
 import { findRecoveryPoints } from '../../recovery-point/find.ts'
 import { NotFound } from '../../refusal.ts'
 import { findServers } from '../../server/find.ts'
+import { findStorageAccounts, findStorageContainers } from '../../storage-account/find.ts'
 import { findVaults } from '../../vault/find.ts'
 import { builder } from '../schema/builder.ts'
 import { connectionOf } from '../schema/connections.ts'
@@ -26,6 +27,8 @@ export const AuditRecord = node('AuditRecord', findAuditRecords)
 export const Notification = node('Notification', findNotifications)
 export const NotificationChannel = node('NotificationChannel', findChannels)
 export const NotificationDelivery = node('NotificationDelivery', findDeliveries)
+export const StorageAccount = node('StorageAccount', findStorageAccounts)
+export const StorageContainer = node('StorageContainer', findStorageContainers)
 export const JobEvent = builder.objectRef<JobEventRow>('JobEvent')
 
 export const VaultConnection = connectionOf(Vault, (vault) => vault.createdAt)
@@ -42,6 +45,8 @@ export const AuditRecordConnection = connectionOf(AuditRecord, (record: AuditRow
 export const NotificationConnection = connectionOf(Notification, (notification) => notification.at)
 export const NotificationChannelConnection = connectionOf(NotificationChannel, (channel) => channel.createdAt)
 export const NotificationDeliveryConnection = connectionOf(NotificationDelivery, (delivery) => delivery.createdAt)
+export const StorageAccountConnection = connectionOf(StorageAccount, (account) => account.createdAt)
+export const StorageContainerConnection = connectionOf(StorageContainer, (container) => container.createdAt)
 
 const kinds = {
   Vault: 'vault',
@@ -51,6 +56,8 @@ const kinds = {
   RecoveryPoint: 'recovery point',
   Job: 'job',
   NotificationChannel: 'notification channel',
+  StorageAccount: 'storage account',
+  StorageContainer: 'storage container',
 } as const
 
 /** The row's own id out of a mutation's input; an id of another kind of object is refused, with the field that it stands in. */

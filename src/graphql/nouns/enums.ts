@@ -8,10 +8,14 @@ import type { PostgresServer } from '../../server/server.ts'
 import type { Vault } from '../../vault/vault.ts'
 import { enumeration } from '../schema/enumeration.ts'
 
-export const StorageKind = enumeration<Vault['kind']>('StorageKind', 'What kind of place a vault keeps its bytes in.', {
-  DIRECTORY: 'A directory on the machine that runs the worker.',
-  S3: 'A bucket of a store that speaks S3, or a folder in it.',
-})
+export const StorageKind = enumeration<Vault['kind']>(
+  'StorageKind',
+  'What kind of place a vault or storage account is in.',
+  {
+    DIRECTORY: 'A directory on the machine that runs the worker.',
+    S3: 'A bucket of a store that speaks S3, or a folder in it.',
+  },
+)
 
 export const TlsMode = enumeration<PostgresServer['tlsMode']>(
   'TlsMode',

@@ -25,6 +25,18 @@ export async function instancesField(
   return { page: page ?? none, count: async () => (await instanceCountOf(context, id, parent)) ?? 0 }
 }
 
+/**
+ * Which recovery points by where they lie. Whoever names neither a vault nor copies gets the originals alone: each moment once,
+ * as before there were copies.
+ */
+export function whereItLies(
+  vault: { id: string } | null | undefined,
+  isCopy: boolean | null | undefined,
+): { vaultId?: string; isCopy?: boolean } {
+  const which = isCopy === undefined && !vault ? false : isCopy
+  return { ...(vault && { vaultId: vault.id }), ...(which != null && { isCopy: which }) }
+}
+
 /** A version as PostgreSQL writes it, out of its server_version_num: 150006 is "15.6", 90624 is "9.6.24". */
 export function versionText(versionNumber: number): string {
   if (versionNumber < 100_000) {

@@ -6,13 +6,18 @@ import { findLastJobs, findSubTasks } from '../../job/find.ts'
 import { type EventPageRequest, pageEventsOfJobs } from '../../job/page-events.ts'
 import { findFailingSince } from '../../notification/channel/find.ts'
 import { countDeliveriesOf, findDeliveriesOfNotifications, pageDeliveriesOf } from '../../notification/delivery/find.ts'
+import { findRecoveryPointsOfJobs } from '../../recovery-point/find.ts'
 import {
+  countRecoveryPointsOf,
   findHoldings,
   findLatestRecoveryPoints,
-  findRecoveryPointsOfJobs,
+  type OwnPointFilter,
   pageRecoveryPointsOf,
-} from '../../recovery-point/find.ts'
+} from '../../recovery-point/find-by-parent.ts'
 import { findProofs } from '../../recovery-point/find-proofs.ts'
+import { countContainersOf, findResourceInstances, pageContainersOf } from '../../storage-account/find.ts'
+import { findVaults } from '../../vault/find.ts'
+import { findKeysOf } from '../../vault/key/find.ts'
 import { batched } from '../schema/batched.ts'
 
 /** How many rows a page has at most. */
@@ -31,15 +36,20 @@ export const instanceCountOf = batched(({ database }, parentIds, parent: Instanc
 )
 
 export const pointsOf = batched(
-  ({ database }, instanceIds, page: PageRequest) => pageRecoveryPointsOf(database, { instanceIds, page }),
-  sizeOf,
+  ({ database }, instanceIds, { filter, page }: { filter: OwnPointFilter; page: PageRequest }) =>
+    pageRecoveryPointsOf(database, { instanceIds, filter, page }),
+  ({ page }) => sizeOf(page),
+)
+
+export const pointCountOf = batched(({ database }, instanceIds, filter: OwnPointFilter) =>
+  countRecoveryPointsOf(database, instanceIds, filter),
 )
 
 export const latestPointOf = batched(({ database }, instanceIds) => findLatestRecoveryPoints(database, instanceIds))
 
 export const pointOfJob = batched(async ({ database }, jobIds) => {
   const points = await findRecoveryPointsOfJobs(database, jobIds)
-  return new Map(points.map((point) => [point.jobId, point]))
+  return new Map(points.flatMap((point) => (point.jobId === null ? [] : [[point.jobId, point]])))
 })
 
 export const proofsOf = batched(
@@ -59,6 +69,10 @@ export const holdingsOf = batched(({ database }, parentIds, parent: 'vault' | 'i
 
 export const lastBackupOf = batched(({ database }, instanceIds) =>
   findLastJobs(database, instanceIds, { operations: ['BACKUP'] }),
+)
+
+export const keysOfVault = batched(async ({ database }, vaultIds) =>
+  findKeysOf(database, await findVaults(database, vaultIds)),
 )
 
 /** Jobs of the time before now that the ISO 8601 duration names; of any time when it is null. */
@@ -93,6 +107,19 @@ export const deliveriesOfChannel = batched(
 export const deliveryCountOf = batched(({ database }, channelIds) => countDeliveriesOf(database, channelIds))
 
 export const failingSinceOf = batched(({ database }, channelIds) => findFailingSince(database, channelIds))
+
+export const containersOf = batched(
+  ({ database }, accountIds, page: PageRequest) => pageContainersOf(database, { accountIds, page }),
+  sizeOf,
+)
+
+export const containerCountOf = batched(({ database }, accountIds) => countContainersOf(database, accountIds))
+
+/** Vaults are few: the rows are counted as if there were ten. */
+export const resourceInstancesOf = batched(
+  ({ database }, accountIds) => findResourceInstances(database, accountIds),
+  () => 10,
+)
 
 function startOf(since: string | null, now: () => Date): Date | null {
   return since === null ? null : (recentSince(since, now()) ?? null)

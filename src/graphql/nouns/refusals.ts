@@ -6,16 +6,37 @@ import { MailNotConfigured } from '../../notification/channel/create.ts'
 import { VerificationAlreadyRunning } from '../../recovery-point/verify.ts'
 import { RecoveryPointSuspect, RestoreAlreadyRunning } from '../../restore/refuse.ts'
 import { ServerInUse } from '../../server/remove.ts'
-import { LocationTaken } from '../../vault/create.ts'
+import { ServerWithoutCredentials } from '../../server/server.ts'
+import { LocationTakenByStorageAccount, StorageBeingRestoredInto } from '../../storage-account/storage-account.ts'
 import { RecoveryKeyAlreadyExported } from '../../vault/export-recovery-key.ts'
-import { ForbiddenByImmutability } from '../../vault/vault.ts'
+import { ForbiddenByImmutability, LocationTaken } from '../../vault/vault.ts'
 import { refusalType } from '../schema/refusals.ts'
-import { BackupInstance, Job, Vault } from './declared.ts'
+import { BackupInstance, Job, PostgresServer, RecoveryPoint, StorageAccount, Vault } from './declared.ts'
 import { InstanceOperation, ProtectionState } from './enums.ts'
 
-refusalType(LocationTaken, 'Another vault keeps its recovery points there, around it or within it.', (t) => ({
+refusalType(LocationTaken, 'A vault keeps its recovery points there, around it or within it.', (t) => ({
   vault: t.field({ type: Vault, description: 'The vault that is there.', resolve: (refusal) => refusal.vaultId }),
 }))
+
+refusalType(
+  LocationTakenByStorageAccount,
+  'A storage account is there, around it or within it: what restores write lies in no vault and in no other account.',
+  (t) => ({
+    storageAccount: t.field({
+      type: StorageAccount,
+      description: 'The storage account that is there.',
+      resolve: (refusal) => refusal.storageAccountId,
+    }),
+  }),
+)
+
+refusalType(
+  StorageBeingRestoredInto,
+  'A restore into the storage account or container is queued or running, and it needs what was to be deleted.',
+  (t) => ({
+    runningJob: t.field({ type: Job, description: 'That restore.', resolve: (refusal) => refusal.runningJobId }),
+  }),
+)
 
 refusalType(
   RecoveryKeyAlreadyExported,
@@ -30,6 +51,14 @@ refusalType(ServerInUse, 'Backup instances protect the server, and they need its
     description: 'The names of the backup instances that protect it.',
   }),
 }))
+
+refusalType(
+  ServerWithoutCredentials,
+  'It is not known how to sign in to the server: it was imported with a vault, which holds no credentials.',
+  (t) => ({
+    server: t.field({ type: PostgresServer, description: 'The server.', resolve: (refusal) => refusal.serverId }),
+  }),
+)
 
 refusalType(AlreadyProtected, 'The server is protected in that vault already.', (t) => ({
   backupInstance: t.field({
@@ -63,6 +92,13 @@ refusalType(RecoveryPointSuspect, 'Damage was found in the recovery point: nothi
   damage: t.stringList({
     description: 'What was found, one sentence for each damaged artifact.',
     resolve: (refusal) => [...refusal.damage],
+  }),
+  availableCopy: t.field({
+    type: RecoveryPoint,
+    nullable: true,
+    description:
+      'A recovery point that holds the same in another vault and can be restored from: a second copy, or the original of one; null when there is none.',
+    resolve: (refusal) => refusal.twinId,
   }),
 }))
 

@@ -18,10 +18,16 @@ PostgresServer.implement({
     name: t.exposeString('name', { description: 'The name that was given to the server; no other server has it.' }),
     host: t.exposeString('host', { description: 'The host name or address that it listens on.' }),
     port: t.exposeInt('port', { description: 'The port that it listens on.' }),
-    username: t.exposeString('username', { description: 'The role that Holdfast signs in with.' }),
+    username: t.exposeString('username', {
+      nullable: true,
+      description:
+        'The role that Holdfast signs in with; null when none is set, for the server was imported with a vault.',
+    }),
     passwordSetAt: t.expose('passwordSetAt', {
       type: 'DateTime',
-      description: 'When its password was last set; the password itself is never shown.',
+      nullable: true,
+      description:
+        'When its password was last set; the password itself is never shown. Null when none is set, as for the role.',
     }),
     maintenanceDatabase: t.exposeString('maintenanceDatabase', {
       description: 'The database that is connected to for looking at the whole server.',
@@ -107,19 +113,30 @@ mutation('registerServer', {
 })
 
 mutation('updateServerCredentials', {
-  description: 'Replaces the role and password that Holdfast signs in with; jobs that start from now on use them.',
+  description:
+    'Replaces the role and password that Holdfast signs in with; jobs that start from now on use them. For a server that was imported with a vault, they are set for the first time.',
   input: (t) => ({
     server: t.globalID({ required: true, description: 'The id of the server.' }),
     username: t.string({ required: true, description: 'The role to sign in with.' }),
     password: t.string({ required: true, description: 'Its password; kept sealed and never shown.' }),
+    tlsMode: t.field({
+      type: TlsMode,
+      description: 'How connections to it are secured from now on; as before when left out.',
+    }),
+    caCertificate: t.string({
+      description:
+        'Certificates in PEM form that VERIFY_CA and VERIFY_FULL trust; as before when left out, null for the usual authorities.',
+    }),
   }),
   payload: { server: { type: PostgresServer, description: 'The server with its new credentials.' } },
   refusals: [InvalidInput, NotFound],
-  resolve: async ({ server, username, password }, context) => ({
+  resolve: async ({ server, username, password, tlsMode, caCertificate }, context) => ({
     server: await updateServerCredentials(context.database, {
       serverId: idOf('PostgresServer', server),
       username,
       password,
+      ...(tlsMode != null && { tlsMode }),
+      ...(caCertificate !== undefined && { caCertificate }),
       secrets: context.secrets,
       ...asked(context),
     }),

@@ -8,7 +8,8 @@ import { asked } from './fields.ts'
 
 type Bucket = Extract<VaultRow['location'], { kind: 'S3' }>
 
-const S3Bucket = builder.objectRef<Bucket>('S3Bucket').implement({
+/** A bucket, of a vault or of a storage account. */
+export const S3Bucket = builder.objectRef<Bucket>('S3Bucket').implement({
   description: 'A bucket of a store that speaks S3, or a folder in it. Its secret access key is never shown.',
   fields: (t) => ({
     bucket: t.exposeString('bucket', { description: 'The name of the bucket.' }),

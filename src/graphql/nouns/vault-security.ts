@@ -1,5 +1,5 @@
 import { ConfirmationMismatch, InvalidInput, NotFound } from '../../refusal.ts'
-import { deleteVault, VaultNotEmpty } from '../../vault/delete.ts'
+import { deleteVault, VaultIsReplica, VaultNotEmpty } from '../../vault/delete.ts'
 import { type VaultRule as Rule, VaultLocked } from '../../vault/security.ts'
 import { type SecurityChange, updateVaultSecurity } from '../../vault/update-security.ts'
 import type { Vault as VaultRow } from '../../vault/vault.ts'
@@ -109,6 +109,14 @@ refusalType(VaultNotEmpty, 'The vault still keeps something; only an empty one c
   }),
 }))
 
+refusalType(VaultIsReplica, 'Other vaults have second copies of what they keep made in the vault.', (t) => ({
+  vaults: t.field({
+    type: [Vault],
+    description: 'The vaults that name it as their replica.',
+    resolve: ({ vaultIds }) => [...vaultIds],
+  }),
+}))
+
 mutation('updateVaultSecurity', {
   description:
     'Changes the rules that guard what a vault keeps; what is left out stays as it is. A changed retention of soft delete applies to later deletions only: what is deleted already keeps the date of its purge.',
@@ -190,7 +198,7 @@ mutation('deleteVault', {
     deletedVaultId: { type: 'ID', description: 'The id that the vault had, or in a dry run has.' },
     name: { type: 'String', description: 'The name that the vault had, or in a dry run has.' },
   },
-  refusals: [NotFound, ConfirmationMismatch, VaultNotEmpty],
+  refusals: [NotFound, ConfirmationMismatch, VaultNotEmpty, VaultIsReplica],
   resolve: async ({ vault, confirmName, dryRun }, context) => {
     const vaultId = idOf('Vault', vault)
     const { id, name }: VaultRow = await deleteVault(context.database, {

@@ -1,8 +1,9 @@
 import { InvalidInput, NameTaken, NotFound } from '../../refusal.ts'
-import { createVault, LocationTaken } from '../../vault/create.ts'
+import { LocationTakenByStorageAccount } from '../../storage-account/storage-account.ts'
+import { createVault } from '../../vault/create.ts'
 import { exportRecoveryKey, RecoveryKeyAlreadyExported } from '../../vault/export-recovery-key.ts'
 import { countVaults, pageVaults } from '../../vault/find.ts'
-import type { NewLocation } from '../../vault/location.ts'
+import { LocationTaken } from '../../vault/vault.ts'
 import { builder } from '../schema/builder.ts'
 import { mutation } from '../schema/mutation.ts'
 import { nodeQuery } from '../schema/node.ts'
@@ -11,7 +12,7 @@ import { BackupInstanceConnection, idOf, Vault, VaultConnection } from './declar
 import { Immutability, StorageKind } from './enums.ts'
 import { asked, instancesField } from './fields.ts'
 import { holdingsOf } from './loaded.ts'
-import { S3BucketInput } from './vault-bucket.ts'
+import { locationOf, VaultLocation } from './vault-location.ts'
 import { SoftDelete } from './vault-security.ts'
 
 Vault.implement({
@@ -42,11 +43,11 @@ Vault.implement({
     }),
     storedBytes: t.field({
       type: 'ByteCount',
-      description: 'How much the artifacts of its recovery points take, as stored.',
+      description: 'How much the artifacts of its recovery points take, second copies of others among them, as stored.',
       resolve: async ({ id }, _args, context) => (await holdingsOf(context, id, 'vault'))?.storedBytes ?? 0,
     }),
     recoveryPointCount: t.int({
-      description: 'How many recovery points it keeps.',
+      description: 'How many recovery points it keeps, second copies of others among them.',
       resolve: async ({ id }, _args, context) => (await holdingsOf(context, id, 'vault'))?.pointCount ?? 0,
     }),
   }),
@@ -65,24 +66,6 @@ builder.queryField('vaults', (t) =>
     }),
   }),
 )
-
-const VaultLocation = builder.inputType('VaultLocationInput', {
-  description: 'Where a vault keeps its bytes; exactly one kind of place.',
-  isOneOf: true,
-  fields: (t) => ({
-    directory: t.string({
-      description: "An absolute path on the worker's machine; it is made when it is not there.",
-    }),
-    s3: t.field({ type: S3BucketInput, description: 'A bucket of a store that speaks S3, or a folder in it.' }),
-  }),
-})
-
-/** Exactly one kind is given; the schema sees to it. */
-function locationOf({ directory, s3 }: typeof VaultLocation.$inferInput): NewLocation {
-  if (!s3) return { kind: 'DIRECTORY', path: directory ?? '' }
-  const { prefix = null, endpoint = null, pathStyle = null, ...bucket } = s3
-  return { kind: 'S3', ...bucket, prefix, endpoint, pathStyle }
-}
 
 mutation('createVault', {
   description:
@@ -103,7 +86,7 @@ mutation('createVault', {
     }),
   }),
   payload: { vault: { type: Vault, description: 'The new vault.' } },
-  refusals: [InvalidInput, NameTaken, LocationTaken],
+  refusals: [InvalidInput, NameTaken, LocationTaken, LocationTakenByStorageAccount],
   resolve: async ({ name, location, softDelete, immutability }, context) => ({
     vault: await createVault(context.database, {
       name,

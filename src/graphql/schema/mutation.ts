@@ -78,12 +78,17 @@ export function mutation<Input extends InputFieldMap, const Payload extends Payl
 /** The input with each id told the field that it stands in. */
 function namingFields(input: object, within = ''): object {
   const named = ([name, value]: [string, unknown]): [string, unknown] => {
-    if (typeof value !== 'object' || value === null || value instanceof Date || Array.isArray(value))
-      return [name, value]
     const field = `${within}${name}`
+    if (Array.isArray(value)) return [name, value.map((item, index) => namingItem(item, `${field}[${index}]`))]
+    if (typeof value !== 'object' || value === null || value instanceof Date) return [name, value]
     return [name, 'typename' in value ? { ...value, field } : namingFields(value, `${field}.`)]
   }
   return Object.fromEntries(Object.entries(input).map(named))
+}
+
+/** An id in a list of them; other items are not looked into. */
+function namingItem(item: unknown, field: string): unknown {
+  return typeof item === 'object' && item !== null && 'typename' in item ? { ...item, field } : item
 }
 
 function mapValues<From, To>(record: Record<string, From>, change: (value: From, key: string) => To) {

@@ -11,6 +11,8 @@ export interface BeginExpiry {
   instanceId: string
   /** How many of the points that go are marked at once, in the same transaction; the rest is left to markExpired. */
   markAtMost: number
+  /** Marks only points that lie in these vaults, of all that the plan takes; whatever the vault when left out. */
+  vaultIds?: readonly string[]
   now: Date
 }
 
@@ -24,7 +26,7 @@ export type BegunExpiry = ExpiryDecision & { markedCount: number }
  */
 export async function beginExpiry(
   database: Database,
-  { instanceId, markAtMost, now }: BeginExpiry,
+  { instanceId, markAtMost, vaultIds, now }: BeginExpiry,
 ): Promise<BegunExpiry> {
   return database.transaction(async (tx) => {
     const [instance] = await tx.select().from(backupInstances).where(eq(backupInstances.id, instanceId)).for('update')
@@ -37,7 +39,8 @@ export async function beginExpiry(
         .set({ expiryBlockedAt: null, expiryBlockedCount: null })
         .where(eq(backupInstances.id, instanceId))
     }
-    const { count } = await markOfLocked(tx, { instance, ids: plan.marked.slice(0, markAtMost), now })
+    const ids = plan.marked.slice(0, markAtMost)
+    const { count } = await markOfLocked(tx, { instance, ids, ...(vaultIds && { vaultIds }), now })
     return { ...plan, markedCount: count }
   })
 }

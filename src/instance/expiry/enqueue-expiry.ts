@@ -3,6 +3,7 @@ import type { Database } from '../../database/connect.ts'
 import { backupInstances } from '../../database/tables/backup-instance.ts'
 import { enqueueOrFind, type NewJob } from '../../job/enqueue.ts'
 import type { JobRow, JobTrigger } from '../../job/states.ts'
+import { findPlaces } from '../../recovery-point/find.ts'
 import type { BackupInstance } from '../instance.ts'
 
 export interface EnqueueExpiry {
@@ -20,12 +21,16 @@ const safetyNetMs = 24 * 60 * 60_000
  * pending: when there is one already, that one is answered.
  */
 export async function enqueueExpiry(tx: Database, expiry: EnqueueExpiry): Promise<JobRow> {
-  await putOff(tx, [expiry.instance.id], expiry.now)
-  return enqueueOrFind(tx, expiryJob(expiry))
+  const { instance, now } = expiry
+  await putOff(tx, [instance.id], now)
+  return enqueueOrFind(tx, expiryJob(expiry, await findPlaces(tx, [instance.id])))
 }
 
-/** The job itself. */
-export function expiryJob({ instance, trigger, actor, now }: EnqueueExpiry): NewJob {
+/** The job itself. It works in every vault that the instance has points in, which are given by instance id. */
+export function expiryJob(
+  { instance, trigger, actor, now }: EnqueueExpiry,
+  places: ReadonlyMap<string, readonly string[]>,
+): NewJob {
   return {
     operation: 'EXPIRE',
     trigger,
@@ -37,10 +42,18 @@ export function expiryJob({ instance, trigger, actor, now }: EnqueueExpiry): New
       instanceName: instance.name,
     },
     exclusiveKey: `expire:${instance.id}`,
-    lanes: [`vault:${instance.vaultId}`],
+    lanes: vaultLanes(instance, places),
     actor,
     now,
   }
+}
+
+/** The lanes of a job that works in every vault which an instance has points in. */
+export function vaultLanes(
+  { id, vaultId }: Pick<BackupInstance, 'id' | 'vaultId'>,
+  places: ReadonlyMap<string, readonly string[]>,
+): string[] {
+  return [...new Set([vaultId, ...(places.get(id) ?? [])])].map((place) => `vault:${place}`)
 }
 
 /** Keeps the clock from enqueuing again what has just been enqueued. */

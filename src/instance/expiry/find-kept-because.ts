@@ -6,18 +6,11 @@ import {
   type RecoveryPointContext,
 } from '../../recovery-point/find.ts'
 import { isOnHold } from '../../recovery-point/recovery-point.ts'
-import {
-  approvalOf,
-  type GuardedPoints,
-  isOverBudget,
-  type KeptBecause,
-  whyItStays,
-} from '../../retention/decide-expiry.ts'
+import { approvalOf, isOverBudget, type KeptBecause, unguarded, whyItStays } from '../../retention/decide-expiry.ts'
 import { standstillIn } from '../states.ts'
 import { findBudgets } from './find-budgets.ts'
 
 const awaiting: KeptBecause[] = ['AWAITING_APPROVAL']
-const unguarded: GuardedPoints = { newestRestorable: null, bestProven: null }
 
 /**
  * Every reason that each of many points stays for at a moment, by point id: what the expiry run of that moment would say.
@@ -40,7 +33,7 @@ export async function findKeptBecause(
         now,
         standstill: standstillIn(instance.state),
         isAnomalous: instance.contentAnomalySince !== null,
-        guarded: guarded.get(instance.id) ?? unguarded,
+        guarded: guarded.get(instance.id)?.get(point.vaultId) ?? unguarded,
       },
     )
   const weighed = contexts.map((context) => {
@@ -52,8 +45,8 @@ export async function findKeptBecause(
   const budgets = await findBudgets(database, { instanceIds: [...new Set(asking)], guarded, now })
   return new Map(
     weighed.map(({ point, instance, because, approval }) => {
-      const budget = budgets.get(instance.id)
-      const isTooMuch = approval === 'NOT_ASKED' && budget !== undefined && isOverBudget(budget.askingCount, budget)
+      const isOver = budgets.get(instance.id)?.some((budget) => isOverBudget(budget.askingCount, budget)) ?? false
+      const isTooMuch = approval === 'NOT_ASKED' && isOver
       return [point.id, approval === 'ASKED' || isTooMuch ? awaiting : because]
     }),
   )

@@ -5,7 +5,7 @@ import { backupInstances } from '../../database/tables/backup-instance.ts'
 import { recoveryPoints } from '../../database/tables/recovery-point.ts'
 import { findPointsBeingRead } from '../../recovery-point/find.ts'
 import { isOnHold } from '../../recovery-point/recovery-point.ts'
-import { whyItStays } from '../../retention/decide-expiry.ts'
+import { unguarded, whyItStays } from '../../retention/decide-expiry.ts'
 import type { BackupInstance } from '../instance.ts'
 import { standstillIn } from '../states.ts'
 import { guardedOf } from './plan-expiry.ts'
@@ -14,6 +14,8 @@ export interface MarkExpired {
   instanceId: string
   /** What the run's plan takes; at most a thousand or so. */
   ids: readonly string[]
+  /** Only those that lie in these vaults; whatever the vault when left out. */
+  vaultIds?: readonly string[]
   now: Date
 }
 
@@ -30,31 +32,31 @@ export interface MarkedPoints {
  */
 export async function markExpired(
   database: Database,
-  { instanceId, ids: planned, now }: MarkExpired,
+  { instanceId, ids, ...mark }: MarkExpired,
 ): Promise<MarkedPoints> {
-  if (planned.length === 0) return none
+  if (ids.length === 0) return none
   return database.transaction(async (tx) => {
     const [instance] = await tx.select().from(backupInstances).where(eq(backupInstances.id, instanceId)).for('update')
-    return instance ? markOfLocked(tx, { instance, ids: planned, now }) : none
+    return instance ? markOfLocked(tx, { instance, ids, ...mark }) : none
   })
 }
 
 /** The same for an instance that the transaction has locked already. */
 export async function markOfLocked(
   tx: Database,
-  { instance, ids: planned, now }: { instance: BackupInstance; ids: readonly string[]; now: Date },
+  { instance, ids: planned, vaultIds, now }: Omit<MarkExpired, 'instanceId'> & { instance: BackupInstance },
 ): Promise<MarkedPoints> {
   if (planned.length === 0) return none
   const instanceId = instance.id
-  const candidates = await lockCandidates(tx, { instanceId, ids: planned })
+  const candidates = await lockCandidates(tx, { instanceId, ids: planned, ...(vaultIds && { vaultIds }) })
   // Read after the points are locked: a reader that was enqueued before that is seen, a later one finds the mark.
   const ids = candidates.map(({ id }) => id)
   const [read, guarded] = await Promise.all([findPointsBeingRead(tx, ids), guardedOf(tx, instanceId)])
   const isAnomalous = instance.contentAnomalySince !== null
-  const facts = { now, standstill: standstillIn(instance.state), isAnomalous, guarded }
-  const marked = candidates.filter(({ id, expiresAt, ...hold }) => {
+  const facts = { now, standstill: standstillIn(instance.state), isAnomalous }
+  const marked = candidates.filter(({ id, vaultId, expiresAt, ...hold }) => {
     const candidate = { id, expiresAt, isHeld: isOnHold(hold, now), isBeingRead: read.has(id) }
-    return whyItStays(candidate, facts).length === 0
+    return whyItStays(candidate, { ...facts, guarded: guarded.get(vaultId) ?? unguarded }).length === 0
   })
   if (marked.length === 0) return none
   await mark(
@@ -75,10 +77,11 @@ export async function markOfLocked(
 
 const none: MarkedPoints = { count: 0, storedBytes: 0 }
 
-async function lockCandidates(tx: Database, { instanceId, ids }: { instanceId: string; ids: readonly string[] }) {
+async function lockCandidates(tx: Database, { instanceId, ids, vaultIds }: Omit<MarkExpired, 'now'>) {
   return tx
     .select({
       id: recoveryPoints.id,
+      vaultId: recoveryPoints.vaultId,
       expiresAt: recoveryPoints.expiresAt,
       heldAt: recoveryPoints.heldAt,
       holdUntil: recoveryPoints.holdUntil,
@@ -89,6 +92,7 @@ async function lockCandidates(tx: Database, { instanceId, ids }: { instanceId: s
       and(
         inArray(recoveryPoints.id, [...ids]),
         eq(recoveryPoints.instanceId, instanceId),
+        vaultIds && inArray(recoveryPoints.vaultId, [...vaultIds]),
         isNull(recoveryPoints.markedAt),
       ),
     )

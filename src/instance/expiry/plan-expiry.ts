@@ -1,4 +1,4 @@
-import { and, asc, eq, isNull, lte, sql } from 'drizzle-orm'
+import { and, asc, eq, inArray, isNull, lte, sql } from 'drizzle-orm'
 import type { Database } from '../../database/connect.ts'
 import { recoveryPoints } from '../../database/tables/recovery-point.ts'
 import { vaults } from '../../database/tables/vault.ts'
@@ -8,8 +8,9 @@ import {
   decideExpiry,
   type ExpiryCandidate,
   type ExpiryDecision,
-  type ExpiryFacts,
+  type ExpiryPlace,
   type GuardedPoints,
+  unguarded,
 } from '../../retention/decide-expiry.ts'
 import type { BackupInstance } from '../instance.ts'
 import { standstillIn } from '../states.ts'
@@ -18,10 +19,7 @@ const pageSize = 1_000
 
 export interface PlanExpiry {
   /** As it is now: its state decides whether anything expires. */
-  instance: Pick<
-    BackupInstance,
-    'id' | 'vaultId' | 'state' | 'expiryApprovedThrough' | 'expiryBlockedAt' | 'contentAnomalySince'
-  >
+  instance: Pick<BackupInstance, 'id' | 'state' | 'expiryApprovedThrough' | 'expiryBlockedAt' | 'contentAnomalySince'>
   now: Date
   /** Looks at no points but those that had expired by then. */
   expiredBy?: Date
@@ -39,19 +37,27 @@ export async function planExpiry(
   const standstill = standstillIn(instance.state)
   const candidates = standstill ? [] : await findCandidates(tx, { instanceId: instance.id, now, expiredBy })
   if (candidates.length === 0) return nothingDue
-  const [guarded, budget] = await Promise.all([guardedOf(tx, instance.id), budgetOf(tx, instance)])
+  const places = await placesOf(tx, instance.id)
   const { expiryApprovedThrough: approvedThrough, expiryBlockedAt: blockedAt } = instance
   const isAnomalous = instance.contentAnomalySince !== null
-  return decideExpiry(candidates, { now, standstill, isAnomalous, guarded, approvedThrough, blockedAt, ...budget })
+  return decideExpiry(candidates, { now, standstill, isAnomalous, places, approvedThrough, blockedAt })
 }
 
 /** The plan where no point is past its end, or none expires. */
 export const nothingDue: ExpiryDecision = { marked: [], kept: [], blockedCount: 0, question: 'NONE' }
 
-/** The points of an instance that no expiry may take now. */
-export async function guardedOf(tx: Database, instanceId: string): Promise<GuardedPoints> {
-  const found = await findGuardedPoints(tx, [instanceId])
-  return found.get(instanceId) ?? { newestRestorable: null, bestProven: null }
+/** The points of an instance that no expiry may take now, by vault id. */
+export async function guardedOf(tx: Database, instanceId: string): Promise<ReadonlyMap<string, GuardedPoints>> {
+  return (await findGuardedPoints(tx, [instanceId])).get(instanceId) ?? new Map()
+}
+
+/** All of their ids. */
+export function guardedIds(places: ReadonlyMap<string, GuardedPoints> | undefined): Set<string> {
+  const ids = [...(places?.values() ?? [])].flatMap(({ newestRestorable, bestProven }) => [
+    newestRestorable,
+    bestProven,
+  ])
+  return new Set(ids.filter((id) => id !== null))
 }
 
 async function findCandidates(
@@ -64,6 +70,7 @@ async function findCandidates(
     const page = await tx
       .select({
         id: recoveryPoints.id,
+        vaultId: recoveryPoints.vaultId,
         expiresAt: recoveryPoints.expiresAt,
         heldAt: recoveryPoints.heldAt,
         holdUntil: recoveryPoints.holdUntil,
@@ -81,25 +88,25 @@ async function findCandidates(
       )
       .orderBy(asc(recoveryPoints.expiresAt), asc(recoveryPoints.id))
       .limit(pageSize)
-    for (const { id, expiresAt, isBeingRead: isRead, ...hold } of page) {
-      candidates.push({ id, expiresAt, isHeld: isOnHold(hold, now), isBeingRead: isRead })
+    for (const { id, vaultId, expiresAt, isBeingRead: isRead, ...hold } of page) {
+      candidates.push({ id, vaultId, expiresAt, isHeld: isOnHold(hold, now), isBeingRead: isRead })
     }
     if (page.length < pageSize) return candidates
   }
 }
 
-async function budgetOf(
-  tx: Database,
-  { id, vaultId }: Pick<BackupInstance, 'id' | 'vaultId'>,
-): Promise<Pick<ExpiryFacts, 'unmarkedCount' | 'shareLimitPercent'>> {
-  const [budget] = await tx
+/** What is known of the points that an instance has in each vault, by vault id. */
+async function placesOf(tx: Database, instanceId: string): Promise<Map<string, ExpiryPlace>> {
+  const guarded = await guardedOf(tx, instanceId)
+  const rows = await tx
     .select({
+      id: vaults.id,
       shareLimitPercent: vaults.expiryShareLimitPercent,
-      unmarkedCount:
-        sql`(select count(*) from recovery_points where instance_id = ${id} and marked_at is null)`.mapWith(Number),
+      // The column with its table's name: in a statement on one table the builder leaves that out.
+      unmarkedCount: sql`(select count(*) from recovery_points
+        where instance_id = ${instanceId} and vault_id = vaults.id and marked_at is null)`.mapWith(Number),
     })
     .from(vaults)
-    .where(eq(vaults.id, vaultId))
-  if (!budget) throw new Error('A backup instance has no vault.')
-  return budget
+    .where(inArray(vaults.id, [...guarded.keys()]))
+  return new Map(rows.map(({ id, ...limit }) => [id, { ...limit, guarded: guarded.get(id) ?? unguarded }]))
 }

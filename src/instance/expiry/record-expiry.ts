@@ -6,7 +6,7 @@ import { isBeingRead } from '../../recovery-point/find.ts'
 import type { BackupInstance } from '../instance.ts'
 import { standstillIn, statesLookedAt } from '../states.ts'
 import { longestUnseenMs } from './next-expiry.ts'
-import { guardedOf, planExpiry } from './plan-expiry.ts'
+import { guardedIds, guardedOf, planExpiry } from './plan-expiry.ts'
 
 /** How soon to look again at a point that only a restore or verification keeps, ms: nothing tells when that ends. */
 const lookAgainMs = 60 * 60_000
@@ -72,11 +72,13 @@ async function nextRun(
   { instance, removalGraceMs, now }: { instance: BackupInstance; removalGraceMs: number; now: Date },
 ): Promise<Date | null> {
   if (!statesLookedAt.some((each) => each === instance.state)) return null
-  const { newestRestorable, bestProven } = await guardedOf(tx, instance.id)
+  const guarded = await guardedOf(tx, instance.id)
+  const idsOf = (ids: Iterable<string>) => sql`${`{${[...ids].join(',')}}`}::text::uuid[]`
+  const restorable = [...guarded].flatMap(([vaultId, { bestProven }]) => (bestProven === null ? [] : [vaultId]))
   const at = (moment: Date | null) => sql`${moment?.toISOString() ?? null}::timestamptz`
-  // Without a point that can be restored from, none is free; when there is one again, that is when the clock looks.
-  const isFree = sql`instance_id = ${instance.id} and marked_at is null and ${bestProven}::uuid is not null
-    and id is distinct from ${newestRestorable}::uuid and id is distinct from ${bestProven}::uuid`
+  // Where a vault has no point that can be restored from, none of it is free; when there is one again, that is when the clock looks.
+  const isFree = sql`instance_id = ${instance.id} and marked_at is null and vault_id = any (${idsOf(restorable)})
+    and id <> all (${idsOf(guardedIds(guarded))})`
   const asks = instance.expiryBlockedAt
     ? sql`expires_at <= ${at(instance.expiryBlockedAt)} and (${at(instance.expiryApprovedThrough)} is null or expires_at > ${at(instance.expiryApprovedThrough)})`
     : sql`false`

@@ -2,6 +2,7 @@ import { and, asc, gt, inArray, lte, or } from 'drizzle-orm'
 import type { Database } from '../../database/connect.ts'
 import { backupInstances } from '../../database/tables/backup-instance.ts'
 import { enqueueJobs } from '../../job/enqueue.ts'
+import { findPlaces } from '../../recovery-point/find.ts'
 import { statesLookedAt } from '../states.ts'
 import { expiryJob, putOff } from './enqueue-expiry.ts'
 import { longestUnseenMs } from './next-expiry.ts'
@@ -38,15 +39,13 @@ export async function startDueExpiries(database: Database, { now, atMost }: Star
       .limit(atMost)
       .for('no key update', { skipLocked: true })
     if (due.length === 0) return 0
+    const ids = due.map(({ id }) => id)
+    const places = await findPlaces(tx, ids)
     await enqueueJobs(
       tx,
-      due.map((instance) => expiryJob({ instance, trigger: 'SYSTEM', actor: 'holdfast', now })),
+      due.map((instance) => expiryJob({ instance, trigger: 'SYSTEM', actor: 'holdfast', now }, places)),
     )
-    await putOff(
-      tx,
-      due.map(({ id }) => id),
-      now,
-    )
+    await putOff(tx, ids, now)
     return due.length
   })
 }

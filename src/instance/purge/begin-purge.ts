@@ -1,4 +1,4 @@
-import { and, count, eq, gt, isNotNull, isNull, max, ne, or, sql } from 'drizzle-orm'
+import { and, count, eq, gt, inArray, isNotNull, isNull, max, ne, or, sql } from 'drizzle-orm'
 import { recordAudit } from '../../audit/record.ts'
 import type { Database } from '../../database/connect.ts'
 import { backupInstances } from '../../database/tables/backup-instance.ts'
@@ -6,7 +6,8 @@ import { jobs } from '../../database/tables/job.ts'
 import { recoveryPoints } from '../../database/tables/recovery-point.ts'
 import { isPending } from '../../job/states.ts'
 import { recordNotification } from '../../notification/record.ts'
-import { lockVault } from '../../vault/find.ts'
+import { findPlaces } from '../../recovery-point/find.ts'
+import { lockVaults } from '../../vault/find.ts'
 import { isImmutable } from '../../vault/vault.ts'
 import type { BackupInstance } from '../instance.ts'
 
@@ -93,15 +94,17 @@ async function findObstacle(tx: Database, { id, vaultId }: BackupInstance, now: 
   if (held > 0) {
     return { cause: 'hold', why: `${held} of its recovery points are on hold` }
   }
-  const vault = await lockVault(tx, vaultId)
-  if (!vault || !isImmutable(vault)) return undefined
+  const vaults = await lockVaults(tx, (await findPlaces(tx, [id])).get(id) ?? [])
+  const immutable = vaults.filter(isImmutable).map((vault) => vault.id)
+  if (immutable.length === 0) return undefined
   const [kept] = await tx
     .select({ count: count(), last: max(recoveryPoints.expiresAt) })
     .from(recoveryPoints)
-    .where(and(isOfIt, gt(recoveryPoints.expiresAt, now)))
+    .where(and(isOfIt, inArray(recoveryPoints.vaultId, immutable), gt(recoveryPoints.expiresAt, now)))
   if (!kept?.last) return undefined
   const last = kept.last.toISOString()
-  const why = `its vault is immutable, and the time of ${kept.count} recovery points is not over, of the last at ${last}`
+  const which = immutable.includes(vaultId) ? 'its vault' : 'its replica vault'
+  const why = `${which} is immutable, and the time of ${kept.count} recovery points is not over, of the last at ${last}`
   return { cause: `immutability:${last}`, why }
 }
 

@@ -5,7 +5,8 @@ import { notifications } from '../../database/tables/notification.ts'
 import { enqueueJobs, enqueueOrFind, type NewJob } from '../../job/enqueue.ts'
 import type { JobRow } from '../../job/states.ts'
 import { recordNotification } from '../../notification/record.ts'
-import type { EnqueueExpiry } from '../expiry/enqueue-expiry.ts'
+import { findPlaces } from '../../recovery-point/find.ts'
+import { type EnqueueExpiry, vaultLanes } from '../expiry/enqueue-expiry.ts'
 import type { StartDue } from '../expiry/start-due-expiries.ts'
 
 /** While its jobs are pending a purge tries again every few minutes; a restore may take days. */
@@ -28,9 +29,13 @@ export async function startDuePurges(database: Database, { now, atMost }: StartD
       .limit(atMost)
       .for('no key update', { skipLocked: true })
     if (due.length === 0) return 0
+    const places = await findPlaces(
+      tx,
+      due.map(({ id }) => id),
+    )
     await enqueueJobs(
       tx,
-      due.map((instance) => purgeJob({ instance, trigger: 'SYSTEM', actor: 'holdfast', now })),
+      due.map((instance) => purgeJob({ instance, trigger: 'SYSTEM', actor: 'holdfast', now }, places)),
     )
     return due.length
   })
@@ -41,10 +46,13 @@ export async function startDuePurges(database: Database, { now, atMost }: StartD
  * already, that one is answered.
  */
 export async function enqueuePurge(tx: Database, purge: EnqueueExpiry): Promise<JobRow> {
-  return enqueueOrFind(tx, purgeJob(purge))
+  return enqueueOrFind(tx, purgeJob(purge, await findPlaces(tx, [purge.instance.id])))
 }
 
-function purgeJob({ instance, trigger, actor, now }: EnqueueExpiry): NewJob {
+function purgeJob(
+  { instance, trigger, actor, now }: EnqueueExpiry,
+  places: ReadonlyMap<string, readonly string[]>,
+): NewJob {
   return {
     operation: 'PURGE',
     trigger,
@@ -56,7 +64,7 @@ function purgeJob({ instance, trigger, actor, now }: EnqueueExpiry): NewJob {
       instanceName: instance.name,
     },
     exclusiveKey: `purge:${instance.id}`,
-    lanes: [`vault:${instance.vaultId}`],
+    lanes: vaultLanes(instance, places),
     maxAttempts: mostAttempts,
     actor,
     now,

@@ -3,13 +3,14 @@ import type { Database } from '../../database/connect.ts'
 import { backupInstances } from '../../database/tables/backup-instance.ts'
 import { recoveryPoints } from '../../database/tables/recovery-point.ts'
 import { overdueAfter } from '../../policy/schedule.ts'
+import { isOriginal } from '../../recovery-point/find.ts'
 import type { RecoveryPoint } from '../../recovery-point/recovery-point.ts'
 import type { BackupInstance } from '../instance.ts'
 import { lockInstance } from '../record/record-backup.ts'
 
 /**
- * Records that one of an instance's points was found damaged, or whole again. Where its newest available point is another
- * one by that, it is counted anew when the instance is overdue, never from before its schedule began to run; and a period
+ * Records that one of an instance's points was found damaged, or whole again. Where its newest available original is another
+ * one by that (a copy elsewhere does not stand in for it), it is counted anew when the instance is overdue, never from before its schedule began to run; and a period
  * whose point is damaged is free for the next backup that succeeds. The instance is locked before its points.
  */
 export async function recountOverdue(tx: Database, instanceId: string, record: () => Promise<void>): Promise<void> {
@@ -27,7 +28,7 @@ export async function recountOverdue(tx: Database, instanceId: string, record: (
     .where(eq(backupInstances.id, instanceId))
 }
 
-/** When the newest available point of an instance was made; null when it has none. */
+/** When the newest available original of an instance was made; null when it has none. */
 export async function findProvenAt(tx: Database, instanceId: string): Promise<Date | null> {
   const newest = newestOf(await findNewestByTag(tx, instanceId))
   return newest === -Infinity ? null : new Date(newest)
@@ -35,12 +36,12 @@ export async function findProvenAt(tx: Database, instanceId: string): Promise<Da
 
 type NewestByTag = ReadonlyMap<RecoveryPoint['tag'], Date>
 
-/** When the newest available point of each tag was made; tags without one are left out. */
+/** When the newest available original of each tag was made; tags without one are left out. */
 async function findNewestByTag(tx: Database, instanceId: string): Promise<NewestByTag> {
   const rows = await tx
     .select({ tag: recoveryPoints.tag, at: max(recoveryPoints.createdAt) })
     .from(recoveryPoints)
-    .where(and(eq(recoveryPoints.instanceId, instanceId), eq(recoveryPoints.state, 'AVAILABLE')))
+    .where(and(eq(recoveryPoints.instanceId, instanceId), eq(recoveryPoints.state, 'AVAILABLE'), isOriginal))
     .groupBy(recoveryPoints.tag)
   return new Map(rows.flatMap(({ tag, at }) => (at ? [[tag, at]] : [])))
 }

@@ -4,6 +4,7 @@ import { backupInstances } from '../../database/tables/backup-instance.ts'
 import { notifications } from '../../database/tables/notification.ts'
 import { recoveryPoints } from '../../database/tables/recovery-point.ts'
 import { recordNotification } from '../../notification/record.ts'
+import { isOriginal } from '../../recovery-point/find.ts'
 
 export interface TellOverdue {
   /** Only instances that became overdue after this moment; null: whenever that was. */
@@ -47,7 +48,7 @@ async function findUntold(tx: Database, { after, now, atMost }: TellOverdue) {
   const newest = tx
     .select({ createdAt: recoveryPoints.createdAt })
     .from(recoveryPoints)
-    .where(and(eq(recoveryPoints.instanceId, backupInstances.id), eq(recoveryPoints.state, 'AVAILABLE')))
+    .where(and(eq(recoveryPoints.instanceId, backupInstances.id), eq(recoveryPoints.state, 'AVAILABLE'), isOriginal))
     .orderBy(desc(recoveryPoints.createdAt))
     .limit(1)
     .as('newest')

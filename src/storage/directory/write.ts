@@ -9,7 +9,7 @@ import { takenError } from '../storage-error.ts'
 import { guarded, makeFolders, storageError, syncFolder, systemCode, unlessMissing } from './place.ts'
 
 /** Begins the name of every half-written file; no key part may begin so. */
-const partialPrefix = '.partial-'
+export const partialPrefix = '.partial-'
 
 /**
  * Writes under a temporary name beside the target, makes the bytes durable, and links the target's name to them,

@@ -10,6 +10,7 @@ import { probeConditions } from './probe.ts'
 import { readObject } from './read.ts'
 import { removeObject, removeObjects } from './remove.ts'
 import { largestObjectBytes } from './write/part-plan.ts'
+import { replaceObject } from './write/replace.ts'
 import { writeObject } from './write/write.ts'
 
 /**
@@ -24,6 +25,10 @@ export function bucketStorage(location: S3Location, patience: S3Patience): Stora
     async write(key, fill, { signal } = {}) {
       checkKey(key)
       await writeObject(bucket, key, fill, signal)
+    },
+    async replace(key, bytes) {
+      checkKey(key)
+      await replaceObject(bucket, key, bytes)
     },
     async read(key, range = {}) {
       checkKey(key)

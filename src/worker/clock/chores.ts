@@ -5,6 +5,8 @@ import { repairPlansChore } from './repair-plans.ts'
 import { startDueBackupsChore } from './start-due-backups.ts'
 import { startDueExpiriesChore, startDuePurgesChore } from './start-due-removals.ts'
 import { startDueScrubsChore, startDueVerificationsChore } from './start-due-verifications.ts'
+import { startMetadataBackupsChore } from './start-metadata-backups.ts'
+import { startMissingCopiesChore } from './start-missing-copies.ts'
 import { restingAfterJump, tellJumpChore } from './tell-jump.ts'
 import { tellOverdueChore } from './tell-overdue.ts'
 
@@ -19,6 +21,8 @@ export function allChores({ isSetByHand }: { isSetByHand: boolean }): Chore[] {
     repairPlansChore(watch),
     checkSpaceChore,
     startDueBackupsChore,
+    startMissingCopiesChore,
+    startMetadataBackupsChore,
     tellOverdueChore(),
     startDueVerificationsChore,
     startDueScrubsChore,

@@ -16,7 +16,8 @@ export async function damageIn<Result>(damage: string[], work: () => Promise<Res
   }
 }
 
-function damageOf(cause: unknown): string | undefined {
+/** What a failure says is damaged or missing, one sentence naming the file; undefined when it says nothing about the bytes. */
+export function damageOf(cause: unknown): string | undefined {
   if (cause instanceof StorageError && ['ARTIFACT_DAMAGED', 'STORAGE_OBJECT_MISSING'].includes(cause.code)) {
     return cause.message
   }

@@ -1,5 +1,7 @@
 import type { TableRows } from '../../engine/count-rows.ts'
+import type { StructureFacts } from '../../engine/describe-structure.ts'
 import type { DatabaseReport, RoleReport } from '../../engine/inspect.ts'
+import type { PostgresServer } from '../../server/server.ts'
 import type { ArtifactDigest, Compression } from '../../storage/artifact.ts'
 
 export const manifestFormat = 1
@@ -18,8 +20,11 @@ export interface ManifestArtifact {
   baseArtifact: null
 }
 
-/** One database as it was in the snapshot that its dump was taken from. */
-export interface ManifestDatabase {
+/**
+ * One database as it was in the snapshot that its dump was taken from. Manifests of version 0.2 tell neither the bytes of
+ * tables nor schemas and partitions.
+ */
+export interface ManifestDatabase extends Partial<StructureFacts> {
   report: DatabaseReport
   snapshotAt: string
   tables: TableRows[]
@@ -33,9 +38,20 @@ export interface Manifest {
   vaultId: string
   instance: { id: string; name: string }
   job: { id: string; attempt: number }
-  server: { name: string; host: string; port: number; version: string; versionNumber: number }
+  /** How it is connected to is not told by manifests of version 0.2 and older. */
+  server: {
+    name: string
+    host: string
+    port: number
+    version: string
+    versionNumber: number
+    tlsMode?: PostgresServer['tlsMode']
+    maintenanceDatabase?: string
+  }
   tools: { version: string; major: number }
   policyName: string
+  /** Not told by manifests of version 0.2 and older. */
+  policyVersion?: number
   tag: string
   pointInTime: string
   createdAt: string
@@ -43,6 +59,8 @@ export interface Manifest {
   databases: ManifestDatabase[]
   roles: RoleReport[]
   artifacts: ManifestArtifact[]
+  /** The point that this one is a second copy of, and the vault where that was; left out of an original. */
+  copyOf?: { recoveryPointId: string; vaultId: string }
 }
 
 /** The artifact that holds a database; undefined when the point has none of that name. */

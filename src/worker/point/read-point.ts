@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream'
-import type { RecoveryPoint } from '../../recovery-point/recovery-point.ts'
-import { openArtifact, readBackArtifact } from '../../storage/artifact.ts'
+import { findRecoveryPoints } from '../../recovery-point/find.ts'
+import { manifestDigestsOf, type RecoveryPoint } from '../../recovery-point/recovery-point.ts'
+import { type OpenArtifact, openArtifact, readBackArtifact } from '../../storage/artifact.ts'
 import type { Storage } from '../../storage/contract.ts'
 import { proveArtifact } from '../../storage/prove-artifact.ts'
 import { readSealedJson } from '../../storage/sealed-json.ts'
@@ -9,12 +10,14 @@ import { checkPointHeader, checkVault, manifestKey } from '../../storage/vault-l
 import type { Vault } from '../../vault/vault.ts'
 import type { WorkerContext } from '../context.ts'
 import { counted } from '../streams.ts'
-import { storageOf } from '../subjects.ts'
+import { identitiesOf, storageOf } from '../subjects.ts'
 import { type Manifest, type ManifestArtifact, manifestFormat } from './manifest.ts'
 
 /** A recovery point opened for reading: its vault is the right one and its manifest is the one that was recorded. */
 export interface OpenPoint {
   storage: Storage
+  /** Opens its artifacts. */
+  identity: OpenArtifact['identity']
   manifest: Manifest
   /**
    * The artifact's plain bytes, after its stored bytes have been checked; the end is checked again as it is read.
@@ -45,13 +48,11 @@ export async function openPoint(
 ): Promise<OpenPoint> {
   const storage = storageOf(context, vault)
   await checkVault(storage, { vaultId: vault.id, recipient: vault.recipient })
-  const identity = context.secrets.open(vault.sealedIdentity)
-  const key = manifestKey(point.prefix)
-  const value = await readSealedJson(storage, key, { identity, storedSha256: point.manifestSha256, signal })
-  const manifest = manifestFrom(value, key, point)
-  await checkPointHeader(storage, point.prefix, { storedSha256: point.manifestSha256 })
+  const identity = await identitiesOf(context, vault)
+  const manifest = await readManifest(context, { storage, point, identity, signal })
   return {
     storage,
+    identity,
     manifest,
     open: async ({ file, compression, digest }, abort, onBytes) => {
       const how = { identity, compression, digest, signal: abort, onCheckedBytes: onBytes }
@@ -63,6 +64,30 @@ export async function openPoint(
       const how = { identity, compression, digest, signal: abort, onCheckedBytes: onBytes }
       return proveArtifact(storage, `${point.prefix}${file}`, how, decode)
     },
+  }
+}
+
+/** A point's manifest. Where a new key was wrapped around it since its row was read, that is read once more. */
+async function readManifest(
+  context: WorkerContext,
+  {
+    storage,
+    point,
+    identity,
+    signal,
+  }: { storage: Storage; point: RecoveryPoint; identity: string[]; signal: AbortSignal },
+): Promise<Manifest> {
+  const key = manifestKey(point.prefix)
+  const storedSha256 = manifestDigestsOf(point)
+  try {
+    const manifest = manifestFrom(await readSealedJson(storage, key, { identity, storedSha256, signal }), key, point)
+    await checkPointHeader(storage, point.prefix, { storedSha256 })
+    return manifest
+  } catch (cause) {
+    if (!(cause instanceof StorageError)) throw cause
+    const [now] = await findRecoveryPoints(context.database, [point.id])
+    if (!now || manifestDigestsOf(now).join() === storedSha256.join()) throw cause
+    return readManifest(context, { storage, point: now, identity, signal })
   }
 }
 

@@ -7,6 +7,7 @@ import type { DatabaseReport, ServerReport } from '../../engine/inspect.ts'
 import type { BackupInstance } from '../../instance/instance.ts'
 import type { JobRun } from '../../job/handler.ts'
 import type { BackupPolicy } from '../../policy/policy.ts'
+import type { PointFacts } from '../../recovery-point/contents/contents.ts'
 import type { ContainedDatabase } from '../../recovery-point/recovery-point.ts'
 import type { RetentionDecision } from '../../retention/decide-retention.ts'
 import type { PostgresServer } from '../../server/server.ts'
@@ -16,6 +17,8 @@ import type { SealedDigest } from '../../storage/sealed-json.ts'
 import { artifactKey, checkPointHeader, globalsKey, writePointEnd } from '../../storage/vault-layout.ts'
 import type { Vault } from '../../vault/vault.ts'
 import type { WorkerContext } from '../context.ts'
+import { containedDatabase } from './contained-database.ts'
+import { contentsOf } from './contents-of.ts'
 import { type Manifest, type ManifestArtifact, type ManifestDatabase, manifestFormat } from './manifest.ts'
 
 export interface PointSource {
@@ -43,6 +46,8 @@ export interface WrittenPoint {
   prefix: string
   pointInTime: Date
   databases: ContainedDatabase[]
+  /** What it holds, to be remembered. */
+  contents: PointFacts
   artifacts: ManifestArtifact[]
   /** The manifest's digest, once it is written. */
   manifest: () => SealedDigest | undefined
@@ -81,6 +86,7 @@ export async function writePoint(context: WorkerContext, run: JobRun, source: Po
     prefix,
     pointInTime: new Date(databases[0]?.snapshotAt ?? context.now()),
     databases: databases.map((facts) => containedDatabase(facts, artifacts)),
+    contents: contentsOf({ databases, roles: report.roles }),
     artifacts,
     manifest: () => manifest,
     storedBytes: () => artifacts.reduce((sum, { digest }) => sum + digest.storedBytes, manifest?.storedBytes ?? 0),
@@ -109,7 +115,7 @@ export async function readBackPoint({
   onBytes,
 }: {
   storage: Storage
-  written: WrittenPoint
+  written: Pick<WrittenPoint, 'prefix' | 'artifacts' | 'manifest'>
   signal: AbortSignal
   onBytes: (total: number) => void
 }): Promise<void> {
@@ -146,6 +152,8 @@ async function writeDatabase(
         report: database,
         snapshotAt: dumped.snapshotAt.toISOString(),
         tables: dumped.tables,
+        schemas: dumped.schemas,
+        partitionedTables: dumped.partitionedTables,
         largeObjectCount: dumped.largeObjectCount,
       }
     },
@@ -226,9 +234,12 @@ function manifestOf({
       port: server.port,
       version: report.version,
       versionNumber: report.versionNumber,
+      tlsMode: server.tlsMode,
+      maintenanceDatabase: server.maintenanceDatabase,
     },
     tools: { version: tools.version, major: tools.major },
     policyName: policy.name,
+    policyVersion: policy.rules.version,
     tag: retention.tag,
     pointInTime: databases[0]?.snapshotAt ?? createdAt.toISOString(),
     createdAt: createdAt.toISOString(),
@@ -236,17 +247,6 @@ function manifestOf({
     databases,
     roles: report.roles,
     artifacts,
-  }
-}
-
-function containedDatabase(facts: ManifestDatabase, artifacts: readonly ManifestArtifact[]): ContainedDatabase {
-  const stored = artifacts.find((artifact) => artifact.database === facts.report.name)
-  return {
-    name: facts.report.name,
-    sourceBytes: facts.report.sizeBytes,
-    storedBytes: stored?.digest.storedBytes ?? 0,
-    tableCount: facts.tables.length,
-    rowCount: facts.tables.reduce((sum, table) => sum + table.rows, 0),
   }
 }
 

@@ -26,10 +26,11 @@ export async function checkGuarded(context: WorkerContext, run: JobRun, place: C
 
 async function findLostGuarded(
   { database }: WorkerContext,
-  { instance, storage }: ComparedVault,
+  { instance, vault, storage }: ComparedVault,
 ): Promise<{ recoveryPointId: string; damage: string[] }[]> {
   // Marks count as taken back: that is what the decision on each point that goes is measured by.
-  const guarded = (await findGuardedPoints(database, [instance.id], { marked: true })).get(instance.id)
+  const found = await findGuardedPoints(database, [instance.id], { marked: true })
+  const guarded = found.get(instance.id)?.get(vault.id)
   const ids = new Set([guarded?.newestRestorable, guarded?.bestProven].flatMap((id) => id ?? []))
   const lost = []
   for (const point of await findRecoveryPoints(database, [...ids])) {

@@ -29,7 +29,7 @@ export async function compareWithVault(
   const { instance, vault, storage } = place
   const { database } = context
   const folders = await listPointFolders(storage, instance.id, { onFolder })
-  const known = await findKnownFolders(database, instance.id)
+  const known = await findKnownFolders(database, { instanceId: instance.id, vaultId: vault.id })
   const strays = await findStrays(storage, folders, known)
   const lost = await findLost(storage, folders, { points: known.points, onPoint: onFolder })
   // Only now is it certain that all of this was seen in the vault, not below an empty mount point.
@@ -54,17 +54,17 @@ export async function recordLoss(
   await database.transaction((tx) => recountOverdue(tx, instanceId, () => recordDamage(tx, found)))
 }
 
-/** Folders of no point and of no backup that is still being made. */
+/** Folders of no point and of no backup or copy that is still being made. */
 async function findStrays(
   storage: Storage,
   folders: ReadonlyMap<string, PointFolder>,
-  { points, pendingBackupIds }: KnownFolders,
+  { points, pendingJobIds }: KnownFolders,
 ): Promise<SeenOrphan[]> {
   const prefixes = new Set(points.map(({ prefix }) => prefix))
   const strays: SeenOrphan[] = []
   for (const { prefix, objectCount, sizeBytes } of folders.values()) {
-    if (prefixes.has(prefix) || pendingBackupIds.has(jobOf(prefix))) continue
-    // A backup that failed meanwhile has removed what it wrote.
+    if (prefixes.has(prefix) || pendingJobIds.has(jobOf(prefix))) continue
+    // A backup or copy that failed meanwhile has removed what it wrote.
     if (prefix.endsWith('/') && (await isEmpty(storage, prefix))) continue
     strays.push({ prefix, kind: 'BYTES_WITHOUT_ROW', recoveryPointId: null, objectCount, sizeBytes })
   }
@@ -98,7 +98,7 @@ async function findLost(
   return lost
 }
 
-/** The backup job that a folder such as "points/<instance>/<job>.<attempt>/" is named after. */
+/** The job that a folder such as "points/<instance>/<job>.<attempt>/" is named after. */
 function jobOf(prefix: string): string {
   return prefix.split('/')[2]?.split('.')[0] ?? ''
 }

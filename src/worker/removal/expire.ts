@@ -9,11 +9,13 @@ import { recordRemoval, sumRemovals } from '../../recovery-point/record-removal.
 import type { RecoveryPoint } from '../../recovery-point/recovery-point.ts'
 import { StorageError } from '../../storage/storage-error.ts'
 import { checkVault } from '../../storage/vault-layout.ts'
+import { forgetUnusedKeys } from '../../vault/key/record-rotation.ts'
 import { handlerDefaults, type WorkerContext } from '../context.ts'
-import { instanceOf, storageOf } from '../subjects.ts'
+import { instanceOf } from '../subjects.ts'
 import { checkClocks } from './check-clocks.ts'
 import { checkGuarded } from './check-guarded.ts'
 import { type ComparedVault, compareWithVault } from './compare-vault.ts'
+import { nameOf, placesOf } from './places.ts'
 import { removeBytes } from './remove-bytes.ts'
 
 const markedAtOnce = 1_000
@@ -35,37 +37,74 @@ export function expireHandler(context: WorkerContext): Handler {
 
 async function expire(context: WorkerContext, run: JobRun): Promise<Outcome> {
   await checkClocks(context)
-  const { instance, vault } = await instanceOf(context, run.job)
-  const place = { instance, vault, storage: storageOf(context, vault) }
-  await checkVault(place.storage, { vaultId: vault.id, recipient: vault.recipient })
+  const { instance } = await instanceOf(context, run.job)
   let rowsDone = 0
   const onStep = () => run.progress({ rowsDone: ++rowsDone })
-  await run.subTask('Compare with the vault', () => compareWithVault(context, run, { ...place, onFolder: onStep }))
-  await run.subTask('Mark', () => markDue(context, run, instance.id))
-  const stuck = await run.subTask('Remove', () => sweepDue(context, run, { ...place, onRemoved: onStep }))
+  const { places, unseen } = await lookAt(context, run, { instance, onFolder: onStep })
+  const vaultIds = places.map(({ vault }) => vault.id)
+  await run.subTask('Mark', () => markDue(context, run, { instanceId: instance.id, vaultIds }))
+  const stuck = await run.subTask('Remove', async () => {
+    const failures = new Map<string, StorageError>()
+    const sweeping = { failures, removedCount: 0, onRemoved: onStep }
+    for (const place of places) await sweepDue(context, run, place, sweeping)
+    run.note('Removed', String(sweeping.removedCount))
+    if (failures.size > 0) run.note('Could not be removed', String(failures.size))
+    return [...failures.values()]
+  })
   const now = await context.dueNow()
   const record = async (tx: Database) => {
     const removed = await sumRemovals(tx, { jobId: run.job.id, createdAt: run.job.createdAt })
     const { removalGraceMs } = context
     await recordExpiry(tx, { instanceId: instance.id, removed, jobId: run.job.id, removalGraceMs, now })
+    for (const vaultId of vaultIds) await forgetUnusedKeys(tx, vaultId)
   }
-  const [first] = stuck.values()
+  const troubles = [...unseen, ...stuck]
+  const [first] = troubles
   if (!first) return { kind: 'completed', record }
-  const told = [...stuck.values()].map(({ message }) => message).join('\n')
-  return { kind: 'failed', error: failureOf(first.code, told), record }
+  return { kind: 'failed', error: failureOf(first.code, troubles.map(({ message }) => message).join('\n')), record }
 }
 
-/** Marks what the plan takes, a bounded part at a time. */
-async function markDue({ database, dueNow }: WorkerContext, run: JobRun, instanceId: string): Promise<void> {
+/**
+ * Compares each vault that holds points of the instance with the catalogue. One that cannot be looked at holds up no other:
+ * nothing goes from there, and what it said is answered. Throws that where none can be looked at.
+ */
+async function lookAt(
+  context: WorkerContext,
+  run: JobRun,
+  { instance, onFolder }: Pick<ComparedVault, 'instance'> & { onFolder: () => void },
+): Promise<{ places: ComparedVault[]; unseen: StorageError[] }> {
+  const places: ComparedVault[] = []
+  const unseen: StorageError[] = []
+  for (const place of await placesOf(context, instance)) {
+    const { vault, storage } = place
+    try {
+      await checkVault(storage, { vaultId: vault.id, recipient: vault.recipient })
+      await run.subTask(`Compare with ${nameOf(place)}`, () => compareWithVault(context, run, { ...place, onFolder }))
+      places.push(place)
+    } catch (cause) {
+      if (!(cause instanceof StorageError)) throw cause
+      unseen.push(cause)
+    }
+  }
+  if (places.length === 0 && unseen[0]) throw unseen[0]
+  return { places, unseen }
+}
+
+/** Marks what the plan takes, a bounded part at a time, in the vaults that were looked at. */
+async function markDue(
+  { database, dueNow }: WorkerContext,
+  run: JobRun,
+  due: { instanceId: string; vaultIds: readonly string[] },
+): Promise<void> {
   const now = await dueNow()
-  const begun = await beginExpiry(database, { instanceId, markAtMost: markedAtOnce, now })
+  const begun = await beginExpiry(database, { ...due, markAtMost: markedAtOnce, now })
   const { marked, kept, blockedCount } = begun
   let count = begun.markedCount
   for (let start = markedAtOnce; start < marked.length; start += markedAtOnce) {
     run.signal.throwIfAborted()
     await run.confirm()
     const ids = marked.slice(start, start + markedAtOnce)
-    count += (await markExpired(database, { instanceId, ids, now })).count
+    count += (await markExpired(database, { ...due, ids, now })).count
   }
   run.note('Chosen for removal', String(count))
   if (kept.length > 0) run.note('Expired but kept', String(kept.length - blockedCount))
@@ -74,42 +113,41 @@ async function markDue({ database, dueNow }: WorkerContext, run: JobRun, instanc
   }
 }
 
+interface Sweeping {
+  /** What the vault said of each point that it could not let go, by its id. */
+  failures: Map<string, StorageError>
+  removedCount: number
+  onRemoved: () => void
+}
+
 /**
- * Removes what was marked before the grace began, and what a run before this one did not finish. A point whose folder
- * cannot be removed holds up no other: those are answered, by id, with what the vault said.
+ * Removes from a vault what was marked before the grace began, and what a run before this one did not finish. A point whose
+ * folder cannot be removed holds up no other.
  */
-async function sweepDue(
-  context: WorkerContext,
-  run: JobRun,
-  { onRemoved, ...place }: ComparedVault & { onRemoved: () => void },
-): Promise<Map<string, StorageError>> {
+async function sweepDue(context: WorkerContext, run: JobRun, place: ComparedVault, sweeping: Sweeping): Promise<void> {
   const { database, removalGraceMs } = context
-  const instanceId = place.instance.id
-  const stuck = new Map<string, StorageError>()
-  let count = 0
-  while (stuck.size < mostStuck) {
+  const { instance, vault } = place
+  const { failures } = sweeping
+  while (failures.size < mostStuck) {
     const now = await context.dueNow()
     const markedUntil = new Date(now.getTime() - removalGraceMs)
-    const due = { instanceId, markedUntil, now, except: [...stuck.keys()], limit: sweptAtOnce }
-    const points = await findPointsToSweep(database, due)
-    if (points.length === 0) break
+    const due = { markedUntil, now, except: [...failures.keys()], limit: sweptAtOnce }
+    const points = await findPointsToSweep(database, { instanceId: instance.id, vaultId: vault.id, ...due })
+    if (points.length === 0) return
     await checkGuarded(context, run, place)
     for (const point of points) {
       run.signal.throwIfAborted()
       await run.confirm()
       try {
         if (!(await sweep(context, run, place, point))) continue
-        count += 1
-        onRemoved()
+        sweeping.removedCount += 1
+        sweeping.onRemoved()
       } catch (cause) {
         if (!isOfOneFolder(cause)) throw cause
-        stuck.set(point.id, cause)
+        failures.set(point.id, cause)
       }
     }
   }
-  run.note('Removed', String(count))
-  if (stuck.size > 0) run.note('Could not be removed', String(stuck.size))
-  return stuck
 }
 
 /** Whether other folders of the vault may be removed all the same. */

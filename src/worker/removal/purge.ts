@@ -1,4 +1,5 @@
 import { failureOf } from '../../failure.ts'
+import type { BackupInstance } from '../../instance/instance.ts'
 import { beginPurge, retryPurgeLater } from '../../instance/purge/begin-purge.ts'
 import { finishPurge } from '../../instance/purge/finish-purge.ts'
 import { markPurged } from '../../instance/purge/mark-purged.ts'
@@ -6,10 +7,12 @@ import type { Handler, JobRun, Outcome } from '../../job/handler.ts'
 import { pageRecoveryPoints } from '../../recovery-point/find.ts'
 import { instancePrefix } from '../../storage/point-folders.ts'
 import { checkVault } from '../../storage/vault-layout.ts'
+import { forgetUnusedKeys } from '../../vault/key/record-rotation.ts'
 import { handlerDefaults, type WorkerContext } from '../context.ts'
-import { instanceOf, storageOf } from '../subjects.ts'
+import { instanceOf } from '../subjects.ts'
 import { checkClocks } from './check-clocks.ts'
 import type { ComparedVault } from './compare-vault.ts'
+import { nameOf, placesOf } from './places.ts'
 import { removeBytes } from './remove-bytes.ts'
 
 const pageSize = 100
@@ -27,10 +30,10 @@ export function purgeHandler(context: WorkerContext): Handler {
 
 async function purge(context: WorkerContext, run: JobRun): Promise<Outcome> {
   await checkClocks(context)
-  const { instance, vault } = await instanceOf(context, run.job)
-  const place = { instance, vault, storage: storageOf(context, vault) }
+  const { instance } = await instanceOf(context, run.job)
   const ask = { instanceId: instance.id, jobId: run.job.id }
-  await checkVault(place.storage, { vaultId: vault.id, recipient: vault.recipient })
+  // All are there before the point of no return: until then the instance can be had back.
+  await checkedPlaces(context, instance)
   await run.confirm()
   const decision = await beginPurge(context.database, { ...ask, now: await context.dueNow() })
   switch (decision.kind) {
@@ -45,13 +48,35 @@ async function purge(context: WorkerContext, run: JobRun): Promise<Outcome> {
         kind: 'retryLater',
         error: failureOf('INSTANCE_BUSY', `${decision.pendingJobs} jobs of "${instance.name}" have not ended.`),
       }
-    case 'PURGE':
+    case 'PURGE': {
       await run.subTask('Mark recovery points', () => markPoints(context, run, instance.id))
-      await run.subTask('Remove recovery points', () => removePoints(context, run, place))
-      await run.subTask('Remove the rest', () => removeBytes(place, instancePrefix(instance.id)))
+      // Only now no copy is under way any more that would be somewhere else.
+      const places = await checkedPlaces(context, instance)
+      for (const place of places) {
+        await run.subTask(`Remove recovery points from ${nameOf(place)}`, () => removePoints(context, run, place))
+        await run.subTask(`Remove the rest from ${nameOf(place)}`, () =>
+          removeBytes(place, instancePrefix(instance.id)),
+        )
+      }
       await run.confirm()
-      return { kind: 'completed', record: (tx) => finishPurge(tx, { ...ask, now: context.now() }) }
+      return {
+        kind: 'completed',
+        record: async (tx) => {
+          await finishPurge(tx, { ...ask, now: context.now() })
+          for (const { vault } of places) await forgetUnusedKeys(tx, vault.id)
+        },
+      }
+    }
   }
+}
+
+/** Every vault that may hold bytes of the instance, each certain to be there. */
+async function checkedPlaces(context: WorkerContext, instance: BackupInstance): Promise<ComparedVault[]> {
+  const places = await placesOf(context, instance)
+  for (const { vault, storage } of places) {
+    await checkVault(storage, { vaultId: vault.id, recipient: vault.recipient })
+  }
+  return places
 }
 
 async function markPoints({ database, dueNow }: WorkerContext, run: JobRun, instanceId: string): Promise<void> {
@@ -66,7 +91,7 @@ async function markPoints({ database, dueNow }: WorkerContext, run: JobRun, inst
 }
 
 async function removePoints({ database }: WorkerContext, run: JobRun, place: ComparedVault): Promise<void> {
-  const filter = { instanceId: place.instance.id }
+  const filter = { instanceId: place.instance.id, vaultId: place.vault.id }
   let count = 0
   run.progress({ rowsDone: count })
   for (let after: { at: Date; id: string } | undefined; ; ) {

@@ -51,7 +51,7 @@ export async function removeUnfinishedFiles({ job }: JobRun, request: FilesReque
 }
 
 /** Each attempt has its own: one that lost its job and wakes up late removes nothing of the attempt that took over. */
-function besideOf(directory: string, { id, attempt }: { id: string; attempt: number }): string {
+export function besideOf(directory: string, { id, attempt }: { id: string; attempt: number }): string {
   return join(dirname(directory), `.${basename(directory)}.restoring-${id}.${attempt}`)
 }
 

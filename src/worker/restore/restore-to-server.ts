@@ -1,6 +1,6 @@
 import type { ServerAddress } from '../../engine/address.ts'
 import { chooseRestoreTools } from '../../engine/choose-tools.ts'
-import { compareRows } from '../../engine/compare-rows.ts'
+import { compareRows, rowsOfPart } from '../../engine/compare-rows.ts'
 import { createMissingRoles } from '../../engine/create-roles.ts'
 import { findTools, type Toolset } from '../../engine/find-tools.ts'
 import { inspectServer } from '../../engine/inspect.ts'
@@ -140,14 +140,19 @@ async function stageOne(
     token: tokenOf(run, `${run.job.attempt}_${index}`),
     tools,
     ownership: request.ownership.kind === 'KEEP' ? 'KEEP' : 'NONE',
+    part: request.part ?? undefined,
     signal: run.signal,
   })
 }
 
-function refuseDifferences(manifest: Manifest, { name, targetName }: DatabaseMapping, { rows }: StagedDatabase): void {
+function refuseDifferences(
+  manifest: Manifest,
+  { name, targetName }: DatabaseMapping,
+  { rows, part }: StagedDatabase,
+): void {
   const expected = manifest.databases.find(({ report }) => report.name === name)
   if (!expected) return
-  const differences = compareRows(expected, rows)
+  const differences = compareRows(part ? rowsOfPart(expected, part.tables) : expected, rows)
   if (differences.length === 0) return
   const all = differences.map(({ message }) => message).join('\n')
   throw new WorkFailed('ROWS_DIFFER', `${JSON.stringify(targetName)}, restored from ${JSON.stringify(name)}:\n${all}`)
@@ -163,6 +168,6 @@ async function createRoles(run: JobRun, address: ServerAddress, { roles }: Manif
 }
 
 /** Names the attempt in temporary databases: the job first, so that all its attempts can be found. */
-function tokenOf({ job }: JobRun, attempt: string): string {
+export function tokenOf({ job }: JobRun, attempt: string): string {
   return `${job.id.replaceAll('-', '').slice(0, 20)}_${attempt}`
 }

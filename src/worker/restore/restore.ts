@@ -1,12 +1,14 @@
-import { failureOf } from '../../failure.ts'
+import { type Failure, failureOf } from '../../failure.ts'
 import { recountOverdue } from '../../instance/schedule/recount-overdue.ts'
 import type { Handler, JobRun, Outcome } from '../../job/handler.ts'
 import { recordDamage } from '../../recovery-point/record-damage.ts'
-import { restoreRequestOf } from '../../restore/restore.ts'
+import { type RestoreRequest, restoreRequestOf } from '../../restore/restore.ts'
 import { handlerDefaults, type WorkerContext } from '../context.ts'
 import { damageIn } from '../point/damage.ts'
-import { removeUnfinishedFiles, restoreAsFiles } from './restore-as-files.ts'
-import { removeUnfinishedDatabases, restoreToServer } from './restore-to-server.ts'
+import { RestoreRefused, refuseProblems } from './checks/refuse-problems.ts'
+import { removeUnfinished } from './remove-unfinished.ts'
+import { restoreAsFiles } from './restore-as-files.ts'
+import { restoreToServer } from './restore-to-server.ts'
 
 const longestQuietMs = 6 * 60 * 60 * 1000
 
@@ -17,28 +19,41 @@ export function restoreHandler(context: WorkerContext): Handler {
     // Building the indexes of a large table moves no byte that could be seen.
     stallMs: Math.max(context.noProgressMs, longestQuietMs),
     perform: (run) => restore(context, run),
-    abandon: (run) => {
-      const request = restoreRequestOf(run.job)
-      return request.kind === 'FILES'
-        ? removeUnfinishedFiles(run, request)
-        : removeUnfinishedDatabases(context, run, request)
-    },
+    abandon: (run) => removeUnfinished(context, run, restoreRequestOf(run.job)),
   }
 }
 
-/** A restore that meets damage marks the point, as a verification would. */
+/** Nothing is written before all checks have passed. A restore that meets damage marks the point, as a verification would. */
 async function restore(context: WorkerContext, run: JobRun): Promise<Outcome> {
   const request = restoreRequestOf(run.job)
-  const recoveryPointId = run.job.recoveryPointId ?? ''
+  await removeUnfinished(context, run, request)
   const damage: string[] = []
-  const outcome = await damageIn(damage, () =>
-    request.kind === 'FILES' ? restoreAsFiles(context, run, request) : restoreToServer(context, run, request),
-  )
-  if (outcome) return outcome
-  const found = { recoveryPointId, damage, level: 'DECODED' as const, jobId: run.job.id, now: context.now() }
+  try {
+    await refuseProblems(context, run, request)
+    const outcome = await damageIn(damage, () => perform(context, run, request))
+    if (outcome) return outcome
+    return failed(context, run, { error: failureOf('ARTIFACT_DAMAGED', damage.join('\n')), damage })
+  } catch (cause) {
+    if (!(cause instanceof RestoreRefused)) throw cause
+    return failed(context, run, cause)
+  }
+}
+
+function perform(context: WorkerContext, run: JobRun, request: RestoreRequest): Promise<Outcome> {
+  return request.kind === 'FILES' ? restoreAsFiles(context, run, request) : restoreToServer(context, run, request)
+}
+
+function failed(
+  { now }: WorkerContext,
+  { job }: JobRun,
+  { error, damage }: { error: Failure; damage: readonly string[] },
+): Outcome {
+  if (damage.length === 0) return { kind: error.isRetryable ? 'retryLater' : 'failed', error }
+  const of = { recoveryPointId: job.recoveryPointId ?? '', jobId: job.id, now: now() }
+  const found = { ...of, damage: [...damage], level: 'DECODED' as const }
   return {
     kind: 'failed',
-    error: failureOf('ARTIFACT_DAMAGED', damage.join('\n')),
-    record: (tx) => recountOverdue(tx, run.job.instanceId ?? '', () => recordDamage(tx, found)),
+    error,
+    record: (tx) => recountOverdue(tx, job.instanceId ?? '', () => recordDamage(tx, found)),
   }
 }

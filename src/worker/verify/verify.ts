@@ -12,9 +12,11 @@ import {
   verifyRequestOf,
 } from '../../recovery-point/recovery-point.ts'
 import { handlerDefaults, type WorkerContext } from '../context.ts'
+import { contentsOf } from '../point/contents-of.ts'
 import { failureFrom, WorkFailed } from '../failure.ts'
 import { damageIn } from '../point/damage.ts'
 import { type OpenPoint, openPoint } from '../point/read-point.ts'
+import { recordPointContents } from '../point/stage-contents.ts'
 import { pointOf } from '../subjects.ts'
 import { decodePoint } from './decode-point.ts'
 import { eachArtifact } from './each-artifact.ts'
@@ -53,6 +55,9 @@ async function verify(context: WorkerContext, run: JobRun): Promise<Outcome> {
     ...looked,
   }
   const verdict = { point, level, startedAt, checked }
+  if (opened && hasNone(findings)) {
+    await recordPointContents(context, run, { recoveryPointId: point.id, facts: contentsOf(opened.manifest) })
+  }
   return hasNone(findings) ? proven(context, run, verdict) : failed(context, run, verdict, findings)
 }
 

@@ -7,6 +7,8 @@ import {
 import { allowedOperations, OperationNotAllowed } from '../../../instance/states.ts'
 import { validateForBackup } from '../../../instance/validate-for-backup.ts'
 import { InvalidInput, NameTaken, NotFound } from '../../../refusal.ts'
+import { ServerWithoutCredentials } from '../../../server/server.ts'
+import { builder } from '../../schema/builder.ts'
 import { mutation } from '../../schema/mutation.ts'
 import { pageArgs, pageRequest } from '../../schema/paging.ts'
 import {
@@ -21,8 +23,19 @@ import {
   Vault,
 } from '../declared.ts'
 import { InstanceOperation, ProtectionState, RetentionTag } from '../enums.ts'
-import { asked, none, sinceArgument } from '../fields.ts'
-import { holdingsOf, jobCountOf, jobsOf, lastBackupOf, latestPointOf, pointsOf } from '../loaded.ts'
+import { asked, none, sinceArgument, whereItLies } from '../fields.ts'
+import { holdingsOf, jobCountOf, jobsOf, lastBackupOf, latestPointOf, pointCountOf, pointsOf } from '../loaded.ts'
+
+const OwnRecoveryPointsFilter = builder.inputType('OwnRecoveryPointFilter', {
+  description: 'Which recovery points of a backup instance: those that everything given holds for.',
+  fields: (t) => ({
+    vault: t.globalID({ for: Vault, description: 'In the vault with this id, second copies too.' }),
+    isCopy: t.boolean({
+      description:
+        'Second copies alone, or originals alone; null for both. When it is left out: both where a vault is named, else originals alone.',
+    }),
+  }),
+})
 
 BackupInstance.implement({
   description: 'One server protected in one vault under one policy: the thing with a lifecycle.',
@@ -54,7 +67,7 @@ BackupInstance.implement({
     latestRecoveryPoint: t.field({
       type: RecoveryPoint,
       nullable: true,
-      description: 'The recovery point made last, whatever its proof; null before the first.',
+      description: 'The recovery point made last, whatever its proof, second copies apart; null before the first.',
       resolve: ({ id }, _args, context) => latestPointOf(context, id, undefined),
     }),
     lastBackup: t.field({
@@ -65,12 +78,18 @@ BackupInstance.implement({
     }),
     recoveryPoints: t.field({
       type: RecoveryPointConnection,
-      description: 'Its recovery points, newest first.',
-      args: pageArgs(t),
-      resolve: async ({ id }, args, context) => ({
-        page: (await pointsOf(context, id, pageRequest(RecoveryPoint, args))) ?? none,
-        count: async () => (await holdingsOf(context, id, 'instance'))?.pointCount ?? 0,
-      }),
+      description: 'Its recovery points, newest first; without a filter the originals alone.',
+      args: {
+        filter: t.arg({ type: OwnRecoveryPointsFilter, description: 'Which ones; the originals when left out.' }),
+        ...pageArgs(t),
+      },
+      resolve: async ({ id }, { filter: given, ...args }, context) => {
+        const filter = whereItLies(given?.vault, given?.isCopy)
+        return {
+          page: (await pointsOf(context, id, { filter, page: pageRequest(RecoveryPoint, args) })) ?? none,
+          count: async () => (await pointCountOf(context, id, filter)) ?? 0,
+        }
+      },
     }),
     jobs: t.field({
       type: JobConnection,
@@ -93,8 +112,13 @@ BackupInstance.implement({
     }),
     storedBytes: t.field({
       type: 'ByteCount',
-      description: 'How much the artifacts of its recovery points take in the vault, as stored.',
+      description: 'How much the artifacts of its recovery points take in its vault, as stored; without second copies.',
       resolve: async ({ id }, _args, context) => (await holdingsOf(context, id, 'instance'))?.storedBytes ?? 0,
+    }),
+    copiedBytes: t.field({
+      type: 'ByteCount',
+      description: 'How much the second copies of its recovery points take in other vaults, as stored.',
+      resolve: async ({ id }, _args, context) => (await holdingsOf(context, id, 'instance'))?.copiedBytes ?? 0,
     }),
     sourceBytes: t.field({
       type: 'ByteCount',
@@ -120,7 +144,7 @@ mutation('configureProtection', {
     backupInstance: { type: BackupInstance, description: 'The new backup instance.' },
     job: { type: Job, description: 'The job that checks the server and the vault.' },
   },
-  refusals: [InvalidInput, NameTaken, NotFound, AlreadyProtected, PlaceHeldBySoftDeleted],
+  refusals: [InvalidInput, NameTaken, NotFound, ServerWithoutCredentials, AlreadyProtected, PlaceHeldBySoftDeleted],
   resolve: async ({ server, vault, policy, name }, context) => {
     const { instance, job } = await configureProtection(context.database, {
       serverId: idOf('PostgresServer', server),
@@ -142,7 +166,7 @@ mutation('validateForBackup', {
     policy: t.globalID({ description: 'The id of the policy that it might follow; the built-in one when left out.' }),
   }),
   payload: { job: { type: Job, description: 'The job that checks; it is about no backup instance.' } },
-  refusals: [NotFound, AlreadyProtected, PlaceHeldBySoftDeleted],
+  refusals: [NotFound, ServerWithoutCredentials, AlreadyProtected, PlaceHeldBySoftDeleted],
   resolve: async ({ server, vault, policy }, context) => ({
     job: await validateForBackup(context.database, {
       serverId: idOf('PostgresServer', server),
@@ -164,7 +188,7 @@ mutation('backUpNow', {
     }),
   }),
   payload: { job: { type: Job, description: 'The job that makes the recovery point.' } },
-  refusals: [InvalidInput, NotFound, OperationNotAllowed, BackupAlreadyRunning],
+  refusals: [InvalidInput, NotFound, OperationNotAllowed, ServerWithoutCredentials, BackupAlreadyRunning],
   resolve: async ({ backupInstance, retentionTag = null }, context) => {
     const instanceId = idOf('BackupInstance', backupInstance)
     return { job: await backUpNow(context.database, { instanceId, retentionTag, ...asked(context) }) }

@@ -5,6 +5,7 @@ import { retryConfigureProtection } from '../../../instance/retry-configure-prot
 import { OperationNotAllowed } from '../../../instance/states.ts'
 import { type StopProtection, type Stopped, stopProtection } from '../../../instance/stop-protection.ts'
 import { ConfirmationMismatch, InvalidInput, NotFound } from '../../../refusal.ts'
+import { ServerWithoutCredentials } from '../../../server/server.ts'
 import { ForbiddenByImmutability } from '../../../vault/vault.ts'
 import { builder } from '../../schema/builder.ts'
 import { enumeration } from '../../schema/enumeration.ts'
@@ -101,7 +102,7 @@ mutation('retryConfigureProtection', {
       description: 'The job that checks the server and the vault; null on a dry run.',
     },
   },
-  refusals: [NotFound, OperationNotAllowed],
+  refusals: [NotFound, OperationNotAllowed, ServerWithoutCredentials],
   resolve: async ({ backupInstance, dryRun }, context) => {
     const { instance, effects, job } = await retryConfigureProtection(context.database, {
       instanceId: idOf('BackupInstance', backupInstance),
@@ -187,7 +188,7 @@ mutation('resumeProtection', {
         'The job that removes the recovery points whose time is over already; null when it would remove none, those that wait for approveExpiry apart, and on a dry run.',
     },
   },
-  refusals: [NotFound, OperationNotAllowed],
+  refusals: [NotFound, OperationNotAllowed, ServerWithoutCredentials],
   resolve: async ({ backupInstance, dryRun }, context) => {
     const { instance, effects, cleanUp } = await resumeProtection(context.database, {
       instanceId: idOf('BackupInstance', backupInstance),

@@ -1,11 +1,13 @@
 import { isCancellable } from '../../../instance/cancel-job.ts'
 import { attemptsSpent, type JobRow } from '../../../job/states.ts'
 import { restoreReportOf, restoreRequestOf } from '../../../restore/restore.ts'
+import { restoreValidationOf } from '../../../restore/validation.ts'
 import { pageArgs } from '../../schema/paging.ts'
 import { BackupInstance, Job, RecoveryPoint } from '../declared.ts'
 import { durationText, none } from '../fields.ts'
 import { eventsOf, pointOfJob, subTasksOf } from '../loaded.ts'
 import { RecoveryDestination, RestoreReport } from '../recovery-point/restore.ts'
+import { RestoreValidationReport } from '../recovery-point/validate-restore.ts'
 import { categoryOf, JobAction, JobCategory, JobOperation, JobStatus, JobTrigger } from './job-enums.ts'
 import { JobEventConnection, sequencePage } from './job-event.ts'
 import { JobError, JobNote, JobProgress, progressOf, SubTask } from './job-parts.ts'
@@ -96,21 +98,29 @@ Job.implement({
     targetRecoveryPoint: t.field({
       type: RecoveryPoint,
       nullable: true,
-      description: 'The recovery point that it made; null while or when it made none, or that is gone.',
+      description:
+        'The recovery point that it made, by a backup or as a copy; null while or when it made none, or that is gone.',
       resolve: ({ id, operation }, _args, context) =>
-        operation === 'BACKUP' ? pointOfJob(context, id, undefined) : null,
+        operation === 'BACKUP' || operation === 'COPY' ? pointOfJob(context, id, undefined) : null,
     }),
     recoveryDestination: t.field({
       type: RecoveryDestination,
       nullable: true,
-      description: 'Where a restore was asked to bring its recovery point; null for every other job.',
-      resolve: (job) => (job.operation === 'RESTORE' ? restoreRequestOf(job) : null),
+      description:
+        'Where a restore, or the one that is validated, was asked to bring its recovery point; null for every other job.',
+      resolve: (job) => (carriesRestoreRequest(job) ? restoreRequestOf(job) : null),
     }),
     restoreReport: t.field({
       type: RestoreReport,
       nullable: true,
       description: 'What a restore brought back; null until it has completed, and for every other job.',
       resolve: (job) => restoreReportOf(job),
+    }),
+    restoreValidation: t.field({
+      type: RestoreValidationReport,
+      nullable: true,
+      description: 'What a validation of a restore found; null until it has ended, and for every other job.',
+      resolve: (job) => restoreValidationOf(job),
     }),
     events: t.field({
       type: JobEventConnection,
@@ -125,5 +135,9 @@ Job.implement({
 })
 
 function isReader({ operation }: JobRow): boolean {
-  return operation === 'RESTORE' || operation === 'VERIFY'
+  return ['RESTORE', 'VALIDATE_RESTORE', 'VERIFY', 'COPY'].includes(operation)
+}
+
+function carriesRestoreRequest({ operation }: JobRow): boolean {
+  return operation === 'RESTORE' || operation === 'VALIDATE_RESTORE'
 }

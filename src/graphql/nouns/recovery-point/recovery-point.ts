@@ -6,7 +6,7 @@ import { nodeQuery } from '../../schema/node.ts'
 import { pageArgs, pageRequest } from '../../schema/paging.ts'
 import { BackupInstance, Job, RecoveryPoint, RecoveryPointConnection, Vault } from '../declared.ts'
 import { ProofLevel, RecoveryPointState, RetentionTag } from '../enums.ts'
-import { versionText } from '../fields.ts'
+import { versionText, whereItLies } from '../fields.ts'
 
 const ContainedDatabase = builder.objectRef<PointRow['databases'][number]>('ContainedDatabase').implement({
   description: 'One database that a recovery point holds.',
@@ -34,7 +34,13 @@ RecoveryPoint.implement({
       resolve: ({ instanceId }) => instanceId,
     }),
     vault: t.field({ type: Vault, description: 'The vault that keeps it.', resolve: ({ vaultId }) => vaultId }),
-    job: t.field({ type: Job, description: 'The backup job that made it.', resolve: ({ jobId }) => jobId }),
+    job: t.field({
+      type: Job,
+      nullable: true,
+      description:
+        'The job that made it: a backup, or the copy of another; null when the point was imported from its vault, whose jobs are not kept there.',
+      resolve: ({ jobId }) => jobId,
+    }),
     state: t.expose('state', { type: RecoveryPointState, description: 'Whether it may be restored from.' }),
     damage: t.exposeStringList('damage', {
       description: 'Why it is SUSPECT, one sentence for each finding, which names it; empty otherwise.',
@@ -57,7 +63,10 @@ RecoveryPoint.implement({
       type: 'DateTime',
       description: 'The moment whose data it holds: that of the snapshot of its first dump.',
     }),
-    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was complete and recorded.' }),
+    createdAt: t.expose('createdAt', {
+      type: 'DateTime',
+      description: 'When it was complete and recorded; a second copy has that of its original.',
+    }),
     expiresAt: t.expose('expiresAt', {
       type: 'DateTime',
       description: 'When its time is over; decided when it was made and not changed by later policies.',
@@ -101,6 +110,11 @@ const RecoveryPointsFilter = builder.inputType('RecoveryPointFilter', {
   description: 'Which recovery points: those that everything given holds for.',
   fields: (t) => ({
     instance: t.globalID({ for: BackupInstance, description: 'Of the backup instance with this id.' }),
+    vault: t.globalID({ for: Vault, description: 'In the vault with this id, second copies too.' }),
+    isCopy: t.boolean({
+      description:
+        'Second copies alone, or originals alone; null for both. When it is left out: both where a vault is named, else originals alone.',
+    }),
     tag: t.field({ type: [RetentionTag], description: 'With one of these tags.' }),
     minProof: t.field({ type: ProofLevel, description: 'Shown to be good at least that far.' }),
     createdAfter: t.field({ type: 'DateTime', description: 'Created at this moment or later.' }),
@@ -110,10 +124,11 @@ const RecoveryPointsFilter = builder.inputType('RecoveryPointFilter', {
 })
 
 function filterOf(given: typeof RecoveryPointsFilter.$inferInput | null | undefined): RecoveryPointFilter {
-  const { instance, tag, minProof, createdAfter, createdBefore, expiresBefore } = given ?? {}
+  const { instance, vault, isCopy, tag, minProof, createdAfter, createdBefore, expiresBefore } = given ?? {}
   checkSpan(['filter.createdAfter', createdAfter], ['filter.createdBefore', createdBefore])
   return {
     ...(instance && { instanceId: instance.id }),
+    ...whereItLies(vault, isCopy),
     ...(tag && { tags: tag }),
     ...(minProof && { minProof }),
     ...(createdAfter && { createdAfter }),
@@ -127,7 +142,7 @@ builder.queryField('recoveryPoints', (t) =>
     type: RecoveryPointConnection,
     description: 'Recovery points, newest first.',
     args: {
-      filter: t.arg({ type: RecoveryPointsFilter, description: 'Which ones; all when left out.' }),
+      filter: t.arg({ type: RecoveryPointsFilter, description: 'Which ones; all originals when left out.' }),
       ...pageArgs(t),
     },
     resolve: async (_root, { filter, ...args }, { database }) => ({

@@ -5,11 +5,13 @@ import { restoreAsFiles } from '../../../restore/as-files.ts'
 import { RecoveryPointSuspect, RestoreAlreadyRunning } from '../../../restore/refuse.ts'
 import type { DatabaseMapping as Mapping, RestoreReport as Report, RestoreRequest } from '../../../restore/restore.ts'
 import { restoreToServer } from '../../../restore/to-server.ts'
+import { ServerWithoutCredentials } from '../../../server/server.ts'
 import { builder } from '../../schema/builder.ts'
 import { mutation } from '../../schema/mutation.ts'
 import { idOf, Job, PostgresServer } from '../declared.ts'
 import { RestoreOwnership } from '../enums.ts'
 import { asked } from '../fields.ts'
+import { partOf, RestorePart, RestorePartInput } from './restore-part.ts'
 
 const DatabaseMapping = builder.objectRef<Mapping>('DatabaseMapping').implement({
   description: 'One database of a recovery point, and the name that it gets where it is restored.',
@@ -41,6 +43,12 @@ export const RecoveryDestination = builder.objectRef<RestoreRequest>('RecoveryDe
       description: 'Who owns what is restored into the server; null for a restore as files.',
       resolve: (request) =>
         request.kind === 'SERVER' && request.ownership.kind !== 'TO_ROLE' ? request.ownership.kind : null,
+    }),
+    part: t.field({
+      type: RestorePart,
+      nullable: true,
+      description: 'What of its one database is restored; null when the databases are restored whole.',
+      resolve: (request) => request.part,
     }),
     databases: t.field({
       type: [DatabaseMapping],
@@ -85,7 +93,7 @@ export const RestoreReport = builder.objectRef<Report>('RestoreReport').implemen
   }),
 })
 
-const RestoreFilesTarget = builder.inputType('RestoreFilesTargetInput', {
+export const RestoreFilesTarget = builder.inputType('RestoreFilesTargetInput', {
   description: 'Where the files of a restore go; exactly one kind of place.',
   isOneOf: true,
   fields: (t) => ({
@@ -122,7 +130,7 @@ mutation('restoreAsFiles', {
   }),
 })
 
-const DatabaseMappingInput = builder.inputType('DatabaseMappingInput', {
+export const DatabaseMappingInput = builder.inputType('DatabaseMappingInput', {
   description: 'One database of a recovery point, and the name that it shall get on the server.',
   fields: (t) => ({
     name: t.string({ required: true, description: 'Its name in the recovery point.' }),
@@ -143,6 +151,11 @@ mutation('restoreToServer', {
       type: [DatabaseMappingInput],
       description: 'The databases to restore, with their new names; all under their own names when left out.',
     }),
+    part: t.field({
+      type: RestorePartInput,
+      description:
+        'What of one database to restore into its own new or empty one; the databases are restored whole when left out.',
+    }),
     ownership: t.field({
       type: RestoreOwnership,
       required: true,
@@ -157,13 +170,15 @@ mutation('restoreToServer', {
     OperationNotAllowed,
     RecoveryPointBeingRemoved,
     RecoveryPointSuspect,
+    ServerWithoutCredentials,
     RestoreAlreadyRunning,
   ],
-  resolve: async ({ recoveryPoint, server, databases, ownership }, context) => ({
+  resolve: async ({ recoveryPoint, server, databases, part, ownership }, context) => ({
     job: await restoreToServer(context.database, {
       recoveryPointId: idOf('RecoveryPoint', recoveryPoint),
       serverId: idOf('PostgresServer', server),
       databases: databases ?? null,
+      part: partOf(part),
       ownership: { kind: ownership },
       ...asked(context),
     }),

@@ -31,8 +31,8 @@ interface Part {
 }
 
 /** Starts taking bytes for an object. Parts are sent as they fill up, a few at once; buffers are used again. */
-export function startUpload(bucket: Bucket, key: string, signal: AbortSignal | undefined): Upload {
-  const writeId = randomUUID()
+export function startUpload(bucket: Bucket, key: string, signal: AbortSignal | undefined, writer?: string): Upload {
+  const writeId = writer === undefined ? randomUUID() : `${writer}.${randomUUID()}`
   const stop = new AbortController()
   const abortSignal = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal
   const inFlight = new Set<Promise<void>>()

@@ -1,0 +1,83 @@
+import type { ServerAddress } from '../address.ts'
+import { asEngineError } from '../classify.ts'
+import { EngineError } from '../engine-error.ts'
+import { quoteIdentifier } from '../quote.ts'
+import { whyForeignOwner } from '../restore-conditions.ts'
+import { refuseContents } from '../target-database.ts'
+import { isTemporaryName } from '../temporary-database.ts'
+import type { PresentDatabase, TargetFacts } from './facts.ts'
+import { type Finding, passed, problem, warning } from './finding.ts'
+import type { RestorePlan } from './plan.ts'
+
+/** Whether each name is free, or belongs to a database that is empty, not in use, and that the role may replace. */
+export async function checkNames(
+  address: ServerAddress,
+  facts: TargetFacts,
+  { databases }: RestorePlan,
+  signal: AbortSignal,
+): Promise<Finding[]> {
+  const checked = await Promise.all(
+    databases.map(async ({ targetName }) => {
+      const present = facts.databases.find(({ name }) => name === targetName)
+      if (!present) {
+        return [
+          passed('TARGET_DATABASE', targetName, `${quoteIdentifier(targetName)} is not there and will be created.`),
+        ]
+      }
+      const contents = await checkContents(address, targetName, signal)
+      return [contents, ...checkOwner(facts, present), checkUse(present)]
+    }),
+  )
+  return [...checked.flat(), ...leftovers(facts)]
+}
+
+async function checkContents(address: ServerAddress, targetName: string, signal: AbortSignal): Promise<Finding> {
+  try {
+    await refuseContents(address, targetName, signal)
+    return passed(
+      'TARGET_DATABASE',
+      targetName,
+      `${quoteIdentifier(targetName)} is there and empty: it will be replaced.`,
+    )
+  } catch (error) {
+    signal.throwIfAborted()
+    const failure = asEngineError(error, `Looking whether ${quoteIdentifier(targetName)} is empty`)
+    return problem('TARGET_DATABASE', targetName, failure, ['Restore under another name.'])
+  }
+}
+
+function checkOwner({ self, roles }: TargetFacts, { name, ownerName }: PresentDatabase): Finding[] {
+  if (roles.get(ownerName)?.hasRights) return []
+  const error = whyForeignOwner(self.name, ownerName, `replace database ${quoteIdentifier(name)}`)
+  return [problem('RIGHTS', name, error, [error.details])]
+}
+
+function checkUse({ name, sessionCount, applications, preparedTransactionCount }: PresentDatabase): Finding {
+  const used = [
+    ...(sessionCount > 0 ? [counted(sessionCount, 'session')] : []),
+    ...(preparedTransactionCount > 0 ? [counted(preparedTransactionCount, 'prepared transaction')] : []),
+  ]
+  if (used.length === 0) return passed('SESSIONS', name, `Nobody is connected to ${quoteIdentifier(name)}.`)
+  const named = applications.length > 0 ? ` (${applications.slice(0, 5).join(', ')})` : ''
+  const message = `${quoteIdentifier(name)} is in use: ${used.join(' and ')}${named}. It can be replaced only while nobody uses it.`
+  return problem('SESSIONS', name, new EngineError('TARGET_IN_USE', message), [
+    'End those sessions, or restore under another name.',
+  ])
+}
+
+function counted(count: number, what: string): string {
+  return count === 1 ? `1 ${what}` : `${count} ${what}s`
+}
+
+/** Databases that exist only while a restore runs, and are none of this one's. */
+function leftovers({ databases }: TargetFacts): Finding[] {
+  const others = databases.filter(({ name }) => isTemporaryName(name))
+  return others.map(({ name }) =>
+    warning(
+      'TARGET_DATABASE',
+      name,
+      `${quoteIdentifier(name)} is there: another restore is running, or one that never ended left it.`,
+      ['When no restore is running on that server, look at it and drop it.'],
+    ),
+  )
+}

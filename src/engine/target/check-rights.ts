@@ -1,0 +1,97 @@
+import { EngineError } from '../engine-error.ts'
+import { isSystemRole } from '../managed-roles.ts'
+import { quoteIdentifier } from '../quote.ts'
+import { whyForeignOwner, whyMissingRole } from '../restore-conditions.ts'
+import type { TargetFacts } from './facts.ts'
+import { type Finding, passed, problem, warning } from './finding.ts'
+import { knownSources, type RestorePlan } from './plan.ts'
+
+/** Whether the role may create databases, and whether it may do more than a restore needs. */
+export function checkRights({ self }: TargetFacts): Finding[] {
+  const role = quoteIdentifier(self.name)
+  if (self.isSuperuser) {
+    const message = `${role} is a superuser: functions that the restored data runs, in CHECK constraints and indexes say, run with all rights.`
+    return [
+      passed('RIGHTS', self.name, `${role} may create databases.`),
+      warning('LEAST_PRIVILEGE', self.name, message, [
+        'Register the server with a role that has CREATEDB (and CREATEROLE, to keep owners) where no extension needs more.',
+      ]),
+    ]
+  }
+  const leastPrivilege = passed('LEAST_PRIVILEGE', self.name, `${role} is not a superuser.`)
+  if (self.createsDatabases) return [passed('RIGHTS', self.name, `${role} may create databases.`), leastPrivilege]
+  const error = new EngineError('PERMISSION_DENIED', `Role ${role} may not create databases.`)
+  return [problem('RIGHTS', self.name, error, [`As a superuser: ALTER ROLE ${role} CREATEDB`]), leastPrivilege]
+}
+
+/** Whether what is restored can be given to those that shall own it. */
+export function checkRoles(facts: TargetFacts, plan: RestorePlan): Finding[] {
+  const { ownership } = plan
+  if (ownership.kind === 'KEEP') return checkKeptOwners(facts, plan)
+  const { self } = facts
+  if (ownership.kind === 'NONE') {
+    return [passed('ROLES', self.name, `Everything will belong to ${quoteIdentifier(self.name)}.`)]
+  }
+  const { role } = ownership
+  const known = facts.roles.get(role)
+  const purpose = 'own what is restored'
+  if (!known) return [problem('ROLES', role, whyMissingRole(role, purpose), [`CREATE ROLE ${quoteIdentifier(role)}`])]
+  if (!isForeign(facts, role)) return [passed('ROLES', role, `Everything will belong to ${quoteIdentifier(role)}.`)]
+  return [foreign(self.name, role, `let ${quoteIdentifier(role)} ${purpose}`)]
+}
+
+function checkKeptOwners(facts: TargetFacts, plan: RestorePlan): Finding[] {
+  const { self, roles } = facts
+  const wanted = plan.roles.filter(({ name }) => !isSystemRole(name))
+  const missing = wanted.filter(({ name }) => !roles.has(name))
+  const mayCreate = self.isSuperuser || self.createsRoles
+  const findings = missing.map(({ name, isSuperuser }) => {
+    if (!mayCreate) {
+      const error = whyMissingRole(name, `keep owners and grants, and ${quoteIdentifier(self.name)} may not create it`)
+      return problem('ROLES', name, error, [
+        `CREATE ROLE ${quoteIdentifier(name)}`,
+        `As a superuser: ALTER ROLE ${quoteIdentifier(self.name)} CREATEROLE`,
+      ])
+    }
+    if (isSuperuser && !self.isSuperuser) {
+      const message = `${quoteIdentifier(name)} will be created without SUPERUSER, which ${quoteIdentifier(self.name)} may not give.`
+      return warning('ROLES', name, message)
+    }
+    return passed('ROLES', name, `${quoteIdentifier(name)} is not there and will be created, without a password.`)
+  })
+  const owners = new Set(knownSources(plan).map(({ ownerName }) => ownerName))
+  const made = new Set(missing.map(({ name }) => name))
+  for (const owner of owners) {
+    const purpose = 'give it the database that it owned at the source'
+    if (isForeign(facts, owner)) findings.push(foreign(self.name, owner, purpose))
+    else if (!roles.has(owner) && !made.has(owner)) {
+      const cures = ['Restore with ownership NONE or TO_ROLE.']
+      findings.push(problem('ROLES', owner, whyMissingRole(owner, purpose), cures))
+    }
+  }
+  const others = wanted.filter(({ name }) => !owners.has(name) && isForeign(facts, name))
+  if (others.length > 0) findings.push(foreignOthers(self.name, others))
+  return findings.length > 0 ? findings : [passed('ROLES', self.name, 'Every role of the source is there.')]
+}
+
+/** There, and not to be acted for. */
+function isForeign({ roles }: TargetFacts, name: string): boolean {
+  const role = roles.get(name)
+  return role !== undefined && !(role.hasRights && role.mayBecome)
+}
+
+function foreign(self: string, owner: string, purpose: string): Finding {
+  const error = whyForeignOwner(self, owner, purpose)
+  return problem('ROLES', owner, error, [error.details])
+}
+
+function foreignOthers(self: string, others: readonly { name: string }[]): Finding {
+  const names = others.map(({ name }) => quoteIdentifier(name))
+  const message = `${quoteIdentifier(self)} is not a member of ${names.join(', ')}: objects that belonged to one of them could not be given back to it.`
+  return warning(
+    'ROLES',
+    others[0]?.name ?? self,
+    message,
+    names.map((name) => `GRANT ${name} TO ${quoteIdentifier(self)}`),
+  )
+}

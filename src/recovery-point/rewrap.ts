@@ -1,0 +1,52 @@
+import { and, asc, eq, gt, isNull, sql } from 'drizzle-orm'
+import type { Database } from '../database/connect.ts'
+import { recoveryPoints } from '../database/tables/recovery-point.ts'
+import type { RecoveryPoint } from './recovery-point.ts'
+
+/** The next points of a vault, by their ids, whose manifest a key is not wrapped around yet; those being removed are left out. */
+export async function findPointsToRewrap(
+  database: Database,
+  { vaultId, recipient, after, limit }: { vaultId: string; recipient: string; after: string | null; limit: number },
+): Promise<RecoveryPoint[]> {
+  return database
+    .select()
+    .from(recoveryPoints)
+    .where(
+      and(
+        eq(recoveryPoints.vaultId, vaultId),
+        isNull(recoveryPoints.sweepStartedAt),
+        sql`coalesce(${recoveryPoints.manifestRecipient}, ${recoveryPoints.recipient}, '') <> ${recipient}`,
+        after === null ? undefined : gt(recoveryPoints.id, after),
+      ),
+    )
+    .orderBy(asc(recoveryPoints.id))
+    .limit(limit)
+}
+
+/**
+ * Writes down which manifest is about to take the place of a point's recorded one: readers take either from now on, and the
+ * point is not removed meanwhile. `present` is what lies there now. False when the point is being removed, or gone: then
+ * nothing of it may be written.
+ */
+export async function announceManifest(
+  database: Database,
+  { recoveryPointId, present, next }: { recoveryPointId: string; present: string; next: string },
+): Promise<boolean> {
+  const announced = await database
+    .update(recoveryPoints)
+    .set({ manifestSha256: present, nextManifestSha256: next })
+    .where(and(eq(recoveryPoints.id, recoveryPointId), isNull(recoveryPoints.sweepStartedAt)))
+    .returning({ id: recoveryPoints.id })
+  return announced.length > 0
+}
+
+/** Writes down that the announced manifest is the point's own now, with that key wrapped around it. */
+export async function recordRewrap(
+  database: Database,
+  { recoveryPointId, storedSha256, recipient }: { recoveryPointId: string; storedSha256: string; recipient: string },
+): Promise<void> {
+  await database
+    .update(recoveryPoints)
+    .set({ manifestSha256: storedSha256, nextManifestSha256: null, manifestRecipient: recipient })
+    .where(and(eq(recoveryPoints.id, recoveryPointId), eq(recoveryPoints.nextManifestSha256, storedSha256)))
+}

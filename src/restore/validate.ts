@@ -1,0 +1,60 @@
+import { recordAudit } from '../audit/record.ts'
+import type { Database } from '../database/connect.ts'
+import { enqueueJob } from '../job/enqueue.ts'
+import type { JobRow } from '../job/states.ts'
+import { lockForReading } from '../recovery-point/find.ts'
+import type { RecoveryPoint } from '../recovery-point/recovery-point.ts'
+import { filesRequest, type NewFilesRequest } from './as-files.ts'
+import type { RestoreRequest } from './restore.ts'
+import { type NewServerRequest, serverRequest } from './to-server.ts'
+
+/** What a restore would be asked to do. */
+export type RestoreToValidate = ({ kind: 'FILES' } & NewFilesRequest) | ({ kind: 'SERVER' } & NewServerRequest)
+
+export interface ValidateRestore {
+  recoveryPointId: string
+  target: RestoreToValidate
+  actor: string
+  now: Date
+}
+
+/**
+ * Starts a job that looks for everything that would make a restore fail, and leaves nothing behind. Refuses what the
+ * restore would refuse at once, but for a suspect point, which the report tells of beside all else.
+ */
+export async function validateRestore(database: Database, input: ValidateRestore): Promise<JobRow> {
+  const { recoveryPointId, target, actor, now } = input
+  return database.transaction(async (tx) => {
+    const { point, instance } = await lockForReading(tx, recoveryPointId, 'RESTORE')
+    const request = await requestOf(tx, point, target)
+    const server = request.kind === 'SERVER' ? { serverId: request.serverId } : {}
+    const job = await enqueueJob(tx, {
+      operation: 'VALIDATE_RESTORE',
+      trigger: 'USER',
+      input: request,
+      subject: {
+        instanceId: instance.id,
+        vaultId: point.vaultId,
+        recoveryPointId,
+        instanceName: instance.name,
+        ...server,
+      },
+      lanes: [`vault:${point.vaultId}`, ...Object.values(server).map((id) => `server:${id}`)],
+      maxAttempts: 3,
+      actor,
+      now,
+    })
+    await recordAudit(tx, {
+      actor,
+      action: 'validateRestore',
+      subject: { kind: 'RecoveryPoint', id: point.id, name: point.pointInTime.toISOString() },
+      detail: { instance: instance.name, target: request.kind, job: job.id },
+      now,
+    })
+    return job
+  })
+}
+
+async function requestOf(tx: Database, point: RecoveryPoint, target: RestoreToValidate): Promise<RestoreRequest> {
+  return target.kind === 'FILES' ? filesRequest(tx, point, target) : (await serverRequest(tx, point, target)).request
+}

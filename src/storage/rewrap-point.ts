@@ -1,0 +1,52 @@
+import { createHash } from 'node:crypto'
+import { type Identities, rewrap } from './age-header.ts'
+import type { Storage } from './contract.ts'
+import { readPointHeader } from './point-header.ts'
+import { jsonText, mostSealedBytes, readSmall, requireDigest } from './sealed-json.ts'
+import { headerKey, manifestKey, type PointHeader } from './vault-layout.ts'
+
+export interface RewrapPoint {
+  /** Of which one opens the manifest now. */
+  identities: Identities
+  /** For whom it is sealed afterwards. */
+  recipients: readonly string[]
+  /** The sha256, in hex, of the manifests that may lie there: the recorded one, and one that was announced before. */
+  storedSha256: readonly string[]
+  /** Is told the sha256 that the manifest has and the one that it will have, and has written them down when it resolves. */
+  announce: (digests: { present: string; next: string }) => Promise<void>
+}
+
+/**
+ * Lets other keys open a point's manifest: its sealed bytes get another header in front, and the point's own header names
+ * them then. It holds at every moment: what the manifest will be is announced, and written into the point's header, before
+ * it is replaced; the same work done again, or by two at once, ends in the same bytes. Answers the manifest's sha256.
+ * Throws ARTIFACT_DAMAGED, STORAGE_OBJECT_MISSING or WRONG_KEY, naming the file, when the point is not as it was written.
+ */
+export async function rewrapPoint(
+  storage: Storage,
+  prefix: string,
+  { identities, recipients, storedSha256, announce }: RewrapPoint,
+): Promise<string> {
+  const key = manifestKey(prefix)
+  const stored = await readSmall(storage, key, { mostBytes: mostSealedBytes })
+  requireDigest(key, stored, storedSha256)
+  const header = await readPointHeader(storage, prefix)
+  const rewrapped = rewrap(stored, { identities, recipients, subject: key })
+  const [present, next] = [sha256Of(stored), sha256Of(rewrapped)]
+  await announce({ present, next })
+  const putHeader = (manifest: PointHeader['manifest']) =>
+    storage.replace(headerKey(prefix), Buffer.from(jsonText({ ...header, manifest })))
+  if (next !== present) {
+    await putHeader({ storedBytes: stored.length, storedSha256: present, rewrappedSha256: next })
+    await storage.replace(key, rewrapped)
+  }
+  const { manifest } = header
+  if (next !== present || manifest.storedSha256 !== next || manifest.rewrappedSha256 !== undefined) {
+    await putHeader({ storedBytes: rewrapped.length, storedSha256: next })
+  }
+  return next
+}
+
+function sha256Of(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('hex')
+}

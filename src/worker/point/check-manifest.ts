@@ -1,0 +1,97 @@
+import { isKeyPart } from '../../storage/key.ts'
+import { isId, isSha256 } from '../../storage/point-header.ts'
+import { type Manifest, manifestFormat } from './manifest.ts'
+
+const tlsModes = ['DISABLE', 'REQUIRE', 'VERIFY_CA', 'VERIFY_FULL']
+const tags = ['DEFAULT', 'DAILY', 'WEEKLY', 'MONTHLY', 'YEARLY']
+
+/**
+ * A manifest that is not known by its digest, every field of it checked that anything relies on: whoever knows the vault's
+ * public key could have sealed it. Undefined when it is none that this version can read.
+ */
+export function manifestOf(value: unknown): Manifest | undefined {
+  if (!isObject(value) || value.format !== manifestFormat) return undefined
+  const { instance, job, server, tools, databases, roles, artifacts } = value
+  const isWhole =
+    [value.recoveryPointId, value.vaultId].every(isId) &&
+    [value.pointInTime, value.createdAt, value.expiresAt].every(isTime) &&
+    isText(value.policyName) &&
+    isCount(value.policyVersion ?? 1) &&
+    tags.includes(String(value.tag)) &&
+    isObject(instance) &&
+    isId(instance.id) &&
+    isText(instance.name) &&
+    isObject(job) &&
+    isId(job.id) &&
+    isCount(job.attempt) &&
+    isServer(server) &&
+    isObject(tools) &&
+    isText(tools.version) &&
+    isCount(tools.major) &&
+    Array.isArray(databases) &&
+    databases.every(isDatabase) &&
+    Array.isArray(roles) &&
+    Array.isArray(artifacts) &&
+    artifacts.length > 0 &&
+    artifacts.every(isArtifact) &&
+    new Set(artifacts.map(({ file }) => file)).size === artifacts.length
+  // Each of its fields that is read without its digest being known was looked at just now.
+  return isWhole ? (value as unknown as Manifest) : undefined
+}
+
+function isServer(value: unknown): boolean {
+  if (!isObject(value)) return false
+  const { name, host, port, version, versionNumber, tlsMode = 'DISABLE', maintenanceDatabase = 'postgres' } = value
+  const isHost = typeof host === 'string' && /^[A-Za-z0-9_.:][A-Za-z0-9_.:-]{0,254}$/.test(host)
+  const isPort = isCount(port) && port >= 1 && port <= 65_535
+  const isHow = tlsModes.includes(String(tlsMode)) && isText(maintenanceDatabase)
+  return (
+    isHow && isText(name) && isHost && isPort && isText(version) && isCount(versionNumber) && versionNumber < 10_000_000
+  )
+}
+
+function isDatabase(value: unknown): boolean {
+  if (!isObject(value) || !isObject(value.report) || !Array.isArray(value.tables)) return false
+  const { report, tables, snapshotAt, largeObjectCount } = value
+  const isTable = (table: unknown) =>
+    isObject(table) && isText(table.schema) && isText(table.name) && isCount(table.rows)
+  return (
+    isText(report.name) &&
+    isCount(report.sizeBytes) &&
+    isTime(snapshotAt) &&
+    isCount(largeObjectCount) &&
+    tables.every(isTable)
+  )
+}
+
+/** The file has to be a plain name: what it is joined to stays within the point's own folder. */
+function isArtifact(value: unknown): boolean {
+  if (!isObject(value) || !isObject(value.digest)) return false
+  const { file, kind, database, compression, digest } = value
+  const isOf = kind === 'DATABASE' ? isText(database) : kind === 'GLOBALS' && database === null
+  const isFile = typeof file === 'string' && isKeyPart(file)
+  const isCompression = compression === 'ZSTD' || compression === 'NONE'
+  return isFile && isOf && isCompression && isDigest(digest)
+}
+
+function isDigest({ storedBytes, storedSha256, plainBytes, plainSha256 }: Record<string, unknown>): boolean {
+  return isCount(storedBytes) && isCount(plainBytes) && isSha256(storedSha256) && isSha256(plainSha256)
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string' && value.length <= 1000 && !value.includes('\0') && value.isWellFormed()
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && Number(value) >= 0
+}
+
+/** Within what the catalogue can keep and show. */
+function isTime(value: unknown): boolean {
+  const time = typeof value === 'string' ? Date.parse(value) : Number.NaN
+  return time > Date.UTC(1970) && time < Date.UTC(9999)
+}

@@ -1,0 +1,144 @@
+import type { JobRun } from '../../job/handler.ts'
+import { Refusal } from '../../refusal.ts'
+import { recipientOf } from '../../secret/age-identity.ts'
+import type { Storage } from '../../storage/contract.ts'
+import { type FormerKey, readKeyring } from '../../storage/keyring.ts'
+import { isId } from '../../storage/point-header.ts'
+import { StorageError } from '../../storage/storage-error.ts'
+import {
+  isKeyOf,
+  proveIdentity,
+  readVaultHeader,
+  type VaultHeader,
+  vaultHeaderKey,
+} from '../../storage/vault-header.ts'
+import { checkVault } from '../../storage/vault-layout.ts'
+import { findVaultImport, recordFormerKeys, recordImportedVault } from '../../vault/import/record-import.ts'
+import type { Vault } from '../../vault/vault.ts'
+import type { WorkerContext } from '../context.ts'
+import { WorkFailed } from '../failure.ts'
+import { identitiesOf, storageOf, vaultOf } from '../subjects.ts'
+
+/** A vault whose key is proven. */
+export interface OpenedVault {
+  storage: Storage
+  vaultId: string
+  vaultName: string
+  /** The present one first, then those before it, newest first. */
+  keys: FormerKey[]
+  /** The vault in the catalogue; undefined in a dry run of one that is not known. */
+  vault: Vault | undefined
+}
+
+/**
+ * Opens the vault that a job imports, or the known one whose catalogue it rebuilds. A vault that is not known is recorded,
+ * once its key is proven and unless `dryRun`. Fails with VAULT_MISSING, WRONG_KEY or VAULT_NOT_IMPORTED.
+ */
+export async function openImported(
+  context: WorkerContext,
+  run: JobRun,
+  { dryRun }: { dryRun: boolean },
+): Promise<OpenedVault> {
+  return run.job.vaultId === null
+    ? await openNew(context, run, { dryRun })
+    : await openKnown(context, run, { vaultId: run.job.vaultId, dryRun })
+}
+
+async function openNew(context: WorkerContext, run: JobRun, { dryRun }: { dryRun: boolean }): Promise<OpenedVault> {
+  const { database, secrets } = context
+  const given = await findVaultImport(database, run.job.id)
+  if (!given) throw new WorkFailed('GONE', 'What the job was given to import is not there any more.')
+  const identity = secrets.open(given.sealedIdentity)
+  const storage = storageOf(context, given)
+  const header = await readHeader(storage)
+  await proveKey(header, identity)
+  const former = await formerKeys(run, { storage, header, identity })
+  const now = await context.dueNow()
+  const facts = {
+    vaultId: header.vaultId,
+    createdAt: createdAtOf(header, now),
+    formerKeys: sealed(context, former),
+    now,
+  }
+  await run.confirm()
+  const vault = dryRun
+    ? undefined
+    : await recordImportedVault(database, { ...facts, given, actor: 'holdfast' }).catch((cause) => {
+        throw cause instanceof Refusal ? new WorkFailed('VAULT_NOT_IMPORTED', cause.message) : cause
+      })
+  const keys = [{ recipient: header.recipient, identity }, ...former.toReversed()]
+  return { storage, vaultId: header.vaultId, vaultName: given.name, keys, vault }
+}
+
+async function openKnown(
+  context: WorkerContext,
+  run: JobRun,
+  { vaultId, dryRun }: { vaultId: string; dryRun: boolean },
+): Promise<OpenedVault> {
+  const vault = await vaultOf(context.database, vaultId)
+  const storage = storageOf(context, vault)
+  await checkVault(storage, { vaultId, recipient: vault.recipient })
+  const header = await readHeader(storage)
+  const known = await identitiesOf(context, vault)
+  const keys = known.map((identity) => ({ recipient: recipientOf(identity), identity }))
+  const present = keys.find(({ recipient }) => recipient === header.recipient)
+  const former = present ? await formerKeys(run, { storage, header, identity: present.identity }) : []
+  const lost = former.filter(({ recipient }) => !keys.some((key) => key.recipient === recipient))
+  if (!dryRun) {
+    const now = await context.dueNow()
+    await recordFormerKeys(context.database, {
+      vaultId,
+      createdAt: vault.createdAt,
+      formerKeys: sealed(context, lost),
+      now,
+    })
+  }
+  return { storage, vaultId, vaultName: vault.name, keys: [...keys, ...lost.toReversed()], vault }
+}
+
+async function readHeader(storage: Storage): Promise<VaultHeader> {
+  const header = await readVaultHeader(storage)
+  if (!header) throw new WorkFailed('VAULT_MISSING', `The ${storage.description} holds no ${vaultHeaderKey}.`)
+  if (isId(header.vaultId)) return header
+  throw new StorageError('ARTIFACT_DAMAGED', vaultHeaderKey, `${vaultHeaderKey} does not name the vault by an id.`)
+}
+
+/** A former key opens old points only: with it, nothing new could be kept there. */
+async function proveKey(header: VaultHeader, identity: string): Promise<void> {
+  const recipient = recipientOf(identity)
+  if (recipient !== header.recipient && isKeyOf(header, recipient)) {
+    const message = `The vault's key was rotated: ${recipient} is a former one, and ${header.recipient} the present one, whose recovery key is needed.`
+    throw new WorkFailed(
+      'WRONG_KEY',
+      `${message} RESTORE.md in the vault says how a former key opens older points by hand.`,
+    )
+  }
+  if (recipient !== header.recipient) {
+    throw new WorkFailed(
+      'WRONG_KEY',
+      `The vault is sealed for ${header.recipient}, and the recovery key is that of ${recipient}.`,
+    )
+  }
+  await proveIdentity(header, identity)
+}
+
+/** A keyring that is damaged holds up nothing: points sealed for the present key are there all the same. */
+async function formerKeys(
+  run: JobRun,
+  { storage, header, identity }: { storage: Storage; header: VaultHeader; identity: string },
+): Promise<FormerKey[]> {
+  const { keys, lost } = await readKeyring(storage, header, identity)
+  for (const { message } of lost) {
+    run.warn(`A former key of the vault cannot be read, so that points sealed for it are not made known: ${message}`)
+  }
+  return keys
+}
+
+function sealed({ secrets }: WorkerContext, keys: readonly FormerKey[]) {
+  return keys.map(({ recipient, identity }) => ({ recipient, sealedIdentity: secrets.seal(identity) }))
+}
+
+function createdAtOf({ createdAt }: VaultHeader, now: Date): Date {
+  const time = Date.parse(createdAt)
+  return time > 0 && time <= now.getTime() ? new Date(time) : now
+}

@@ -1,0 +1,150 @@
+import { findInstances } from '../../instance/find.ts'
+import type { BackupInstance } from '../../instance/instance.ts'
+import { importInstance, recordImportedPoints } from '../../instance/record/record-import.ts'
+import { recountOverdue } from '../../instance/schedule/recount-overdue.ts'
+import type { JobRun } from '../../job/handler.ts'
+import { importPoint, type PointImport } from '../../recovery-point/record-import.ts'
+import { checkName, InvalidInput } from '../../refusal.ts'
+import { findOrImportServer } from '../../server/record-import.ts'
+import { headerKey } from '../../storage/vault-layout.ts'
+import { lockVaultAlone } from '../../vault/find.ts'
+import type { ImportReport } from '../../vault/import/request.ts'
+import type { WorkerContext } from '../context.ts'
+import { containedDatabase } from '../point/contained-database.ts'
+import type { OpenedVault } from './open-imported.ts'
+import type { FoundPoint } from './read-found-point.ts'
+
+export interface RecordFoundPoint {
+  opened: OpenedVault
+  found: FoundPoint
+  backupJobId: string
+  report: ImportReport
+}
+
+/**
+ * Adds a point that was found to the catalogue, in one transaction with the backup instance and the server that it needs.
+ * Answers a sentence when it cannot be: the catalogue has its id or its instance elsewhere, or its bytes went meanwhile.
+ */
+export async function recordFoundPoint(
+  context: WorkerContext,
+  run: JobRun,
+  { opened, found, backupJobId, report }: RecordFoundPoint,
+): Promise<string | undefined> {
+  const { storage, vaultId } = opened
+  const { prefix, manifest } = found
+  const now = await context.dueNow()
+  const added: { server?: string; instance?: string } = {}
+  try {
+    const outcome = await context.database.transaction(async (tx): Promise<PointImport | 'ELSEWHERE'> => {
+      const known = await findOrLockOut(tx, { instanceId: manifest.instance.id, vaultId })
+      if (known && known.vaultId !== vaultId) return 'ELSEWHERE'
+      const instance = known ?? (await addInstance(tx, { found, vaultId, added, jobId: run.job.id, now }))
+      const tried: { outcome: PointImport } = { outcome: 'KNOWN' }
+      await recountOverdue(tx, instance.id, async () => {
+        tried.outcome = await importPoint(tx, { ...rowOf(found, instance), backupJobId, now })
+      })
+      if (tried.outcome !== 'IMPORTED') return tried.outcome
+      await recordImportedPoints(tx, { instance, now })
+      // A point that was removed while it was looked at must not come back without its bytes.
+      if ((await storage.size(headerKey(prefix))) === undefined) throw new BytesGone()
+      return tried.outcome
+    })
+    if (outcome === 'IMPORTED') {
+      report.pointsImported += 1
+      if (added.instance !== undefined) report.instances.push(added.instance)
+      if (added.server !== undefined) report.servers.push(added.server)
+    }
+    if (outcome === 'KNOWN') report.alreadyKnown += 1
+    if (outcome === 'ELSEWHERE') return `${prefix} is of a backup instance that the catalogue has in another vault.`
+    if (outcome === 'CLASHES') return `${prefix} has the id or the backup job of another recovery point.`
+    return undefined
+  } catch (cause) {
+    if (cause instanceof BytesGone) return `${prefix} was removed while it was being looked at.`
+    throw cause
+  }
+}
+
+/** The instance; where there is none, no other import of the vault adds it before the transaction ends. */
+async function findOrLockOut(
+  tx: WorkerContext['database'],
+  { instanceId, vaultId }: { instanceId: string; vaultId: string },
+): Promise<BackupInstance | undefined> {
+  const [seen] = await findInstances(tx, [instanceId])
+  if (seen) return seen
+  await lockVaultAlone(tx, vaultId)
+  const [added] = await findInstances(tx, [instanceId])
+  return added
+}
+
+class BytesGone extends Error {}
+
+interface AddInstance {
+  found: FoundPoint
+  vaultId: string
+  /** Is told the names that were added. */
+  added: { server?: string; instance?: string }
+  jobId: string
+  now: Date
+}
+
+async function addInstance(
+  tx: WorkerContext['database'],
+  { found: { manifest }, vaultId, added, jobId, now }: AddInstance,
+): Promise<BackupInstance> {
+  const { host, port, versionNumber, tlsMode = 'VERIFY_FULL', maintenanceDatabase = 'postgres' } = manifest.server
+  const { server, isNew } = await findOrImportServer(tx, {
+    name: nameOf(manifest.server.name, 'Imported server'),
+    host,
+    port,
+    tlsMode,
+    maintenanceDatabase,
+    versionNumber,
+    vaultId,
+    now,
+  })
+  const instance = await importInstance(tx, {
+    id: manifest.instance.id,
+    name: nameOf(manifest.instance.name, `Imported ${manifest.instance.id}`),
+    serverId: server.id,
+    vaultId,
+    createdAt: now,
+    jobId,
+    now,
+  })
+  added.instance = instance.name
+  if (isNew) added.server = server.name
+  return instance
+}
+
+/** The name as the vault tells it, unless it is one that nobody could have given here. */
+function nameOf(name: string, otherwise: string): string {
+  try {
+    checkName('name', name)
+    return name
+  } catch (cause) {
+    if (cause instanceof InvalidInput) return otherwise
+    throw cause
+  }
+}
+
+function rowOf({ prefix, manifest, ...stored }: FoundPoint, instance: BackupInstance) {
+  const { server, tools, databases, artifacts } = manifest
+  return {
+    id: manifest.recoveryPointId,
+    instanceId: instance.id,
+    vaultId: manifest.vaultId,
+    prefix,
+    // The manifest's own check has left nothing but tags.
+    tag: manifest.tag as 'DEFAULT',
+    policyName: manifest.policyName,
+    policyVersion: manifest.policyVersion ?? 1,
+    pointInTime: new Date(manifest.pointInTime),
+    createdAt: new Date(manifest.createdAt),
+    expiresAt: new Date(manifest.expiresAt),
+    serverVersionNumber: server.versionNumber,
+    toolMajor: tools.major,
+    sourceBytes: databases.reduce((sum, { report }) => sum + report.sizeBytes, 0),
+    databases: databases.map((facts) => containedDatabase(facts, artifacts)),
+    ...stored,
+  }
+}
