@@ -7,6 +7,7 @@ import { endOfCopy } from '../recovery-point/copy/copy.ts'
 import { findCopyIn } from '../recovery-point/copy/find-copies.ts'
 import { recordCopy, recordCopyFailure } from '../recovery-point/copy/record-copy.ts'
 import { recordDamage } from '../recovery-point/record-damage.ts'
+import { recordEvidence } from '../recovery-point/record-evidence.ts'
 import type { RecoveryPoint } from '../recovery-point/recovery-point.ts'
 import type { Storage } from '../storage/contract.ts'
 import { StorageError } from '../storage/storage-error.ts'
@@ -14,9 +15,11 @@ import { checkVault, initialiseVault, pointPrefix } from '../storage/vault-layou
 import { recordCapabilities } from '../vault/record-capabilities.ts'
 import type { Vault } from '../vault/vault.ts'
 import { handlerDefaults, type WorkerContext } from './context.ts'
+import { contentsOf } from './point/contents-of.ts'
 import { type CopiedPoint, copyPoint } from './point/copy-point.ts'
 import { damageOf } from './point/damage.ts'
 import { openPoint } from './point/read-point.ts'
+import { stagePointContents } from './point/stage-contents.ts'
 import { type CopySubjects, copySubjectsOf, storageOf } from './subjects.ts'
 import { createNote, occupied } from './vault-place.ts'
 
@@ -47,15 +50,32 @@ async function copy(context: WorkerContext, run: JobRun): Promise<Outcome> {
   try {
     const opened = await openPoint(context, { point: original, vault, signal: run.signal })
     const expiresAt = endOfCopy(original, vault.replicaRetention)
-    const copied = await copyPoint(run, { instance, original, opened, replica, storage, prefix, id, expiresAt })
+    const copied = await copyPoint(context, run, {
+      instance,
+      original,
+      opened,
+      replica,
+      storage,
+      prefix,
+      id,
+      expiresAt,
+    })
+    const adoptContents = await stagePointContents(context, run, contentsOf(opened.manifest))
     await run.confirm()
     const now = await context.dueNow()
-    return { kind: 'completed', record: (tx) => recordCopy(tx, { id, prefix, now, ...factsOf(run, subjects, copied) }) }
+    return {
+      kind: 'completed',
+      record: async (tx) => {
+        await recordCopy(tx, { id, prefix, now, ...factsOf(run, subjects, copied) })
+        await adoptContents(tx, id)
+        await recordEvidence(tx, { recoveryPointId: id, ...evidenceOf(run, copied), endedAt: now })
+      },
+    }
   } catch (cause) {
     await storage
       .removeAll(prefix)
       .catch((failure: Error) => run.warn(`What was written below ${prefix} could not be removed: ${failure.message}`))
-    return await damaged(context, subjects, cause)
+    return await damaged(context, run, subjects, cause)
   }
 }
 
@@ -95,15 +115,29 @@ function factsOf({ job }: JobRun, { original, replica }: CopySubjects, copied: C
   return { ...ids, manifestSha256, storedBytes, recipient: replica.recipient, databases }
 }
 
+/** The copy's first proof: all that was written has been read again, the manifest too. */
+function evidenceOf({ job }: JobRun, { artifacts, storedBytes, writtenAt }: CopiedPoint) {
+  const checked = { artifacts: artifacts.length + 1, storedBytes }
+  return { level: 'READ_BACK', outcome: 'PROVEN', jobId: job.id, startedAt: writtenAt, checked } as const
+}
+
 /** A failure that is damage of the original marks it as suspect; every other is thrown on, for it says nothing of that. */
-async function damaged(context: WorkerContext, subjects: CopySubjects, cause: unknown): Promise<Outcome> {
+async function damaged(
+  context: WorkerContext,
+  { job }: JobRun,
+  subjects: CopySubjects,
+  cause: unknown,
+): Promise<Outcome> {
   const { original, vault } = subjects
   const sentence = isOf(original, cause) ? damageOf(cause) : undefined
   if (sentence === undefined) throw cause
   // Only now is it certain that this was seen in the vault, not below an empty mount point.
   await checkVault(storageOf(context, vault), { vaultId: vault.id, recipient: vault.recipient })
-  const found = { recoveryPointId: original.id, damage: [sentence], level: 'READ_BACK' as const, now: context.now() }
-  const record = (tx: Database) => recountOverdue(tx, original.instanceId, () => recordDamage(tx, found))
+  const found = { level: 'READ_BACK', jobId: job.id, now: context.now() } as const
+  const record = (tx: Database) =>
+    recountOverdue(tx, original.instanceId, () =>
+      recordDamage(tx, { recoveryPointId: original.id, ...found, damage: [sentence] }),
+    )
   return { kind: 'failed', error: failureOf('ARTIFACT_DAMAGED', sentence), record }
 }
 

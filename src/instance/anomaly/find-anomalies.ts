@@ -1,8 +1,9 @@
-import { and, desc, eq, gt, gte, isNull, not } from 'drizzle-orm'
+import { and, desc, eq, gt, gte, not } from 'drizzle-orm'
 import type { Database } from '../../database/connect.ts'
 import { isAnomalous, recoveryPoints } from '../../database/tables/recovery-point.ts'
 import { recoveryPointContents, recoveryPointTables } from '../../database/tables/recovery-point-contents.ts'
 import type { ProofRules } from '../../policy/policy.ts'
+import { isOriginal } from '../../recovery-point/find.ts'
 import type { ContainedDatabase } from '../../recovery-point/recovery-point.ts'
 import {
   type ContentFall,
@@ -28,8 +29,8 @@ export interface FindAnomalies {
 }
 
 /**
- * What a new point of an instance holds much less of than the last one before it that is available, was read back, and is
- * not suspicious itself; nothing where there is no such point. However many points fell since, they are all compared with
+ * What a new point of an instance holds much less of than the last original before it that is available, was read back,
+ * and is not suspicious itself; nothing where there is no such point. However many points fell since, they are all compared with
  * the last good one.
  */
 export async function findAnomalies(
@@ -46,8 +47,8 @@ export async function findAnomalies(
         eq(recoveryPoints.state, 'AVAILABLE'),
         gt(recoveryPoints.proof, 'WRITTEN'),
         not(isAnomalous),
-        // A copy says nothing that its original does not.
-        isNull(recoveryPoints.copyOfId),
+        // A copy does not say whether its original is suspicious.
+        isOriginal,
       ),
     )
     .orderBy(desc(recoveryPoints.createdAt), desc(recoveryPoints.id))

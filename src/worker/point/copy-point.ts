@@ -5,6 +5,7 @@ import type { Storage } from '../../storage/contract.ts'
 import { copyArtifact } from '../../storage/copy-artifact.ts'
 import { writePointEnd } from '../../storage/vault-layout.ts'
 import type { Vault } from '../../vault/vault.ts'
+import type { WorkerContext } from '../context.ts'
 import type { Manifest, ManifestArtifact } from './manifest.ts'
 import type { OpenPoint } from './read-point.ts'
 import { readBackPoint } from './write-point.ts'
@@ -25,6 +26,8 @@ export interface PointCopy {
 
 /** A copy that lies in the replica, whole, and was read back from there. */
 export interface CopiedPoint {
+  /** When all was written, and the reading began. */
+  writtenAt: Date
   manifestSha256: string
   storedBytes: number
   artifacts: ManifestArtifact[]
@@ -34,7 +37,11 @@ export interface CopiedPoint {
  * Copies every artifact of a point into another vault, sealed for that one, then writes manifest and header there, the header
  * last, and reads all of it back. Throws ARTIFACT_DAMAGED naming the key of whichever side is not what it should be.
  */
-export async function copyPoint(run: JobRun, copy: PointCopy): Promise<CopiedPoint> {
+export async function copyPoint(
+  { now }: Pick<WorkerContext, 'now'>,
+  run: JobRun,
+  copy: PointCopy,
+): Promise<CopiedPoint> {
   const { opened, original, replica, storage, prefix } = copy
   const progress = copyProgress(run, opened.manifest.artifacts)
   const artifacts: ManifestArtifact[] = []
@@ -70,6 +77,7 @@ export async function copyPoint(run: JobRun, copy: PointCopy): Promise<CopiedPoi
       signal: run.signal,
     }),
   )
+  const writtenAt = now()
   await run.subTask('Read back and compare', (task) =>
     readBackPoint({
       storage,
@@ -82,7 +90,7 @@ export async function copyPoint(run: JobRun, copy: PointCopy): Promise<CopiedPoi
     }),
   )
   const storedBytes = artifacts.reduce((sum, { digest }) => sum + digest.storedBytes, manifest.storedBytes)
-  return { manifestSha256: manifest.storedSha256, storedBytes, artifacts }
+  return { writtenAt, manifestSha256: manifest.storedSha256, storedBytes, artifacts }
 }
 
 /** The same facts, with what is the copy's own. */
