@@ -2,10 +2,12 @@ import { describe, expect } from 'vitest'
 import { compareVersions } from '../src/engine/extension-version.ts'
 import type { DatabaseReport } from '../src/engine/inspect.ts'
 import { inspectServer } from '../src/engine/inspect.ts'
+import { openSession } from '../src/engine/session.ts'
 import { lookForLocale } from '../src/engine/target/check-locale.ts'
 import { checkTarget } from '../src/engine/target/check-target.ts'
 import type { Finding } from '../src/engine/target/finding.ts'
 import type { RestorePlan } from '../src/engine/target/plan.ts'
+import { markTemporary } from '../src/engine/temporary-database.ts'
 import { addressOf, connect, createDatabase, never, run } from './kit/engine.ts'
 import { sourceServer } from './kit/source-server.ts'
 import { test } from './kit/test.ts'
@@ -188,6 +190,8 @@ describe('A server looked at before a restore', () => {
 
   test('that has databases of an unfinished restore names them and leaves them alone', async ({ source }) => {
     await createDatabase(source, '', 'holdfast_restoring_somebody_else')
+    await using session = await openSession(addressOf(source), 'postgres')
+    await markTemporary(session, 'holdfast_restoring_somebody_else')
     const { findings } = await checkTarget(addressOf(source), planOf({}), { signal: never })
     expect(lines(findings, 'TARGET_DATABASE')).toEqual(['PASSED restored', 'WARNING holdfast_restoring_somebody_else'])
     expect(await leftoversOn(source)).toHaveLength(1)
