@@ -112,7 +112,10 @@ export const failures = {
     'Take a new backup.',
   ]),
   TARGET_NOT_EMPTY: user('The restore would land on data that is there already; nothing was touched.', [
-    'Choose a database that does not exist or is empty, or a directory that is empty.',
+    'Choose a database that does not exist or is empty, or a directory or folder that is empty.',
+  ]),
+  NETWORK_RULE_FORBIDS: user('The network rules of the storage account do not let the vault write into it.', [
+    'Change the rules that the details name, by updateStorageAccountNetworking, then restore again.',
   ]),
   TARGET_IN_USE: user('The target database is in use by other sessions.', [
     'End the sessions that are connected to it, then restore again.',
@@ -122,6 +125,7 @@ export const failures = {
   ]),
   ROLE_MISSING: user('The target server lacks a role that owns or may use restored objects.', [
     'Restore with ownership KEEP by a role that may create roles, or with ownership NONE.',
+    'Create the role that the details name: policies name their roles, whoever owns the tables.',
   ]),
   LOCALE_MISSING: user('The target server lacks the locale or encoding of a database.', [
     'Install the locale on the target server, or restore into an empty database that you created there.',
@@ -158,7 +162,7 @@ export const failures = {
   ]),
   STORAGE_PERMISSION_DENIED: user('The worker may not read or write there.', [
     'Give the user that runs the worker rights on the directory.',
-    'For a bucket, set a right access key with updateVaultCredentials, and let it list, read, write and delete there.',
+    'For a bucket, set a right access key with updateVaultCredentials or updateStorageAccountCredentials, and let it list, read, write and delete there.',
   ]),
   STORAGE_UNREACHABLE: user(
     'The storage location is not there.',

@@ -105,6 +105,8 @@ function startWorker(
     noProgressMs,
     removalGraceMs,
     scratchDirectory,
+    restoreJobs,
+    spoolDirectory,
     concurrency,
     leaseMs,
   } = settings
@@ -125,6 +127,8 @@ function startWorker(
       everyMs: settings.metadataBackupMs,
     },
     scratchDirectory,
+    restoreJobs,
+    spoolDirectory,
     log,
   }
   const worker = new AsyncDisposableStack()

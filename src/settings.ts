@@ -23,6 +23,10 @@ export interface Settings {
   jobCeilingMs: number
   /** One that moves no byte and no row for so long is stopped. */
   noProgressMs: number
+  /** Connections that one restore into a server loads its data over. */
+  restoreJobs: number
+  /** Where archives lie unpacked while they are restored over several connections; plain data, without a name. */
+  spoolDirectory: string
   /** How long a recovery point that was chosen for removal is left before its bytes go. */
   removalGraceMs: number
   /** How old the newest copy of Holdfast's own metadata in a vault may become. */
@@ -118,6 +122,8 @@ export function readSettings(environment: Record<string, string | undefined> = p
     lockWaitMs: whole('HOLDFAST_LOCK_WAIT_SECONDS', { fallback: 60, min: 1, max: 86_400 }) * 1000,
     jobCeilingMs: whole('HOLDFAST_JOB_CEILING_MINUTES', { fallback: 24 * 60, min: 1, max: 14 * 24 * 60 }) * 60_000,
     noProgressMs: whole('HOLDFAST_NO_PROGRESS_SECONDS', { fallback: 900, min: 5, max: 86_400 }) * 1000,
+    restoreJobs: whole('HOLDFAST_RESTORE_JOBS', { fallback: 2, min: 1, max: 16 }),
+    spoolDirectory: resolve(dataDirectory, text('HOLDFAST_SPOOL_DIR') ?? 'spool'),
     removalGraceMs: whole('HOLDFAST_REMOVAL_GRACE_MINUTES', { fallback: 60, min: 0, max: 525_600 }) * 60_000,
     metadataBackupMs: whole('HOLDFAST_METADATA_BACKUP_HOURS', { fallback: 24, min: 1, max: 8760 }) * 3_600_000,
     metadataHasKeyFile: oneOf('HOLDFAST_METADATA_KEY_FILE', ['true', 'false'], 'true') === 'true',

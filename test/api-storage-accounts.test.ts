@@ -4,7 +4,7 @@ import { storageAccounts } from '../src/database/tables/storage-account.ts'
 import { encodeNodeId } from '../src/graphql/schema/ids.ts'
 import { deleteVault } from '../src/vault/delete.ts'
 import { type Api, at, listAt, startApi, textAt } from './kit/api.ts'
-import { addContainer, addStorageAccount, addVault } from './kit/catalogue.ts'
+import { addContainer, addInstance, addPoint, addStorageAccount, addVault } from './kit/catalogue.ts'
 
 let api: Api
 beforeEach(async () => {
@@ -251,4 +251,69 @@ test('containers and accounts are deleted by their names, typed exactly', async 
     ),
   ).toMatchObject({ name: 'exports' })
   expect((await api.ask('{ storageAccounts { totalCount } }')).data).toEqual({ storageAccounts: { totalCount: 0 } })
+})
+
+test('a restore into a container is refused with what cures it, and shown as it was asked for', async () => {
+  const vault = await addVault(api, 'main')
+  const point = await addPoint(api, await addInstance(api, { vault }))
+  const other = await addVault(api, 'other')
+  const account = await addStorageAccount(api, 'exports', {
+    publicNetworkAccess: 'DISABLED',
+    resourceInstanceIds: [other.id],
+    allowTrustedServices: false,
+  })
+  const container = encodeNodeId('StorageContainer', (await addContainer(api, account)).id)
+  const restore = (changes: Record<string, unknown> = {}, folder = 'orders/today/') =>
+    api.mutate(
+      'restoreAsFiles',
+      {
+        recoveryPoint: encodeNodeId('RecoveryPoint', point.id),
+        target: { container: { id: container, folder } },
+        ...changes,
+      },
+      `... on RestoreAsFilesPayload { job { recoveryDestination { directory folder format storageContainer { name storageAccount { name } }
+         part { schemas } databases { name } } } }
+       ... on ForbiddenByNetworkRules { storageAccount { id } vault { name }
+         violations { rule message cure { publicNetworkAccess allowTrustedServices resourceInstances { id } } } }
+       ... on InvalidInput { field } ... on RestoreAlreadyRunning { runningJob { id } }`,
+    )
+  const refused = await restore()
+  expect(refused).toMatchObject({ __typename: 'ForbiddenByNetworkRules', vault: { name: 'main' } })
+  const cures = listAt(refused, 'violations').map(({ cure }) => Object(cure))
+  const given = <T>(name: string): T => cures.map((cure) => cure[name]).find((value) => value !== null)
+  const cured = await change(textAt(refused, 'storageAccount.id'), {
+    publicNetworkAccess: given('publicNetworkAccess'),
+    allowTrustedServices: given('allowTrustedServices'),
+    resourceInstances: given<{ id: string }[]>('resourceInstances').map(({ id }) => id),
+  })
+  expect(
+    listAt(cured, 'resourceInstances')
+      .map(({ name }) => name)
+      .toSorted(),
+  ).toEqual(['main', 'other'])
+  const part = { database: 'shop', schemas: ['sales'] }
+  expect(await restore({ part })).toMatchObject({ __typename: 'InvalidInput', field: 'part' })
+  for (const folder of ['', '../x', '/x', 'a//b', 'a b', '.x']) {
+    expect(await restore({}, folder)).toMatchObject({ __typename: 'InvalidInput', field: 'target.container.folder' })
+  }
+  expect(await restore({ part, format: 'PLAIN' })).toMatchObject({
+    job: {
+      recoveryDestination: {
+        directory: null,
+        folder: 'orders/today',
+        format: 'PLAIN',
+        storageContainer: { name: 'restored', storageAccount: { name: 'exports' } },
+        part: { schemas: ['sales'] },
+        databases: [{ name: 'shop' }],
+      },
+    },
+  })
+  expect(await restore()).toMatchObject({ __typename: 'RestoreAlreadyRunning' })
+  expect(
+    await api.mutate(
+      'deleteStorageContainer',
+      { storageContainer: container, confirmName: 'restored' },
+      '... on StorageBeingRestoredInto { runningJob { operation } }',
+    ),
+  ).toMatchObject({ __typename: 'StorageBeingRestoredInto', runningJob: { operation: 'RESTORE' } })
 })

@@ -1,5 +1,11 @@
 import { describe, expect, test } from 'vitest'
-import { compareContent, type DatabaseContent, type FallLimits, sentenceOf } from '../src/retention/compare-content.ts'
+import {
+  compareContent,
+  type DatabaseContent,
+  type FallLimits,
+  findEmptied,
+  sentenceOf,
+} from '../src/retention/compare-content.ts'
 
 const half: FallLimits = { rows: 50, bytes: 50, tables: 50 }
 const gib = 1024 ** 3
@@ -65,5 +71,25 @@ describe('a recovery point compared with the one before it', () => {
     const rowsAlone = compareContent([shop()], [shop(nothing)], { rows: 90, bytes: null, tables: null })
     expect(rowsAlone.map(({ kind }) => kind)).toEqual(['ROWS_FELL'])
     expect(compareContent([shop()], [], { rows: null, bytes: null, tables: null })).toEqual([])
+  })
+})
+
+describe('a table that holds nothing any more', () => {
+  const table = (name: string, rowCount: number) => ({ database: 'shop', schema: 'public', name, rowCount })
+  const find = (before: number, after: ReturnType<typeof table>[], limits = half) =>
+    findEmptied([table('orders', before)], after, { databases: [shop({ rowCount: 20_000 })], limits })
+
+  test('is named when it held much', () => {
+    const falls = find(2_000, [table('orders', 0), table('other', 50_000)])
+    expect(falls).toMatchObject([{ kind: 'TABLE_EMPTIED', table: { schema: 'public', name: 'orders' }, before: 2_000 }])
+    expect(falls.map(sentenceOf)).toEqual(['Table "public.orders" of "shop" is empty, and held 2000 rows before.'])
+  })
+
+  test('is not missed when it held little, for itself or beside the others, or is gone by name, or rows are not looked at', () => {
+    expect(find(999, [table('orders', 0)])).toEqual([])
+    expect(find(1_999, [table('orders', 0)])).toEqual([])
+    expect(find(2_000, [table('orders', 1)])).toEqual([])
+    expect(find(2_000, [])).toEqual([])
+    expect(find(2_000, [table('orders', 0)], { ...half, rows: null })).toEqual([])
   })
 })

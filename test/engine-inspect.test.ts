@@ -2,6 +2,8 @@ import { describe, expect } from 'vitest'
 import type { Cluster } from '../src/cluster/start.ts'
 import { dumpDatabase } from '../src/engine/dump.ts'
 import { inspectServer } from '../src/engine/inspect.ts'
+import { openSession } from '../src/engine/session.ts'
+import { markTemporary } from '../src/engine/temporary-database.ts'
 import { addressOf, createDatabase, failureOf, installedTools, memorySink, never, run } from './kit/engine.ts'
 import { sourceServer } from './kit/source-server.ts'
 import { test } from './kit/test.ts'
@@ -105,6 +107,7 @@ describe('Inspecting a server', () => {
     await createDatabase(source, '', 'a template')
     await createDatabase(source, '', 'not accepting')
     await createDatabase(source, '', 'holdfast_restoring_x')
+    await createDatabase(source, '', 'holdfast_restoring_y')
     await run(
       source,
       'postgres',
@@ -117,10 +120,14 @@ describe('Inspecting a server', () => {
        alter role "Some One" set search_path = '$user', "A b";
        comment on role "Some One" is 'said ''so'''`,
     )
+    await using session = await openSession(addressOf(source), 'postgres')
+    await markTemporary(session, 'holdfast_restoring_x')
     const database = await createDatabase(source, 'create schema "S"; create extension citext schema "S"')
     const report = await inspectServer(addressOf(source))
     const names = report.databases.map(({ name }) => name)
     expect(names).toContain('postgres')
+    // It only has such a name: it is somebody's.
+    expect(names).toContain('holdfast_restoring_y')
     for (const name of ['a template', 'not accepting', 'holdfast_restoring_x', 'template0', 'template1']) {
       expect(names).not.toContain(name)
     }

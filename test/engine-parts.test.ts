@@ -93,10 +93,10 @@ const tablesOf = (rows: { schema: string; name: string }[]) => rows.map(({ schem
 describe('A part of an archive', () => {
   test('as one schema holds everything of the schema and what it needs, and no other rows', async ({ source }) => {
     const archive = await archiveOfShop(source)
-    const { target, rows, warnings } = await restored(source, archive, { schemas: ['sales'], tables: [] })
+    const { target, rows, omitted } = await restored(source, archive, { schemas: ['sales'], tables: [] })
     expect(tablesOf(rows.tables)).toEqual(['sales.customers', 'sales.events_2025', 'sales.orders', 'stock.events_2026'])
     expect(rows.tables.map((table) => table.rows)).toEqual([20, 213, 300, 187])
-    expect(warnings.toSorted()).toEqual([
+    expect(omitted.toSorted()).toEqual([
       'FK CONSTRAINT "sales"."orders orders_item_fkey" needs TABLE "stock"."items", which is not in the part: it was left out.',
       'VIEW "sales"."stocked" needs TABLE "stock"."items", which is not in the part: it was left out.',
     ])
@@ -116,12 +116,12 @@ describe('A part of an archive', () => {
 
   test('as one table comes with its indexes, sequence, trigger, policy, comments and grants', async ({ source }) => {
     const archive = await archiveOfShop(source)
-    const { target, rows, warnings } = await restored(source, archive, {
+    const { target, rows, omitted } = await restored(source, archive, {
       schemas: [],
       tables: [{ schema: 'sales', name: 'orders' }],
     })
     expect(tablesOf(rows.tables)).toEqual(['sales.orders'])
-    expect(warnings.toSorted()).toEqual([
+    expect(omitted.toSorted()).toEqual([
       'FK CONSTRAINT "sales"."orders orders_customer_fkey" needs TABLE "sales"."customers", which is not in the part: it was left out.',
       'FK CONSTRAINT "sales"."orders orders_item_fkey" needs TABLE "stock"."items", which is not in the part: it was left out.',
     ])
@@ -150,7 +150,7 @@ describe('A part of an archive', () => {
     const archive = await archiveOfShop(source)
     const whole = await restored(source, archive, { schemas: [], tables: [{ schema: 'sales', name: 'events' }] })
     expect(tablesOf(whole.rows.tables)).toEqual(['sales.events_2025', 'stock.events_2026'])
-    expect(whole.warnings).toEqual([])
+    expect(whole.omitted).toEqual([])
     await using sql = connect(source, whole.target)
     expect(await sql`select count(*)::int from sales.events`).toEqual([{ count: 400 }])
     expect(
@@ -158,7 +158,7 @@ describe('A part of an archive', () => {
     ).toBeGreaterThan(0)
     const one = await restored(source, archive, { schemas: [], tables: [{ schema: 'stock', name: 'events_2026' }] })
     expect(one.rows.tables).toEqual([{ schema: 'stock', name: 'events_2026', rows: 187 }])
-    expect(one.warnings).toContain(
+    expect(one.omitted).toContain(
       'TABLE ATTACH "stock"."events_2026" needs TABLE "sales"."events", which is not in the part: it was left out.',
     )
   })
@@ -166,12 +166,12 @@ describe('A part of an archive', () => {
   test('is found by its exact name, whatever the name holds', async ({ source }) => {
     const archive = await archiveOfShop(source)
     const name = 'or\nders; -- 1'
-    const { rows, warnings } = await restored(source, archive, { schemas: [], tables: [{ schema: oddSchema, name }] })
+    const { rows, omitted } = await restored(source, archive, { schemas: [], tables: [{ schema: oddSchema, name }] })
     expect(rows.tables).toEqual([{ schema: oddSchema, name, rows: 2 }])
-    expect(warnings).toHaveLength(1)
+    expect(omitted).toHaveLength(1)
     const both = await restored(source, archive, { schemas: [oddSchema], tables: [] })
     expect(both.rows.tables.map((table) => table.rows)).toEqual([1, 2])
-    expect(both.warnings).toEqual([])
+    expect(both.omitted).toEqual([])
   })
 
   test('brings the extension and the type that its columns need', async ({ source }) => {

@@ -1,10 +1,13 @@
 import { describe, expect } from 'vitest'
+import { compareVersions } from '../src/engine/extension-version.ts'
 import type { DatabaseReport } from '../src/engine/inspect.ts'
 import { inspectServer } from '../src/engine/inspect.ts'
+import { openSession } from '../src/engine/session.ts'
 import { lookForLocale } from '../src/engine/target/check-locale.ts'
 import { checkTarget } from '../src/engine/target/check-target.ts'
 import type { Finding } from '../src/engine/target/finding.ts'
 import type { RestorePlan } from '../src/engine/target/plan.ts'
+import { markTemporary } from '../src/engine/temporary-database.ts'
 import { addressOf, connect, createDatabase, never, run } from './kit/engine.ts'
 import { sourceServer } from './kit/source-server.ts'
 import { test } from './kit/test.ts'
@@ -187,6 +190,8 @@ describe('A server looked at before a restore', () => {
 
   test('that has databases of an unfinished restore names them and leaves them alone', async ({ source }) => {
     await createDatabase(source, '', 'holdfast_restoring_somebody_else')
+    await using session = await openSession(addressOf(source), 'postgres')
+    await markTemporary(session, 'holdfast_restoring_somebody_else')
     const { findings } = await checkTarget(addressOf(source), planOf({}), { signal: never })
     expect(lines(findings, 'TARGET_DATABASE')).toEqual(['PASSED restored', 'WARNING holdfast_restoring_somebody_else'])
     expect(await leftoversOn(source)).toHaveLength(1)
@@ -252,4 +257,14 @@ describe('A locale', () => {
     }
     expect(lookForLocale(facts, { ...plain, ...source }).kind).toBe(kind)
   })
+})
+
+test.for([
+  ['1.9', '1.10', -1],
+  ['2.0', '2.0.1', -1],
+  ['3.4.0', '3.4.0', 0],
+  ['1.3b', '1.3a', 1],
+  ['10', '9.6', 1],
+] as const)('version %s of an extension is ordered beside %s', ([left, right, order]) => {
+  expect(Math.sign(compareVersions(left, right))).toBe(order)
 })

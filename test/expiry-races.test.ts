@@ -77,7 +77,7 @@ describe('a worker that is killed between removing the bytes and the row', { tim
     await expect(
       restoreAsFiles(database, {
         recoveryPointId: old.id,
-        directory: join(folder, 'restored'),
+        target: { kind: 'DIRECTORY', path: join(folder, 'restored') },
         databases: null,
         actor,
         now: new Date(),
@@ -147,7 +147,11 @@ describe('expiry and a restore that is being asked for', () => {
     await waiters(life.database, 1)
     const input = { recoveryPointId: old.id, actor, now: life.clock.now }
     const readers = Promise.allSettled([
-      restoreAsFiles(life.database, { ...input, directory: join(folder, 'restored'), databases: null }),
+      restoreAsFiles(life.database, {
+        ...input,
+        target: { kind: 'DIRECTORY', path: join(folder, 'restored') },
+        databases: null,
+      }),
       verifyRecoveryPoint(life.database, input),
     ])
     await waiters(life.database, 3)

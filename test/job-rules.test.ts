@@ -47,6 +47,7 @@ const job: JobRow = {
   warnings: [],
   error: null,
   result: null,
+  kept: null,
   eventSequence: 2,
   eventTransactionId: 1n,
 }

@@ -45,6 +45,37 @@ describe('a job', () => {
     expect(types.at(-1)).toBe('ENDED')
   })
 
+  test('that fails can say what it brought about all the same', async ({ databaseUrl, database }) => {
+    await using worker = await testRunner(
+      databaseUrl,
+      handlerThat(async () => ({ kind: 'failed', error: errorSaying('BROKEN'), result: { differences: ['a\0b'] } })),
+    )
+    const job = await ended(worker, (await enqueue(database)).id)
+    expect(job).toMatchObject({ status: 'FAILED', error: { code: 'BROKEN' }, result: { differences: ['ab'] } })
+  })
+
+  test('keeps for its later attempts what they must know, at once', async ({ databaseUrl, database }) => {
+    const found: unknown[] = []
+    await using worker = await testRunner(
+      databaseUrl,
+      handlerThat(async (run) => {
+        found.push(run.job.kept)
+        await run.keep({ attempt: run.job.attempt })
+        const [row] = await database.select({ kept: jobs.kept }).from(jobs)
+        found.push(row?.kept)
+        if (run.job.attempt === 1) throw new Error('again')
+        return completed
+      }),
+    )
+    const { id } = await enqueue(database, { maxAttempts: 2 })
+    await database
+      .update(jobs)
+      .set({ runAt: new Date(0) })
+      .where(sql`status = 'QUEUED' and attempt = 1`)
+    await ended(worker, id)
+    expect(found).toEqual([null, { attempt: 1 }, { attempt: 1 }, { attempt: 2 }])
+  })
+
   test('that warns completes with warnings', async ({ databaseUrl, database }) => {
     await using worker = await testRunner(
       databaseUrl,

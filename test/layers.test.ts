@@ -51,6 +51,8 @@ describe('the import table', () => {
     ['src/instance/x.ts', '../vault/find.ts'],
     ['src/instance/x.ts', '../vault/vault.ts'],
     ['src/instance/x.ts', '../policy/shortening.ts'],
+    ['src/restore/x.ts', '../vault/location.ts'],
+    ['src/storage-account/x.ts', '../vault/location.ts'],
     ['src/instance/x.ts', '../audit/record.ts'],
     ['src/instance/x.ts', '../job/enqueue.ts'],
     ['src/worker/x.ts', '../engine/dump.ts'],

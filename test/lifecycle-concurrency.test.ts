@@ -133,7 +133,12 @@ test('a deletion leaves a restore that reads alone, and none begins after it', a
   const subject = { instanceId: instance.id, recoveryPointId }
   const reading = await running(database, instance, { operation: 'RESTORE', subject })
   const restores = Array.from({ length: 6 }, (_, place) =>
-    restoreAsFiles(database, { recoveryPointId, directory: `/restored/${place}`, databases: null, ...asked }),
+    restoreAsFiles(database, {
+      recoveryPointId,
+      target: { kind: 'DIRECTORY', path: `/restored/${place}` },
+      databases: null,
+      ...asked,
+    }),
   )
   const [deleted, ...begun] = await Promise.allSettled([
     deleteBackupInstance(database, { instanceId: instance.id, confirmName: instance.name, ...noWhy, ...asked }),

@@ -191,7 +191,7 @@ describe('what is due', () => {
 describe('which copies stay', () => {
   const copy = (text: string) => ({ createdAt: new Date(text) })
 
-  test('the newest of each of seven days and of each of four weeks', () => {
+  test('the newest three, and the newest of each of seven days and of each of four weeks', () => {
     const copies = Array.from({ length: 60 * 4 }, (_, index) => ({
       createdAt: new Date(Date.UTC(2026, 0, 1) + index * 6 * hourMs),
     }))
@@ -206,6 +206,8 @@ describe('which copies stay', () => {
       '2026-02-26T18',
       '2026-02-27T18',
       '2026-02-28T18',
+      '2026-03-01T06',
+      '2026-03-01T12',
       '2026-03-01T18',
     ])
   })

@@ -11,7 +11,11 @@ import { test } from './kit/test.ts'
 
 async function restored(service: Service, recoveryPointId: string, directory: string): Promise<string[]> {
   const asked = { databases: null, actor, now: new Date() }
-  const job = await restoreAsFiles(service.database, { recoveryPointId, directory, ...asked })
+  const job = await restoreAsFiles(service.database, {
+    recoveryPointId,
+    target: { kind: 'DIRECTORY', path: directory },
+    ...asked,
+  })
   expect(await service.ended(job.id)).toMatchObject({ status: 'COMPLETED', error: null })
   return readdir(directory)
 }

@@ -99,7 +99,7 @@ describe('an original that is damaged', { timeout: 90_000 }, () => {
     const restoreOf = (recoveryPointId: string) =>
       restoreAsFiles(database, {
         recoveryPointId,
-        directory: join(folder, 'restored'),
+        target: { kind: 'DIRECTORY', path: join(folder, 'restored') },
         databases: null,
         actor,
         now: new Date(),

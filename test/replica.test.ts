@@ -115,7 +115,12 @@ describe('a recovery point of a vault that names a replica', { timeout: 120_000 
     const [copy] = await copiesOf(database, instance.id)
     const recoveryPointId = copy?.id ?? ''
     const directory = join(folder, 'restored')
-    const asFiles = await restoreAsFiles(database, { recoveryPointId, directory, databases: ['shop'], ...asked() })
+    const asFiles = await restoreAsFiles(database, {
+      recoveryPointId,
+      target: { kind: 'DIRECTORY', path: directory },
+      databases: ['shop'],
+      ...asked(),
+    })
     expect(await service.ended(asFiles.id)).toMatchObject({ status: 'COMPLETED', error: null })
     expect(await readdir(directory)).toContain('manifest.json')
     const server = await register(service, target)

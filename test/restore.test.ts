@@ -78,7 +78,7 @@ async function intoServer(
 async function asFiles(service: Service, point: RecoveryPoint, directory: string): Promise<JobRow> {
   const job = await restoreAsFiles(service.database, {
     recoveryPointId: point.id,
-    directory,
+    target: { kind: 'DIRECTORY', path: directory },
     databases: null,
     actor,
     now: now(),

@@ -83,7 +83,12 @@ describe('a vault in a bucket', () => {
     expect((await findRecoveryPoints(database, [first.id]))[0]?.proof).toBe('DECODED')
 
     const directory = join(folder, 'restored')
-    const files = await restoreAsFiles(database, { recoveryPointId: first.id, directory, databases: null, ...asked() })
+    const files = await restoreAsFiles(database, {
+      recoveryPointId: first.id,
+      target: { kind: 'DIRECTORY', path: directory },
+      databases: null,
+      ...asked(),
+    })
     expect(await service.ended(files.id)).toMatchObject({ status: 'COMPLETED', error: null })
     expect(await readdir(directory)).toEqual(expect.arrayContaining(['RESTORE.md', 'globals.sql', 'manifest.json']))
 

@@ -27,6 +27,8 @@ async function contextAt(folder: string, database: WorkerContext['database'], du
     metadata: { url: '', keyFile: null, everyMs: 86_400_000 },
     removalGraceMs: 0,
     scratchDirectory: '/nonexistent',
+    restoreJobs: 1,
+    spoolDirectory: '/nonexistent/spool',
     log,
   }
   return { context, log }

@@ -51,7 +51,7 @@ test('no password, key or token is found in logs, arguments, the database, the v
   const [point] = await findRecoveryPointsOf(database, instance.id)
   const files = await restoreAsFiles(database, {
     recoveryPointId: point?.id ?? '',
-    directory: join(folder, 'restored'),
+    target: { kind: 'DIRECTORY', path: join(folder, 'restored') },
     databases: null,
     actor,
     now: now(),

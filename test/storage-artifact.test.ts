@@ -1,13 +1,14 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { readdir, readFile, truncate, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Readable } from 'node:stream'
+import { Readable, Writable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { generateIdentity } from '../src/secret/age-identity.ts'
 import { type Compression, openArtifact, readBackArtifact, writeArtifact } from '../src/storage/artifact.ts'
 import { directoryStorage } from '../src/storage/directory.ts'
+import { proveArtifact } from '../src/storage/prove-artifact.ts'
 import { put } from './kit/storage-contract.ts'
 import { temporaryFolder } from './kit/temporary-folder.ts'
 
@@ -44,6 +45,36 @@ describe.each<Compression>(['ZSTD', 'NONE'])('an artifact with compression %s', 
     await readBackArtifact(storage, key, digest)
     const opened = await buffer(await openArtifact(storage, key, { identity, compression, digest }))
     expect(opened.equals(plain)).toBe(true)
+  })
+
+  test('is extracted in one reading, which succeeds only when every digest is right', async () => {
+    const { storage, path } = await openVault()
+    const plain = randomBytes(3_000_000)
+    const digest = await writeArtifact(storage, key, { recipients, compression }, (sink) =>
+      pipeline(Readable.from([plain]), sink),
+    )
+    const extract = async (expected: typeof digest) => {
+      const pieces: Buffer[] = []
+      const sink = new Writable({
+        write: (piece: Buffer, _encoding, done) => {
+          pieces.push(piece)
+          done()
+        },
+      })
+      await proveArtifact(storage, key, { identity, compression, digest: expected }, (opened) => pipeline(opened, sink))
+      return Buffer.concat(pieces)
+    }
+    expect((await extract(digest)).equals(plain)).toBe(true)
+    const wrong = '0'.repeat(64)
+    const damaged = { code: 'ARTIFACT_DAMAGED' }
+    await expect(extract({ ...digest, storedSha256: wrong })).rejects.toMatchObject(damaged)
+    await expect(extract({ ...digest, plainSha256: wrong })).rejects.toMatchObject(damaged)
+    const stored = await readFile(join(path, key))
+    stored[stored.length >> 1] = (stored[stored.length >> 1] ?? 0) ^ 1
+    await writeFile(join(path, key), stored)
+    await expect(extract(digest)).rejects.toMatchObject(damaged)
+    await unlink(join(path, key))
+    await expect(extract(digest)).rejects.toMatchObject(damaged)
   })
 
   test('is nothing at all when the dump fails, and the failure is the dump’s own', async () => {

@@ -8,6 +8,8 @@ import { backUpNow } from '../src/instance/back-up-now.ts'
 import { findRecoveryPoints } from '../src/recovery-point/find.ts'
 import type { RecoveryPoint } from '../src/recovery-point/recovery-point.ts'
 import { restoreToServer } from '../src/restore/to-server.ts'
+import { createStorageAccount } from '../src/storage-account/create.ts'
+import { createStorageContainer } from '../src/storage-account/create-container.ts'
 import { createDatabase, run } from './kit/engine.ts'
 import { findRecoveryPointsOf } from './kit/points.ts'
 import { actor, protect, register, runSql, type Service, startService } from './kit/protected-server.ts'
@@ -32,7 +34,7 @@ async function databasesOf(cluster: Cluster): Promise<unknown[]> {
 }
 
 function intoDirectory(directory: string) {
-  return { kind: 'FILES', directory, databases: null } as const
+  return { kind: 'FILES', target: { kind: 'DIRECTORY', path: directory }, databases: null } as const
 }
 
 /** A shop that needs an extension, and a second database. */
@@ -228,6 +230,53 @@ describe('validating a restore into a directory', () => {
   )
 })
 
+describe('validating a restore into a container', () => {
+  test('names every rule of the account that keeps the vault out, each with its cure, and tries nothing', async ({
+    databaseUrl,
+    folder,
+    source,
+  }) => {
+    await using service = await startService({ databaseUrl, folder })
+    const { point, vault } = await backedUp(service, source, folder)
+    const account = await addAccount(service, join(folder, 'account'), { publicNetworkAccess: 'DISABLED' })
+    const { report } = await validated(service, point, account.target)
+    expect(problemLines(report)).toEqual(
+      Array(3).fill(`NETWORK_RULES NETWORK_RULE_FORBIDS restored/set of storage account "${account.name}"`),
+    )
+    expect(report.checks.flatMap(({ recommendedActions }) => recommendedActions)).toEqual(
+      expect.arrayContaining([
+        'Set publicNetworkAccess to ENABLED_FROM_SELECTED_NETWORKS with updateStorageAccountNetworking.',
+        `Add vault "${vault.name}" to the resourceInstances with updateStorageAccountNetworking.`,
+        'Set allowTrustedServices to true with updateStorageAccountNetworking.',
+      ]),
+    )
+    expect(linesOf(report, 'WRITE_PROBE')).toEqual([`SKIPPED restored/set of storage account "${account.name}"`])
+    expect(await readdir(folder)).not.toContain('account')
+  })
+
+  test('tries it for real where the rules let it in, leaves no file, and names what lies there', async ({
+    databaseUrl,
+    folder,
+    source,
+  }) => {
+    await using service = await startService({ databaseUrl, folder })
+    const { point } = await backedUp(service, source, folder)
+    const path = join(folder, 'account')
+    const { name, target } = await addAccount(service, path, { publicNetworkAccess: 'ENABLED' })
+    const { report } = await validated(service, point, target)
+    expect(problemLines(report)).toEqual([])
+    expect(linesOf(report, 'WRITE_PROBE')).toEqual([`PASSED restored/set of storage account "${name}"`])
+    expect(report.bytesFree).toBeGreaterThan(0)
+    expect(await readdir(path, { recursive: true })).toEqual([])
+    await mkdir(join(path, 'restored', 'set'), { recursive: true })
+    await writeFile(join(path, 'restored', 'set', 'mine.txt'), 'mine')
+    const occupied = await validated(service, point, target)
+    expect(problemLines(occupied.report)).toEqual([
+      `EXISTING_FILES TARGET_NOT_EMPTY restored/set of storage account "${name}"`,
+    ])
+  })
+})
+
 describe('a restore', () => {
   test('makes the same checks first: all problems are in its error, and nothing was written', async ({
     databaseUrl,
@@ -268,6 +317,30 @@ describe('a restore', () => {
     expect(await databasesOf(target)).toEqual(before)
   })
 })
+
+/** A storage account in a directory, with one container, and a folder of it to restore into. */
+async function addAccount(
+  { database, secrets }: Service,
+  path: string,
+  { publicNetworkAccess }: { publicNetworkAccess: 'ENABLED' | 'DISABLED' },
+) {
+  const { id, name } = await createStorageAccount(database, {
+    name: `account ${crypto.randomUUID()}`,
+    location: { kind: 'DIRECTORY', path },
+    rules: { publicNetworkAccess, allowTrustedServices: false, resourceInstanceIds: [] },
+    secrets,
+    actor,
+    now: now(),
+  })
+  const container = await createStorageContainer(database, {
+    storageAccountId: id,
+    name: 'restored',
+    actor,
+    now: now(),
+  })
+  const target = { kind: 'CONTAINER', containerId: container.id, folder: 'set' } as const
+  return { name, target: { kind: 'FILES', target, databases: null } as const }
+}
 
 /** The archives of the filled databases in their vault, by their paths; between them lies that of "postgres". */
 async function archivesOf(vaultPath: string, point: RecoveryPoint): Promise<{ other: string; shop: string }> {

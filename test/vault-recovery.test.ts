@@ -61,7 +61,12 @@ test('when all is lost but the vault and its recovery key, it is imported, resto
   expect(server).toMatchObject({ host: source.host, port: source.port, tlsMode: 'DISABLE', username: null })
 
   const target = { kind: 'DIRECTORY' as const, path: join(folder, 'files') }
-  const files = await restoreAsFiles(database, { recoveryPointId, directory: target.path, databases: null, ...asked() })
+  const files = await restoreAsFiles(database, {
+    recoveryPointId,
+    target: { kind: 'DIRECTORY', path: target.path },
+    databases: null,
+    ...asked(),
+  })
   expect((await service.ended(files.id)).error).toBeNull()
   expect(await readdir(target.path)).toEqual(expect.arrayContaining(['globals.sql', 'manifest.json']))
   await using other = await sourceServer()

@@ -41,7 +41,8 @@ export function whyTooOldFor(source: DatabaseLocale, versionNumber: number): Eng
   )
 }
 
-function createStatement(name: string, source: DatabaseLocale, versionNumber: number): string {
+/** The statement that creates an empty database that stores and sorts text as the source did; throws LOCALE_MISSING for too old a server. */
+export function createStatement(name: string, source: DatabaseLocale, versionNumber: number): string {
   const { encoding, localeProvider, collate, ctype, locale, icuRules } = source
   const tooOld = whyTooOldFor(source, versionNumber)
   if (tooOld) throw tooOld

@@ -24,11 +24,12 @@ export interface CreatedRoles {
  * Creates the roles that a server lacks, all or none, without passwords, with the attributes and memberships that the
  * connecting role may give; what it may not give is answered in `omitted`. Existing roles are never altered. A role that
  * is not a superuser becomes a member of what it creates, as it could not restore anything to their name otherwise.
+ * `beforeCreating` hears which are missing, and the first is created when it has resolved.
  */
 export async function createMissingRoles(
   address: ServerAddress,
   roles: readonly RoleReport[],
-  { signal }: { signal?: AbortSignal } = {},
+  { signal, beforeCreating }: { signal?: AbortSignal; beforeCreating?: (names: string[]) => Promise<void> } = {},
 ): Promise<CreatedRoles> {
   await using session = await openSession(address, address.maintenanceDatabase, { signal })
   const { sql } = session
@@ -40,6 +41,7 @@ export async function createMissingRoles(
     const wanted = roles.filter(({ name }) => !isSystemRole(name))
     const missing = wanted.filter(({ name }) => !present.has(name))
     const omitted: OmittedPart[] = []
+    if (missing.length > 0) await beforeCreating?.(missing.map(({ name }) => name))
     await sql.unsafe('begin')
     if (!self.isSuperuser && session.versionNumber >= 160_000) {
       await sql.unsafe(`set local createrole_self_grant = 'set, inherit'`)

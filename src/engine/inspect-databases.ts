@@ -1,6 +1,6 @@
 import type { DatabaseReport } from './inspect.ts'
 import type { Session } from './session.ts'
-import { isTemporaryName } from './temporary-database.ts'
+import { isTemporary } from './temporary-database.ts'
 
 const providers: Readonly<Record<string, DatabaseReport['localeProvider']>> = { c: 'LIBC', i: 'ICU', b: 'BUILTIN' }
 
@@ -38,7 +38,7 @@ export async function inspectDatabases({ sql }: Session): Promise<DatabaseReport
   const rows = await sql.unsafe<DatabaseRow[]>(
     `${query} where d.datallowconn and not d.datistemplate and d.datconnlimit <> -2 order by d.datname`,
   )
-  return rows.filter(({ name }) => !isTemporaryName(name)).map(reportOf)
+  return rows.filter((row) => !isTemporary(row)).map(reportOf)
 }
 
 /** One database by its name, whatever its state; undefined when there is none. */

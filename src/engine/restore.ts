@@ -2,10 +2,12 @@ import type { ServerAddress } from './address.ts'
 import type { RowFacts } from './count-rows.ts'
 import { type RestoreRequest, stageRestore } from './stage-restore.ts'
 
-/** What a restored database holds, for comparing, and what could not be applied to it. */
+/** What a restored database holds, for comparing, and what pg_restore warned of. */
 export interface RestoreFacts {
   rows: RowFacts
   warnings: string[]
+  /** What could not be restored or applied. */
+  omitted: string[]
 }
 
 /**
@@ -19,5 +21,5 @@ export async function restoreDatabase(
   await using staged = await stageRestore(address, request)
   await check?.(staged.rows)
   await staged.publish()
-  return { rows: staged.rows, warnings: staged.warnings }
+  return { rows: staged.rows, warnings: staged.warnings, omitted: staged.omitted }
 }

@@ -16,6 +16,8 @@ export interface ToolRun {
   args: readonly string[]
   /** For pg_restore: the entries of the archive to restore, as `--use-list` reads them; all when left out. */
   useList?: string | undefined
+  /** For pg_restore: the open file of the archive, which it can seek in; standard input when left out. */
+  archiveFile?: number | undefined
   /** The work in words, for messages: "Dumping database …". */
   what: string
   stdin?: Readable | undefined
@@ -78,11 +80,13 @@ export async function runTool(
   }: { environment?: Record<string, string>; descriptors?: readonly number[]; secrets?: readonly string[] } = {},
 ): Promise<string[]> {
   await using list = run.useList === undefined ? undefined : await disposableFile(run.useList)
-  const files = list ? [...descriptors, list.fd] : descriptors
+  const files = list ? [...descriptors, list.fd] : [...descriptors]
+  const args = list ? [`--use-list=/proc/self/fd/${2 + files.length}`, ...run.args] : [...run.args]
+  if (run.archiveFile !== undefined) args.push(`/proc/self/fd/${2 + files.push(run.archiveFile)}`)
   const end = await runProgram({
     ...run,
     program: join(run.tools.directory, run.tool),
-    args: list ? [`--use-list=/proc/self/fd/${2 + files.length}`, ...run.args] : run.args,
+    args,
     descriptors: files,
     environment: { PATH: `${run.tools.directory}:/usr/bin:/bin`, HOME: nowhere, LC_ALL: 'C', ...environment },
   })

@@ -7,9 +7,16 @@ import { findContents } from './target-database.ts'
 const restoringPrefix = 'holdfast_restoring_'
 const replacedPrefix = 'holdfast_replaced_'
 
-/** Whether a database is one of ours that exists only while a restore runs. */
-export function isTemporaryName(name: string): boolean {
-  return name.startsWith(restoringPrefix) || name.startsWith(replacedPrefix)
+const mark = 'Holdfast is restoring this database: it is not complete, and is dropped when the restore fails.'
+
+/** Whether a database is one of ours that exists only while a restore runs: it has such a name and bears our mark. */
+export function isTemporary({ name, comment }: { name: string; comment: string | null }): boolean {
+  return name.startsWith(restoringPrefix) && comment === mark
+}
+
+/** Marks a database as one that exists only while a restore runs, so that no backup takes it. */
+export async function markTemporary({ sql }: Session, name: string): Promise<void> {
+  await sql.unsafe(`comment on database ${quoteIdentifier(name)} is ${quoteLiteral(mark)}`)
 }
 
 /** The two names that a restore uses besides its target's. The token is made of a-z, 0-9 and "_", at most 44 characters. */
@@ -21,7 +28,8 @@ export function temporaryNames(token: string): { restoring: string; replaced: st
 
 /** Drops a database that holds nothing of anybody's but ours, ending whoever is connected to it. Absent is fine. */
 export async function dropTemporary(session: Session, name: string): Promise<void> {
-  if (!isTemporaryName(name)) throw new RangeError(`"${name}" is not the name of a temporary database.`)
+  if (!name.startsWith(restoringPrefix) && !name.startsWith(replacedPrefix))
+    throw new RangeError(`"${name}" is not the name of a temporary database.`)
   if (session.versionNumber >= 130_000) {
     await session.sql.unsafe(`drop database if exists ${quoteIdentifier(name)} with (force)`)
     return
@@ -34,8 +42,8 @@ export async function dropTemporary(session: Session, name: string): Promise<voi
 
 /**
  * Removes what restores that never came to their end have left on a server: all temporary databases whose token starts
- * with `tokenPrefix`. The caller makes sure that none of them runs any more. A former target that turned out to hold
- * something is kept, and named.
+ * with `tokenPrefix`. The caller makes sure that none of them runs any more. What holds something and does not bear our
+ * mark, as a former target that turned out not to be empty, is kept, and named.
  */
 export async function dropLeftoverDatabases(
   address: ServerAddress,
@@ -44,11 +52,12 @@ export async function dropLeftoverDatabases(
   const names = temporaryNames(tokenPrefix)
   await using session = await openSession(address, address.maintenanceDatabase, { signal })
   try {
-    const found = await session.sql<{ name: string }[]>`select datname as name from pg_database order by datname`
+    const found = await session.sql<{ name: string; comment: string | null }[]>`
+      select datname as name, shobj_description(oid, 'pg_database') as comment from pg_database order by datname`
     const left = { dropped: [] as string[], kept: [] as string[] }
-    for (const { name } of found) {
+    for (const { name, comment } of found) {
       if (!name.startsWith(names.restoring) && !name.startsWith(names.replaced)) continue
-      if (name.startsWith(replacedPrefix) && (await findContents(address, name, signal)).length > 0) {
+      if (!isTemporary({ name, comment }) && (await findContents(address, name, signal)).length > 0) {
         left.kept.push(name)
         continue
       }

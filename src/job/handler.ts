@@ -68,6 +68,13 @@ export interface JobRun {
   warn(text: string): void
   /** Sets a fact worth showing, such as which tools were chosen and why; a later value replaces an earlier one. */
   note(name: string, value: string): void
+  /** Something went on that shows in no number: counts as progress for the no-progress limit. */
+  alive(): void
+  /**
+   * Writes down at once what later attempts must know, in place of what was kept before: they find it in `job.kept`.
+   * Confirms as well that this run still holds the job, and throws the RunStopped when it does not.
+   */
+  keep(value: unknown): Promise<void>
   /** Asks the database whether this run still holds the job; throws the RunStopped when it does not. For use before a step that cannot be undone. */
   confirm(): Promise<void>
 }
@@ -75,7 +82,7 @@ export interface JobRun {
 /** How an attempt ended: a closed set. A `record` runs in the settling transaction, after it is certain that this run still holds the job. */
 export type Outcome =
   | { kind: 'completed'; result?: unknown; record?: (tx: Database) => Promise<void> }
-  | { kind: 'failed'; error: JobError; record?: (tx: Database) => Promise<void> }
+  | { kind: 'failed'; error: JobError; result?: unknown; record?: (tx: Database) => Promise<void> }
   | { kind: 'retryLater'; error: JobError }
   | { kind: 'cancelled' }
   | { kind: 'interrupted' }

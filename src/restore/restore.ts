@@ -48,13 +48,32 @@ export interface ServerRequest {
 /** What a restore job, or the validation of one, was asked to do. */
 export type RestoreRequest = FilesRequest | ServerRequest
 
-/** What a finished restore brought back. */
+/** One way in which what was restored is not what was backed up. */
+export interface RestoreDifference {
+  /** The database's name in the recovery point. */
+  database: string
+  /** The table's quoted name, or "large objects". */
+  subject: string
+  /** How many rows, or large objects, the backup counted; null when it held no such table. */
+  expected: number | null
+  /** How many there are; null when there is no such table. */
+  actual: number | null
+  message: string
+}
+
+/** What a restore brought back, or would have, had its rows been those of the backup. */
 export interface RestoreReport {
   destination: string
   databases: { name: string; targetName: string; tableCount: number; rowCount: number }[]
   files: { name: string; sizeBytes: number }[]
   /** Roles that the target server lacked and that were created, without passwords. */
   rolesCreated: string[]
+  /** Left out by restores as files, and by version 0.2, as are the two after it. Any makes a restore fail. */
+  differences?: RestoreDifference[]
+  /** What was not restored or applied, as a sentence each: of roles, of databases, of a part. */
+  omitted?: string[]
+  /** What pg_restore warned of, and what lies elsewhere than it did. */
+  warnings?: string[]
 }
 
 /** The request a restore job, or the validation of one, carries; throws for any other job. */
@@ -83,7 +102,7 @@ function directory(path: string): FilesTarget {
   return { kind: 'DIRECTORY', path }
 }
 
-/** The report of a restore job that completed; null for every other job. */
+/** The report of a restore job that completed, or that failed because rows differ; null for every other job. */
 export function restoreReportOf(job: { operation: string; result: unknown }): RestoreReport | null {
   // Written by the restore handlers only, when they settle.
   return job.operation === 'RESTORE' ? ((job.result as RestoreReport | null) ?? null) : null

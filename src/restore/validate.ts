@@ -4,6 +4,8 @@ import { enqueueJob } from '../job/enqueue.ts'
 import type { JobRow } from '../job/states.ts'
 import { lockForReading } from '../recovery-point/find.ts'
 import type { RecoveryPoint } from '../recovery-point/recovery-point.ts'
+import { NotFound } from '../refusal.ts'
+import { lockContainer } from '../storage-account/find.ts'
 import { filesRequest, type NewFilesRequest } from './as-files.ts'
 import type { RestoreRequest } from './restore.ts'
 import { type NewServerRequest, serverRequest } from './to-server.ts'
@@ -55,6 +57,13 @@ export async function validateRestore(database: Database, input: ValidateRestore
   })
 }
 
-async function requestOf(tx: Database, point: RecoveryPoint, target: RestoreToValidate): Promise<RestoreRequest> {
-  return target.kind === 'FILES' ? filesRequest(tx, point, target) : (await serverRequest(tx, point, target)).request
+/** What the target's rules say is for the report; that there is no such target is told at once. */
+async function requestOf(tx: Database, point: RecoveryPoint, given: RestoreToValidate): Promise<RestoreRequest> {
+  if (given.kind === 'SERVER') return (await serverRequest(tx, point, given)).request
+  const request = await filesRequest(tx, point, given)
+  const { target } = request
+  if (target.kind === 'CONTAINER' && !(await lockContainer(tx, target.containerId))) {
+    throw new NotFound('storage container')
+  }
+  return request
 }

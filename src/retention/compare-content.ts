@@ -15,9 +15,11 @@ export interface FallLimits {
 
 /** Something of which a point holds much less than the one that it is compared with. */
 export interface ContentFall {
-  kind: 'ROWS_FELL' | 'BYTES_FELL' | 'TABLES_FELL' | 'DATABASE_VANISHED'
+  kind: 'ROWS_FELL' | 'BYTES_FELL' | 'TABLES_FELL' | 'DATABASE_VANISHED' | 'TABLE_EMPTIED'
   /** Null: of all databases together. */
   database: string | null
+  /** Of a table that was emptied. */
+  table?: { schema: string; name: string }
   /** Rows, bytes or tables; of a database that vanished, its rows. */
   before: number
   after: number
@@ -60,6 +62,35 @@ export function compareContent(
   return [...vanished, ...fallen]
 }
 
+/** A table with its rows. */
+export interface TableContent {
+  database: string
+  schema: string
+  name: string
+  rowCount: number
+}
+
+/** A table that held fewer is not missed: many are filled and emptied again by day. */
+export const leastEmptied = { rows: 1_000, shareOfDatabase: 0.1 }
+
+/** Tables that are there and hold nothing, and held much: at least a thousand rows, and a tenth of all in their database. */
+export function findEmptied(
+  before: readonly TableContent[],
+  after: readonly TableContent[],
+  { databases, limits }: { databases: readonly DatabaseContent[]; limits: FallLimits },
+): ContentFall[] {
+  if (limits.rows === null) return []
+  const nameOf = ({ database, schema, name }: TableContent) => JSON.stringify([database, schema, name])
+  const emptied = new Set(after.filter(({ rowCount }) => rowCount === 0).map(nameOf))
+  const rowsOf = new Map(databases.map(({ name, rowCount }) => [name, rowCount]))
+  return before.flatMap((table): ContentFall[] => {
+    const { database, schema, name, rowCount } = table
+    const least = Math.max(leastEmptied.rows, (rowsOf.get(database) ?? 0) * leastEmptied.shareOfDatabase)
+    if (rowCount < least || !emptied.has(nameOf(table))) return []
+    return [{ kind: 'TABLE_EMPTIED', database, table: { schema, name }, before: rowCount, after: 0 }]
+  })
+}
+
 function fellTooFar(
   before: number,
   after: number,
@@ -74,11 +105,14 @@ const sentences: Readonly<Record<ContentFall['kind'], string>> = {
   BYTES_FELL: 'bytes',
   TABLES_FELL: 'tables',
   DATABASE_VANISHED: 'rows',
+  TABLE_EMPTIED: 'rows',
 }
 
 /** A fall as a sentence: what fell, from what to what. */
-export function sentenceOf({ kind, database, before, after }: ContentFall): string {
+export function sentenceOf({ kind, database, table, before, after }: ContentFall): string {
   const what = database === null ? 'All databases together' : `Database ${JSON.stringify(database)}`
+  if (table)
+    return `Table ${JSON.stringify(`${table.schema}.${table.name}`)} of ${JSON.stringify(database)} is empty, and held ${before} rows before.`
   if (kind === 'DATABASE_VANISHED') return `${what} is gone: it held ${before} rows.`
   return `${what} ${database === null ? 'hold' : 'holds'} ${after} ${sentences[kind]}, and held ${before} before.`
 }

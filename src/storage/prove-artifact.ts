@@ -10,8 +10,8 @@ import { decompress } from './zstd.ts'
 
 /**
  * Shows in one pass that an artifact is whole: its stored bytes are digested while they are opened, and `decode` reads what
- * they open to. What that has read is worth nothing until this resolves, so it serves proofs alone; to get bytes back there
- * is openArtifact. Throws ARTIFACT_DAMAGED, naming the key, whenever a byte is not what was written; else what `decode`
+ * they open to. What that has read is worth nothing until this resolves: it is for proofs, and for what is put aside until then;
+ * to hand bytes on as they come there is openArtifact. Throws ARTIFACT_DAMAGED, naming the key, whenever a byte is not what was written; else what `decode`
  * throws, or the storage.
  */
 export async function proveArtifact(

@@ -95,7 +95,12 @@ async function backUp(context: WorkerContext, run: JobRun): Promise<Outcome> {
         })
         await adoptContents(tx, point.id)
         await recordEvidence(tx, { recoveryPointId: point.id, ...evidence })
-        await recordBackup(tx, { ...locked, point: recorded, now: context.now() })
+        await recordBackup(tx, {
+          ...locked,
+          point: recorded,
+          contents: written.contents.databases,
+          now: context.now(),
+        })
         await enqueueCopy(tx, { instance: locked.instance, point: recorded, now: context.now() })
         await recordInspection(tx, { serverId: server.id, versionNumber: report.versionNumber, now: createdAt })
       },
@@ -114,8 +119,12 @@ async function warnOfAnomalies(
   run: JobRun,
   { instance, policy, written }: { instance: BackupInstance; policy: BackupPolicy; written: WrittenPoint },
 ): Promise<void> {
-  const gate = policy.rules.anomalyGate
-  const anomalies = await findAnomalies(database, { instanceId: instance.id, databases: written.databases, gate })
+  const anomalies = await findAnomalies(database, {
+    instanceId: instance.id,
+    databases: written.databases,
+    contents: written.contents.databases,
+    gate: policy.rules.anomalyGate,
+  })
   for (const anomaly of anomalies) run.warn(sentenceOf(anomaly))
 }
 

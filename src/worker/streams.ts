@@ -1,3 +1,4 @@
+import type { FileHandle } from 'node:fs/promises'
 import { type Readable, Transform, type TransformCallback, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 
@@ -14,6 +15,22 @@ export function counted(source: Readable, onBytes: (total: number) => void): Rea
   // Whoever reads the counter learns of a failure from it; until someone does, it must not end the process.
   pipeline(source, counter).catch(() => undefined)
   return counter
+}
+
+/** Writes into an open file from its start; the file is left open. A stream of the file's own would close it. */
+export function intoFile(file: FileHandle): Writable {
+  let position = 0
+  const write = async (bytes: Buffer) => {
+    for (let at = 0; at < bytes.length; ) {
+      const { bytesWritten } = await file.write(bytes, at, bytes.length - at, position)
+      at += bytesWritten
+      position += bytesWritten
+    }
+  }
+  return new Writable({
+    highWaterMark: 4 * 1024 * 1024,
+    write: (bytes: Buffer, _encoding, done) => void write(bytes).then(() => done(), done),
+  })
 }
 
 /** Reads a stream to its end and forgets the bytes; throws what the stream throws. */

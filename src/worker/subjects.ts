@@ -10,7 +10,9 @@ import type { SecretBox } from '../secret/secret-box.ts'
 import { findServers } from '../server/find.ts'
 import type { PostgresServer } from '../server/server.ts'
 import type { Storage } from '../storage/contract.ts'
-import { openStorage } from '../storage/open.ts'
+import { openStorage, type StorageLocation } from '../storage/open.ts'
+import { findContainer } from '../storage-account/find.ts'
+import type { ContainerContext } from '../storage-account/storage-account.ts'
 import { findVaults } from '../vault/find.ts'
 import { findSealedIdentities } from '../vault/key/find.ts'
 import type { Vault } from '../vault/vault.ts'
@@ -95,11 +97,24 @@ export async function identitiesOf(
   return (await findSealedIdentities(database, id)).map((sealed) => secrets.open(sealed))
 }
 
-/** The storage that a vault keeps its bytes in, its access key opened. */
-export function storageOf({ secrets }: Pick<WorkerContext, 'secrets'>, { location }: Pick<Vault, 'location'>): Storage {
-  if (location.kind === 'DIRECTORY') return openStorage(location)
+/** The storage that a vault or storage account is in, its access key opened. */
+export function storageOf(context: Pick<WorkerContext, 'secrets'>, { location }: Pick<Vault, 'location'>): Storage {
+  return openStorage(openLocation(context, location))
+}
+
+/** A place with its access key opened; keep it out of every log and error. */
+export function openLocation(
+  { secrets }: Pick<WorkerContext, 'secrets'>,
+  location: Vault['location'],
+): StorageLocation {
+  if (location.kind === 'DIRECTORY') return location
   const { sealedSecretAccessKey, ...bucket } = location
-  return openStorage({ ...bucket, secretAccessKey: secrets.open(sealedSecretAccessKey) })
+  return { ...bucket, secretAccessKey: secrets.open(sealedSecretAccessKey) }
+}
+
+/** The container that a job writes into, its account, and the rules of that as they are now. */
+export async function containerOf({ database }: WorkerContext, containerId: string): Promise<ContainerContext> {
+  return present(await findContainer(database, containerId), 'The container')
 }
 
 function idsOf(id: string | null): string[] {

@@ -81,10 +81,10 @@ export const performed = {
   BACK_UP_NOW: ({ database, instance }: Life, options: Options): Promise<unknown> =>
     backUpNow(database, { instanceId: instance.id, ...options }),
   RESTORE: async ({ database, instance, newestPointId: recoveryPointId }: Life, options: Options): Promise<unknown> => {
-    const directory = `/restored/${instance.id}`
-    await restoreAsFiles(database, { recoveryPointId, directory, databases: null, ...options })
-    const target = { serverId: instance.serverId, databases: null, ownership: { kind: 'NONE' } as const }
-    return restoreToServer(database, { recoveryPointId, ...target, ...options })
+    const target = { kind: 'DIRECTORY', path: `/restored/${instance.id}` } as const
+    await restoreAsFiles(database, { recoveryPointId, target, databases: null, ...options })
+    const server = { serverId: instance.serverId, databases: null, ownership: { kind: 'NONE' } as const }
+    return restoreToServer(database, { recoveryPointId, ...server, ...options })
   },
   VERIFY_RECOVERY_POINT: ({ database, newestPointId: recoveryPointId }: Life, options: Options): Promise<unknown> =>
     verifyRecoveryPoint(database, { recoveryPointId, ...options }),

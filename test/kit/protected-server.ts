@@ -37,7 +37,8 @@ export interface Service extends AsyncDisposable {
   ended: (jobId: string, options?: { withinMs?: number }) => Promise<JobRow>
 }
 
-export interface ServiceOptions extends Partial<Pick<WorkerContext, 'lockWaitMs' | 'jobCeilingMs' | 'noProgressMs'>> {
+export interface ServiceOptions
+  extends Partial<Pick<WorkerContext, 'lockWaitMs' | 'jobCeilingMs' | 'noProgressMs' | 'restoreJobs'>> {
   leaseMs?: number
   /** Whether the clock runs, which starts what is due; it does not unless asked for. */
   clock?: boolean
@@ -70,6 +71,8 @@ export async function startService(
     removalGraceMs: 0,
     metadata: { url: databaseUrl, keyFile: join(folder, 'secret.key'), everyMs: 24 * 3_600_000 },
     scratchDirectory: join(folder, 'scratch'),
+    restoreJobs: limits.restoreJobs ?? 2,
+    spoolDirectory: join(folder, 'spool'),
     log,
   }
   const runner = await startRunner(database, listener, {

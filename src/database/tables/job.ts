@@ -141,6 +141,8 @@ export const jobs = pgTable(
     eventSequence: integer().notNull().default(0),
     /** The place of the last event in the feed, at the least. */
     eventTransactionId: xid8().notNull().default(sql`pg_current_xact_id()`),
+    /** What an attempt keeps for those after it, written before it takes effect; shaped by the operation, never a secret. */
+    kept: jsonb().$type<unknown>(),
   },
   (table) => [
     uniqueIndex('one_pending_job_per_exclusive_key')

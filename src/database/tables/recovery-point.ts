@@ -42,9 +42,11 @@ export const isAnomalous: SQL<boolean> = sql<boolean>`(anomalies <> '[]' and ano
 
 /** Something of which a point holds much less than the last proven one before it, as told once it was recorded. */
 export interface ContentAnomaly {
-  kind: 'ROWS_FELL' | 'BYTES_FELL' | 'TABLES_FELL' | 'DATABASE_VANISHED'
+  kind: 'ROWS_FELL' | 'BYTES_FELL' | 'TABLES_FELL' | 'DATABASE_VANISHED' | 'TABLE_EMPTIED'
   /** Null: of all databases together. */
   database: string | null
+  /** Of a table that was emptied. */
+  table?: { schema: string; name: string }
   /** Rows, bytes or tables; of a database that vanished, its rows. */
   before: number
   after: number

@@ -11,7 +11,9 @@ export interface WantedPart {
 
 /** What of an archive makes up a part. */
 export interface ArchivePart {
-  /** For `pg_restore --use-list`: the entries, in the archive's own order. */
+  /** In the archive's own order. */
+  entries: TocEntry[]
+  /** The same for `pg_restore --use-list`. */
   useList: string
   /** The tables whose rows come back. */
   tables: { schema: string; name: string }[]
@@ -42,10 +44,16 @@ export function choosePart(toc: Toc, wanted: WantedPart): ArchivePart {
   }
   const entries = toc.entries.filter((entry) => chosen.has(entry))
   return {
-    useList: entries.map(({ dumpId }) => `${dumpId};\n`).join(''),
+    entries,
+    useList: useListOf(entries),
     tables: entries.flatMap(({ kind, schema, name }) => (kind === 'TABLE' ? [{ schema: schema ?? '', name }] : [])),
     leftOut: leftOut.map((each) => `${sentence(each)}: it was left out.`),
   }
+}
+
+/** Entries as `pg_restore --use-list` reads them: it knows each by its number alone. */
+export function useListOf(entries: readonly TocEntry[]): string {
+  return entries.map(({ dumpId }) => `${dumpId};\n`).join('')
 }
 
 interface Catalogue {

@@ -1,3 +1,4 @@
+import type { FileHandle } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import { EngineError } from '../engine-error.ts'
 import { readToc, type Toc } from './read-toc.ts'
@@ -11,6 +12,27 @@ const mostBytes = 512 * 1024 * 1024
  */
 export async function openArchive(source: Readable): Promise<{ toc: Toc; archive: Readable }> {
   const pieces: AsyncIterator<Buffer> = source[Symbol.asyncIterator]()
+  try {
+    const { toc, start } = await readStart(pieces)
+    return { toc, archive: joined(start, pieces, source) }
+  } catch (error) {
+    source.destroy()
+    throw error
+  }
+}
+
+/** The table of contents of an archive in a file. Throws ARCHIVE_UNREADABLE when it is none. */
+export async function readTocOf(file: FileHandle): Promise<Toc> {
+  for (let size = firstLookBytes; size <= mostBytes; size *= 2) {
+    const { bytesRead, buffer } = await file.read(Buffer.alloc(size), 0, size, 0)
+    const toc = readToc(buffer.subarray(0, bytesRead))
+    if (toc) return toc
+    if (bytesRead < size) break
+  }
+  throw endless()
+}
+
+async function readStart(pieces: AsyncIterator<Buffer>): Promise<{ toc: Toc; start: Buffer }> {
   const read: Buffer[] = []
   let readBytes = 0
   let lookAt = firstLookBytes
@@ -23,25 +45,14 @@ export async function openArchive(source: Readable): Promise<{ toc: Toc; archive
     if (readBytes < lookAt && !piece.done) continue
     lookAt = readBytes * 2
     const start = Buffer.concat(read)
-    const toc = tocOf(start, source)
-    if (toc) return { toc, archive: joined(start, pieces, source) }
-    if (piece.done || readBytes > mostBytes) {
-      source.destroy()
-      throw new EngineError(
-        'ARCHIVE_UNREADABLE',
-        'The archive ends, or goes on too long, within its table of contents.',
-      )
-    }
+    const toc = readToc(start)
+    if (toc) return { toc, start }
+    if (piece.done || readBytes > mostBytes) throw endless()
   }
 }
 
-function tocOf(start: Buffer, source: Readable): Toc | undefined {
-  try {
-    return readToc(start)
-  } catch (error) {
-    source.destroy()
-    throw error
-  }
+function endless(): EngineError {
+  return new EngineError('ARCHIVE_UNREADABLE', 'The archive ends, or goes on too long, within its table of contents.')
 }
 
 function joined(start: Buffer, rest: AsyncIterator<Buffer>, source: Readable): Readable {

@@ -1,9 +1,10 @@
+import type { ServerAddress } from '../address.ts'
 import { asEngineError } from '../classify.ts'
 import { createDatabaseLike, type DatabaseLocale, describeLocale, whyTooOldFor } from '../create-database.ts'
 import { EngineError } from '../engine-error.ts'
 import { quoteIdentifier } from '../quote.ts'
 import type { Session } from '../session.ts'
-import { dropTemporary, temporaryNames } from '../temporary-database.ts'
+import { dropAfterFailure, dropTemporary, markTemporary, temporaryNames } from '../temporary-database.ts'
 import type { TargetFacts } from './facts.ts'
 import { type Finding, passed, problem, skipped } from './finding.ts'
 import { knownSources, type RestorePlan } from './plan.ts'
@@ -58,17 +59,24 @@ function keyOf({ encoding, localeProvider, collate, ctype, locale, icuRules }: D
   return JSON.stringify([encoding, localeProvider, spelling(collate), spelling(ctype), locale, icuRules])
 }
 
+export interface TargetToTry {
+  address: ServerAddress
+  session: Session
+  facts: TargetFacts
+  signal: AbortSignal
+}
+
 /**
  * Whether the server can make databases that store and sort text as the sources did. What its catalogues do not tell is
  * tried: an empty database is made under a temporary name, and dropped at once.
  */
-export async function checkLocales(session: Session, facts: TargetFacts, plan: RestorePlan): Promise<Finding[]> {
+export async function checkLocales(target: TargetToTry, plan: RestorePlan): Promise<Finding[]> {
   const findings: Finding[] = []
   for (const alike of Map.groupBy(knownSources(plan), keyOf).values()) {
     const [source] = alike
     if (!source) continue
-    const answer = lookForLocale(facts, source)
-    const tried = answer.kind === 'UNKNOWN' ? await tryLocale(session, facts, source, plan.token) : answer
+    const answer = lookForLocale(target.facts, source)
+    const tried = answer.kind === 'UNKNOWN' ? await tryLocale(target, source, plan.token) : answer
     for (const { name } of alike) findings.push(findingOf(name, source, tried))
   }
   return findings
@@ -88,21 +96,22 @@ function findingOf(name: string, source: DatabaseLocale, answer: LocaleAnswer): 
 
 /** UNKNOWN where the role may not create databases, which is told elsewhere, or the server takes no writes. */
 async function tryLocale(
-  session: Session,
-  { self, isInRecovery }: TargetFacts,
+  { address, session, facts, signal }: TargetToTry,
   source: DatabaseLocale,
   token: string,
 ): Promise<LocaleAnswer> {
+  const { self, isInRecovery } = facts
   if (isInRecovery || !(self.isSuperuser || self.createsDatabases)) return { kind: 'UNKNOWN' }
   const { restoring } = temporaryNames(token)
   try {
     await createDatabaseLike(session, restoring, source)
+    await markTemporary(session, restoring)
+    await dropTemporary(session, restoring)
     return { kind: 'YES', because: 'an empty database with it was made and dropped' }
   } catch (error) {
-    const failure = asEngineError(error, `Trying the locale of ${quoteIdentifier(source.name)}`)
-    if (failure.code !== 'LOCALE_MISSING') throw failure
-    return { kind: 'NO', error: failure }
-  } finally {
-    await dropTemporary(session, restoring)
+    // Whatever was made: the session may have gone with the failure, or with the abort.
+    await dropAfterFailure(address, address.maintenanceDatabase, restoring)
+    signal.throwIfAborted()
+    return { kind: 'NO', error: asEngineError(error, `Trying the locale of ${quoteIdentifier(source.name)}`) }
   }
 }

@@ -4,7 +4,7 @@ import { EngineError } from '../engine-error.ts'
 import { quoteIdentifier } from '../quote.ts'
 import { whyForeignOwner } from '../restore-conditions.ts'
 import { refuseContents } from '../target-database.ts'
-import { isTemporaryName } from '../temporary-database.ts'
+import { isTemporary } from '../temporary-database.ts'
 import type { PresentDatabase, TargetFacts } from './facts.ts'
 import { type Finding, passed, problem, warning } from './finding.ts'
 import type { RestorePlan } from './plan.ts'
@@ -71,7 +71,7 @@ function counted(count: number, what: string): string {
 
 /** Databases that exist only while a restore runs, and are none of this one's. */
 function leftovers({ databases }: TargetFacts): Finding[] {
-  const others = databases.filter(({ name }) => isTemporaryName(name))
+  const others = databases.filter(isTemporary)
   return others.map(({ name }) =>
     warning(
       'TARGET_DATABASE',

@@ -1,5 +1,6 @@
 import { EngineError } from '../engine-error.ts'
 import { isSystemRole } from '../managed-roles.ts'
+import { whyForeignOwnerRole, whyNoOwnerRole } from '../owner-role.ts'
 import { quoteIdentifier } from '../quote.ts'
 import { whyForeignOwner, whyMissingRole } from '../restore-conditions.ts'
 import type { TargetFacts } from './facts.ts'
@@ -7,14 +8,18 @@ import { type Finding, passed, problem, warning } from './finding.ts'
 import { knownSources, type RestorePlan } from './plan.ts'
 
 /** Whether the role may create databases, and whether it may do more than a restore needs. */
-export function checkRights({ self }: TargetFacts): Finding[] {
+export function checkRights({ self, roles }: TargetFacts, { ownership }: RestorePlan): Finding[] {
   const role = quoteIdentifier(self.name)
+  if (self.isSuperuser && ownership.kind === 'TO_ROLE' && !roles.get(ownership.role)?.isSuperuser) {
+    const message = `What is restored runs as ${quoteIdentifier(ownership.role)}, which is not a superuser.`
+    return [passed('RIGHTS', self.name, `${role} may create databases.`), passed('LEAST_PRIVILEGE', self.name, message)]
+  }
   if (self.isSuperuser) {
     const message = `${role} is a superuser: functions that the restored data runs, in CHECK constraints and indexes say, run with all rights.`
     return [
       passed('RIGHTS', self.name, `${role} may create databases.`),
       warning('LEAST_PRIVILEGE', self.name, message, [
-        'Register the server with a role that has CREATEDB (and CREATEROLE, to keep owners) where no extension needs more.',
+        'Restore with ownership TO_ROLE to a lesser role, or register the server with a role that has CREATEDB (and CREATEROLE, to keep owners).',
       ]),
     ]
   }
@@ -34,10 +39,9 @@ export function checkRoles(facts: TargetFacts, plan: RestorePlan): Finding[] {
   }
   const { role } = ownership
   const known = facts.roles.get(role)
-  const purpose = 'own what is restored'
-  if (!known) return [problem('ROLES', role, whyMissingRole(role, purpose), [`CREATE ROLE ${quoteIdentifier(role)}`])]
-  if (!isForeign(facts, role)) return [passed('ROLES', role, `Everything will belong to ${quoteIdentifier(role)}.`)]
-  return [foreign(self.name, role, `let ${quoteIdentifier(role)} ${purpose}`)]
+  if (known?.mayBecome) return [passed('ROLES', role, `Everything will belong to ${quoteIdentifier(role)}.`)]
+  const error = known ? whyForeignOwnerRole(self.name, role) : whyNoOwnerRole(role)
+  return [problem('ROLES', role, error, [error.details])]
 }
 
 function checkKeptOwners(facts: TargetFacts, plan: RestorePlan): Finding[] {

@@ -37,10 +37,8 @@ export async function checkTarget(
   try {
     await using session = await openSession(address, address.maintenanceDatabase, { signal })
     const facts = await lookAtTarget(session)
-    const [names, locales] = await Promise.all([
-      checkNames(address, facts, plan, signal),
-      checkLocales(session, facts, plan),
-    ])
+    const locales = await checkLocales({ address, session, facts, signal }, plan)
+    const names = await checkNames(address, facts, plan, signal)
     const findings = [connected(address, facts), ...decided(facts, plan), ...locales, ...names]
     return { server: { version: facts.version, versionNumber: facts.versionNumber }, findings }
   } catch (error) {
@@ -55,7 +53,7 @@ function decided(facts: TargetFacts, plan: RestorePlan): Finding[] {
   return [
     ...checkWritable(facts),
     ...checkServerVersion(facts, plan),
-    ...checkRights(facts),
+    ...checkRights(facts, plan),
     ...checkRoles(facts, plan),
     ...checkExtensions(facts, plan),
     ...checkPreloadedLibraries(facts, plan),

@@ -17,6 +17,7 @@ export interface OwnRole {
 /** One database of a server, as far as one can see from another. */
 export interface PresentDatabase extends DatabaseLocale {
   ownerName: string
+  comment: string | null
   /** Sessions in it that are not Holdfast's, and what they call themselves. */
   sessionCount: number
   applications: string[]
@@ -32,7 +33,7 @@ export interface TargetFacts {
   isReadOnlyByDefault: boolean
   self: OwnRole
   /** Every role of the server: whether the own one has its rights, and whether it may act as it. */
-  roles: ReadonlyMap<string, { hasRights: boolean; mayBecome: boolean }>
+  roles: ReadonlyMap<string, { isSuperuser: boolean; hasRights: boolean; mayBecome: boolean }>
   databases: readonly PresentDatabase[]
   /** Every extension that can be created, with the version it gets then. */
   extensions: ReadonlyMap<string, { version: string; needsSuperuser: boolean }>
@@ -134,8 +135,8 @@ function listedIn(setting: string): string[] {
 
 async function findRoles({ sql, versionNumber }: Session): Promise<TargetFacts['roles']> {
   const become = versionNumber >= 160_000 ? 'SET' : 'MEMBER'
-  const rows = await sql<{ name: string; hasRights: boolean; mayBecome: boolean }[]>`
-    select rolname as name, pg_has_role(oid, 'USAGE') as "hasRights", pg_has_role(oid, ${become}) as "mayBecome"
+  const rows = await sql<{ name: string; isSuperuser: boolean; hasRights: boolean; mayBecome: boolean }[]>`
+    select rolname as name, rolsuper as "isSuperuser", pg_has_role(oid, 'USAGE') as "hasRights", pg_has_role(oid, ${become}) as "mayBecome"
     from pg_roles`
   return new Map(rows.map(({ name, ...rights }) => [name, rights]))
 }
@@ -144,7 +145,7 @@ async function findRoles({ sql, versionNumber }: Session): Promise<TargetFacts['
 async function findDatabases({ sql }: Session): Promise<PresentDatabase[]> {
   const rows = await sql<(Omit<PresentDatabase, 'localeProvider'> & { provider: string | null })[]>`
     select d.datname as name, pg_get_userbyid(d.datdba) as "ownerName", pg_encoding_to_char(d.encoding) as encoding,
-      d.datcollate as collate, d.datctype as ctype, to_jsonb(d) ->> 'datlocprovider' as provider,
+      shobj_description(d.oid, 'pg_database') as comment, d.datcollate as collate, d.datctype as ctype, to_jsonb(d) ->> 'datlocprovider' as provider,
       to_jsonb(d) ->> 'daticurules' as "icuRules",
       coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale') as locale,
       (select count(*)::int from pg_stat_activity a where a.datid = d.oid and a.usesysid is not null

@@ -3,6 +3,7 @@ import type { InstanceOperation as Operation } from '../../instance/states.ts'
 import type { StopReason as Reason } from '../../instance/stop-protection.ts'
 import type { RecoveryPointProof } from '../../recovery-point/proof.ts'
 import type { VerifyLevel as Level, RecoveryPoint } from '../../recovery-point/recovery-point.ts'
+import type { ArchiveFormat as Format } from '../../restore/restore.ts'
 import type { KeptBecause as ReasonToKeep } from '../../retention/decide-expiry.ts'
 import type { PostgresServer } from '../../server/server.ts'
 import type { Vault } from '../../vault/vault.ts'
@@ -157,7 +158,7 @@ export const KeptBecause = enumeration<ReasonToKeep>('KeptBecause', 'Why a recov
   NOTHING_RESTORABLE:
     'No recovery point of its backup instance is known to be restorable now: until one is, none is removed for its age.',
   ON_HOLD: 'Somebody has put it on hold.',
-  BEING_READ: 'A restore or a verification of it is queued or running.',
+  BEING_READ: 'A restore, the validation of one, a verification or a copy of it is queued or running.',
   PROTECTION_STOPPED: 'Protection was stopped so that all data is kept for ever.',
   SOFT_DELETED: 'Its backup instance was deleted and can be had back: nothing expires meanwhile.',
   CONTENT_ANOMALY:
@@ -165,11 +166,18 @@ export const KeptBecause = enumeration<ReasonToKeep>('KeptBecause', 'Why a recov
   AWAITING_APPROVAL: 'Too many would go at once: they wait for approveExpiry.',
 })
 
-export const RestoreOwnership = enumeration<'KEEP' | 'NONE'>(
+export const RestoreOwnership = enumeration<'KEEP' | 'TO_ROLE' | 'NONE'>(
   'RestoreOwnership',
   'Who owns what is restored into a server.',
   {
     KEEP: 'The same roles as at the source, with the same grants; roles that the server lacks are created without passwords.',
+    TO_ROLE:
+      'One role that exists owns everything, and its rights alone are used to restore; grants are left out, and so is what only a superuser can make.',
     NONE: 'The role that Holdfast signs in with owns everything, and grants are left out.',
   },
 )
+
+export const ArchiveFormat = enumeration<Format>('ArchiveFormat', 'The form of what a restore as files writes.', {
+  CUSTOM: "Archives in pg_dump's custom format, which pg_restore reads.",
+  PLAIN: 'SQL that psql reads, made from the archives as they are read.',
+})

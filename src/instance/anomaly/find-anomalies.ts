@@ -1,10 +1,20 @@
-import { and, desc, eq, gt, not } from 'drizzle-orm'
+import { and, desc, eq, gt, gte, not } from 'drizzle-orm'
 import type { Database } from '../../database/connect.ts'
 import { isAnomalous, recoveryPoints } from '../../database/tables/recovery-point.ts'
+import { recoveryPointContents, recoveryPointTables } from '../../database/tables/recovery-point-contents.ts'
 import type { ProofRules } from '../../policy/policy.ts'
 import { isOriginal } from '../../recovery-point/find.ts'
 import type { ContainedDatabase } from '../../recovery-point/recovery-point.ts'
-import { type ContentFall, compareContent } from '../../retention/compare-content.ts'
+import {
+  type ContentFall,
+  compareContent,
+  findEmptied,
+  leastEmptied,
+  type TableContent,
+} from '../../retention/compare-content.ts'
+
+/** So many of a point's tables are compared. */
+const mostTables = 1_000
 
 export interface FindAnomalies {
   instanceId: string
@@ -14,6 +24,8 @@ export interface FindAnomalies {
   gate: ProofRules['anomalyGate']
   /** A point that is not compared with: the new one itself, once it is recorded. */
   except?: string
+  /** Its tables, where they are known: one that was emptied among many is found by that alone. */
+  contents?: readonly { name: string; tables: readonly { schema: string; name: string; rows: number }[] }[]
 }
 
 /**
@@ -23,7 +35,7 @@ export interface FindAnomalies {
  */
 export async function findAnomalies(
   database: Database,
-  { instanceId, databases, gate, except }: FindAnomalies,
+  { instanceId, databases, gate, except, contents = [] }: FindAnomalies,
 ): Promise<ContentFall[]> {
   if (!gate) return []
   const newest = await database
@@ -42,5 +54,41 @@ export async function findAnomalies(
     .orderBy(desc(recoveryPoints.createdAt), desc(recoveryPoints.id))
     .limit(2)
   const baseline = newest.find(({ id }) => id !== except)
-  return baseline ? compareContent(baseline.databases, databases, gate) : []
+  if (!baseline) return []
+  const tables = contents.flatMap(({ name: database, tables: listed }) =>
+    listed.map(({ schema, name, rows: rowCount }) => ({ database, schema, name, rowCount })),
+  )
+  const before = tables.length === 0 ? [] : await findLargeTables(database, baseline.id)
+  return [
+    ...compareContent(baseline.databases, databases, gate),
+    ...findEmptied(before, tables, { databases: baseline.databases, limits: gate }),
+  ]
+}
+
+/** The tables of a point that may be missed, the largest first; none where it is not known what it holds. */
+async function findLargeTables(database: Database, recoveryPointId: string): Promise<TableContent[]> {
+  const rows = await database
+    .select({
+      databases: recoveryPointContents.databases,
+      position: recoveryPointTables.database,
+      schema: recoveryPointTables.schema,
+      name: recoveryPointTables.name,
+      rowCount: recoveryPointTables.rowCount,
+    })
+    .from(recoveryPointContents)
+    .innerJoin(recoveryPointTables, eq(recoveryPointTables.contentsId, recoveryPointContents.id))
+    .where(
+      and(
+        eq(recoveryPointContents.recoveryPointId, recoveryPointId),
+        // Partitions come and go.
+        eq(recoveryPointTables.kind, 'TABLE'),
+        gte(recoveryPointTables.rowCount, leastEmptied.rows),
+      ),
+    )
+    .orderBy(desc(recoveryPointTables.rowCount))
+    .limit(mostTables)
+  return rows.flatMap(({ databases, position, ...table }) => {
+    const name = databases[position]?.name
+    return name === undefined ? [] : [{ database: name, ...table }]
+  })
 }

@@ -8,7 +8,7 @@ import type { RecoveryPoint } from '../../recovery-point/recovery-point.ts'
 import { type ContentFall, sentenceOf } from '../../retention/compare-content.ts'
 import { takeBackMarks } from '../expiry/take-back-marks.ts'
 import type { BackupInstance } from '../instance.ts'
-import { findAnomalies } from './find-anomalies.ts'
+import { type FindAnomalies, findAnomalies } from './find-anomalies.ts'
 
 export interface RecordAnomalies {
   /** Locked by the caller. */
@@ -16,6 +16,7 @@ export interface RecordAnomalies {
   policy: BackupPolicy
   /** Recorded in the same transaction. */
   point: RecoveryPoint
+  contents?: FindAnomalies['contents']
   now: Date
 }
 
@@ -23,12 +24,16 @@ export interface RecordAnomalies {
  * Looks whether a point that was just recorded holds much less than the last good one. If so it is written down and told,
  * and nothing of the instance expires before somebody acknowledges it: what was chosen for removal stays too.
  */
-export async function recordAnomalies(tx: Database, { instance, policy, point, now }: RecordAnomalies): Promise<void> {
+export async function recordAnomalies(
+  tx: Database,
+  { instance, policy, point, contents, now }: RecordAnomalies,
+): Promise<void> {
   const anomalies = await findAnomalies(tx, {
     instanceId: instance.id,
     databases: point.databases,
     gate: policy.rules.anomalyGate,
     except: point.id,
+    ...(contents && { contents }),
   })
   if (anomalies.length === 0) return
   await tx.update(recoveryPoints).set({ anomalies }).where(eq(recoveryPoints.id, point.id))

@@ -4,9 +4,8 @@ import { backupInstances } from '../../database/tables/backup-instance.ts'
 import { findPolicies } from '../../policy/find.ts'
 import type { BackupPolicy } from '../../policy/policy.ts'
 import { overdueAfter } from '../../policy/schedule.ts'
-import type { RecoveryPoint } from '../../recovery-point/recovery-point.ts'
 import { NotFound } from '../../refusal.ts'
-import { recordAnomalies } from '../anomaly/record-anomalies.ts'
+import { type RecordAnomalies, recordAnomalies } from '../anomaly/record-anomalies.ts'
 import { nextExpiry, nextLook } from '../expiry/next-expiry.ts'
 import type { BackupInstance } from '../instance.ts'
 import { standstillIn } from '../states.ts'
@@ -33,7 +32,7 @@ export async function lockInstance(
  */
 export async function recordBackup(
   tx: Database,
-  { instance, policy, point, now }: { instance: BackupInstance; policy: BackupPolicy; point: RecoveryPoint; now: Date },
+  { instance, policy, point, contents, now }: RecordAnomalies,
 ): Promise<void> {
   const isScheduled = instance.overdueAt !== null
   await tx
@@ -49,7 +48,7 @@ export async function recordBackup(
       ...(policy.rules.verification.decode?.kind === 'EVERY_POINT' && { verificationDueAt: now }),
     })
     .where(eq(backupInstances.id, instance.id))
-  await recordAnomalies(tx, { instance, policy, point, now })
+  await recordAnomalies(tx, { instance, policy, point, ...(contents && { contents }), now })
 }
 
 function nextLookIn(state: BackupInstance['state'], now: Date): SQL<Date> | null {

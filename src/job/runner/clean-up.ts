@@ -26,11 +26,12 @@ export async function cleanUpBeforeEnd(run: Run): Promise<void> {
 
 /** Has the handler remove what all attempts before the given one left. */
 async function abandon(run: Run, attempt: number, signal: AbortSignal): Promise<Answer> {
-  const { handler, confirm } = run
+  const { handler, limits, confirm, keep } = run
   const { progress, subTask, warn, note } = run.progress
   const work = async () => {
     signal.throwIfAborted()
-    await handler.abandon?.({ job: { ...run.job, attempt }, signal, confirm, progress, subTask, warn, note })
+    const job = { ...run.job, attempt }
+    await handler.abandon?.({ job, signal, confirm, keep, alive: limits.advance, progress, subTask, warn, note })
     return { kind: 'cancelled' } as const
   }
   return answerOf(work(), signal, run.graceMs)

@@ -56,6 +56,11 @@ export function startPerforming(context: PerformContext, claim: Claim, handler: 
     closing: closing.signal,
     limits: watchLimits(handler, stop),
     confirm: () => confirmHeld(context.database, lease, { signal: stopped.signal, onLost: loseLease }),
+    keep: async (value) => {
+      await confirmHeld(context.database, lease, { signal: stopped.signal, onLost: loseLease, keep: value })
+      // What this run leaves may have to be cleaned up before its job is read again.
+      job.kept = value
+    },
     hasLeftovers: job.mayHaveLeftovers,
   }
   return { lease, isCleanUp, stop, done: live(run, () => writing.close()) }
@@ -78,11 +83,11 @@ async function live(run: Run, stopWriting: () => Promise<void>): Promise<void> {
 }
 
 async function performEnding(run: Run) {
-  const { handler, job, signal, progress, confirm, graceMs } = run
+  const { handler, job, signal, progress, limits, confirm, keep, graceMs } = run
   const { progress: tell, subTask, warn, note } = progress
   const perform = async () => {
     signal.throwIfAborted()
-    return handler.perform({ job, signal, confirm, progress: tell, subTask, warn, note })
+    return handler.perform({ job, signal, confirm, keep, alive: limits.advance, progress: tell, subTask, warn, note })
   }
   const answer = await answerOf(perform(), signal, graceMs)
   if (answer.kind === 'ignoredSignal') {

@@ -25,6 +25,7 @@ export interface Run extends Claim, PerformContext {
   /** The limits that progress counts for now. */
   limits: Limits
   confirm(): Promise<void>
+  keep(value: unknown): Promise<void>
   /** A part of this job's work goes on, or could not be taken back. */
   hasLeftovers: boolean
 }

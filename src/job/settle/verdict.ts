@@ -36,7 +36,7 @@ export function verdictOf(job: JobRow, ending: Ending, warningCount: number, cha
     case 'completed':
       return completed(ending.result, warningCount > 0)
     case 'failed':
-      return failed(ending.error)
+      return failed(ending.error, ending.result)
     case 'cancelled':
       return cancelled()
     case 'interrupted':
@@ -67,9 +67,10 @@ function completed(result: unknown, hasWarnings: boolean): Verdict {
   }
 }
 
-function failed(cause: JobError): Verdict {
+function failed(cause: JobError, result?: unknown): Verdict {
   const error = storableError(cause)
-  return { status: 'FAILED', change: { error }, event: { type: 'ENDED', data: { error } }, openSubTasks: 'FAILED' }
+  const change = result === undefined ? { error } : { error, result: storableJson(result) }
+  return { status: 'FAILED', change, event: { type: 'ENDED', data: { error } }, openSubTasks: 'FAILED' }
 }
 
 function cancelled(): Verdict {

@@ -88,6 +88,9 @@ export interface InstancePoints {
 
 const oldestLookedAt = 5
 
+/** Copies are read again where they lie; what the policy asks for is shown of the points themselves. */
+const isOriginalOf = sql`instance_id = ${wantedId} and copy_of_id is null`
+
 /** That of each of many instances, by instance id: a few statements, each by an index, however many points they have. */
 export async function findInstancePoints(
   tx: Database,
@@ -102,12 +105,12 @@ export async function findInstancePoints(
     oldest: string
   }>(sql`
     select ${wantedId} as instance,
-      (select count(*) from recovery_points where instance_id = ${wantedId} and marked_at is null) as count,
+      (select count(*) from recovery_points where ${isOriginalOf} and marked_at is null) as count,
       (select floor(extract(epoch from max(restored_at)) * 1000) from recovery_points
-        where instance_id = ${wantedId} and restored_at is not null) as restored,
-      (select id from recovery_points where instance_id = ${wantedId} and state = 'AVAILABLE'
+        where ${isOriginalOf} and restored_at is not null) as restored,
+      (select id from recovery_points where ${isOriginalOf} and state = 'AVAILABLE'
         order by created_at desc, id desc limit 1) as newest,
-      array_to_string(array(select id from recovery_points where instance_id = ${wantedId} and marked_at is null
+      array_to_string(array(select id from recovery_points where ${isOriginalOf} and marked_at is null
         and not ${isLeftAlone(now)} order by ${decodedOrMadeAt} limit ${oldestLookedAt}), ',') as oldest
     from ${wanted(instanceIds)}`)
   const points = await findPoints(

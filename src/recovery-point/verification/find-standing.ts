@@ -25,12 +25,12 @@ export async function findStandings(
 ): Promise<Map<string, VerificationStanding>> {
   if (instanceIds.length === 0) return new Map()
   const newest = (column: 'decoded_at' | 'restored_at') =>
-    sql`(select floor(extract(epoch from max(${sql.raw(column)})) * 1000) from recovery_points where instance_id = ${wantedId})`
+    sql`(select floor(extract(epoch from max(${sql.raw(column)})) * 1000) from recovery_points where instance_id = ${wantedId} and copy_of_id is null)`
   const oldest = (which = sql`true`) => sql`(select floor(extract(epoch from ${decodedOrMadeAt}) * 1000)
-    from recovery_points where instance_id = ${wantedId} and marked_at is null and ${which}
+    from recovery_points where instance_id = ${wantedId} and copy_of_id is null and marked_at is null and ${which}
     order by ${decodedOrMadeAt} limit 1)`
   const made = sql`(select floor(extract(epoch from min(created_at)) * 1000) from recovery_points
-    where instance_id = ${wantedId} and state = 'AVAILABLE')`
+    where instance_id = ${wantedId} and copy_of_id is null and state = 'AVAILABLE')`
   const rows = await database.execute<{
     instance: string
     verification: ProofRules['verification']

@@ -20,8 +20,7 @@ export function directorySet(
   prepare: () => Promise<unknown> = async () => {},
 ): FileSet {
   const directory = resolve(path)
-  const besideOf = (of: number) => join(dirname(directory), `.${basename(directory)}.restoring-${id}.${of}`)
-  const beside = besideOf(attempt)
+  const beside = besideOf(directory, { id, attempt })
   let made: Promise<void> | undefined
   const make = async () => {
     await prepare()
@@ -44,7 +43,7 @@ export function directorySet(
     read: (name) => guarded(directory, unlessMissing(readFile(join(directory, name), 'utf8'))),
     async removeEarlier() {
       for (let earlier = 1; earlier < attempt; earlier++) {
-        await guarded(directory, rm(besideOf(earlier), { recursive: true, force: true }))
+        await guarded(directory, rm(besideOf(directory, { id, attempt: earlier }), { recursive: true, force: true }))
       }
     },
     write,
@@ -67,6 +66,11 @@ export function directorySet(
       await guarded(directory, rm(beside, { recursive: true, force: true }))
     },
   }
+}
+
+/** The folder beside a directory that an attempt writes into: each has its own, so that a late one harms no other. */
+export function besideOf(directory: string, { id, attempt }: SetWriter): string {
+  return join(dirname(directory), `.${basename(directory)}.restoring-${id}.${attempt}`)
 }
 
 async function occupantsOf(directory: string): Promise<string[]> {

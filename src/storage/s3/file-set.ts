@@ -12,6 +12,9 @@ import { readObject } from './read.ts'
 import { sweepUploads } from './sweep.ts'
 import { writeObject } from './write/write.ts'
 
+/** How long is spent on leaving nothing behind, ms: whoever cancels waits, and the next attempt removes the rest. */
+const discardMs = 8_000
+
 /**
  * Keeps a set in a folder of a bucket, ending in "/": every file is written where it belongs, the last one marks the set
  * as complete. Who wrote an object is kept with it, so that leftovers are told from what another has put there.
@@ -61,9 +64,10 @@ export function bucketSet(bucket: Bucket, folder: string, { id, attempt }: SetWr
     },
     async discard() {
       if (isCommitted) return
+      const deadline = AbortSignal.timeout(discardMs)
       for (const key of written) {
-        const head = await headObject(bucket, key)
-        if (head?.writeId?.startsWith(`${writer}.`)) await removeKey(bucket, key)
+        const head = await headObject(bucket, key, deadline)
+        if (head?.writeId?.startsWith(`${writer}.`)) await removeKey(bucket, key, deadline)
       }
     },
   }
@@ -77,9 +81,9 @@ async function removeEarlierOne(bucket: Bucket, key: string, { id, attempt }: Se
   return true
 }
 
-async function removeKey(bucket: Bucket, key: string): Promise<void> {
+async function removeKey(bucket: Bucket, key: string, signal?: AbortSignal): Promise<void> {
   const command = new DeleteObjectCommand({ Bucket: bucket.name, Key: bucket.objectKey(key) })
-  await bucket.guarded(key, bucket.client.send(command))
+  await bucket.guarded(key, bucket.client.send(command, signal && { abortSignal: signal }), signal)
 }
 
 async function occupantsOf(bucket: Bucket, folder: string, most = mostOccupants): Promise<string[]> {

@@ -1,4 +1,5 @@
-import type { Readable } from 'node:stream'
+import type { Readable, Transform, Writable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import { findRecoveryPoints } from '../../recovery-point/find.ts'
 import { manifestDigestsOf, type RecoveryPoint } from '../../recovery-point/recovery-point.ts'
 import { type OpenArtifact, openArtifact, readBackArtifact } from '../../storage/artifact.ts'
@@ -28,6 +29,16 @@ export interface OpenPoint {
   readBack: (artifact: ManifestArtifact, look: Look) => Promise<void>
   /** As readBack, and has its plain bytes decoded in the same pass: they are proven when this resolves, not before. */
   prove: (artifact: ManifestArtifact, look: Look, decode: (plain: Readable) => Promise<void>) => Promise<void>
+  /**
+   * Writes the artifact's plain bytes through `into` in one reading; they are the right ones when this resolves, not before.
+   * `onBytes` gets how much of its stored bytes has been read.
+   */
+  extract: (
+    artifact: ManifestArtifact,
+    signal: AbortSignal,
+    onBytes: (total: number) => void,
+    into: readonly [...Transform[], Writable],
+  ) => Promise<void>
 }
 
 export interface Look {
@@ -63,6 +74,10 @@ export async function openPoint(
     prove: ({ file, compression, digest }, { signal: abort, onBytes }, decode) => {
       const how = { identity, compression, digest, signal: abort, onCheckedBytes: onBytes }
       return proveArtifact(storage, `${point.prefix}${file}`, how, decode)
+    },
+    extract: ({ file, compression, digest }, abort, onBytes, into) => {
+      const how = { identity, compression, digest, signal: abort, onCheckedBytes: onBytes }
+      return proveArtifact(storage, `${point.prefix}${file}`, how, (plain) => pipeline([plain, ...into]))
     },
   }
 }

@@ -6,18 +6,15 @@ import { type RestoreRequest, restoreRequestOf } from '../../restore/restore.ts'
 import { handlerDefaults, type WorkerContext } from '../context.ts'
 import { damageIn } from '../point/damage.ts'
 import { RestoreRefused, refuseProblems } from './checks/refuse-problems.ts'
+import { takeUpEarlierDatabases } from './earlier-attempts.ts'
 import { removeUnfinished } from './remove-unfinished.ts'
-import { restoreAsFiles } from './restore-as-files.ts'
+import { completedBefore, restoreAsFiles } from './restore-as-files.ts'
 import { restoreToServer } from './restore-to-server.ts'
-
-const longestQuietMs = 6 * 60 * 60 * 1000
 
 /** Restores recovery points: as files into a directory, or into a server. */
 export function restoreHandler(context: WorkerContext): Handler {
   return {
     ...handlerDefaults(context),
-    // Building the indexes of a large table moves no byte that could be seen.
-    stallMs: Math.max(context.noProgressMs, longestQuietMs),
     perform: (run) => restore(context, run),
     abandon: (run) => removeUnfinished(context, run, restoreRequestOf(run.job)),
   }
@@ -26,7 +23,8 @@ export function restoreHandler(context: WorkerContext): Handler {
 /** Nothing is written before all checks have passed. A restore that meets damage marks the point, as a verification would. */
 async function restore(context: WorkerContext, run: JobRun): Promise<Outcome> {
   const request = restoreRequestOf(run.job)
-  await removeUnfinished(context, run, request)
+  const completed = await takeUp(context, run, request)
+  if (completed) return completed
   const damage: string[] = []
   try {
     await refuseProblems(context, run, request)
@@ -37,6 +35,18 @@ async function restore(context: WorkerContext, run: JobRun): Promise<Outcome> {
     if (!(cause instanceof RestoreRefused)) throw cause
     return failed(context, run, cause)
   }
+}
+
+/** The end of a restore that an earlier attempt completed; undefined, and nothing unfinished is left, when none did. */
+async function takeUp(context: WorkerContext, run: JobRun, request: RestoreRequest): Promise<Outcome | undefined> {
+  if (run.job.attempt === 1) return undefined
+  if (request.kind === 'SERVER') {
+    const report = await takeUpEarlierDatabases(context, run, request)
+    return report && { kind: 'completed', result: report }
+  }
+  const completed = await completedBefore(context, run, request)
+  if (!completed) await removeUnfinished(context, run, request)
+  return completed
 }
 
 function perform(context: WorkerContext, run: JobRun, request: RestoreRequest): Promise<Outcome> {

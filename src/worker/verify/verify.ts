@@ -12,8 +12,8 @@ import {
   verifyRequestOf,
 } from '../../recovery-point/recovery-point.ts'
 import { handlerDefaults, type WorkerContext } from '../context.ts'
-import { contentsOf } from '../point/contents-of.ts'
 import { failureFrom, WorkFailed } from '../failure.ts'
+import { contentsOf } from '../point/contents-of.ts'
 import { damageIn } from '../point/damage.ts'
 import { type OpenPoint, openPoint } from '../point/read-point.ts'
 import { recordPointContents } from '../point/stage-contents.ts'

@@ -24,6 +24,7 @@ const ContentAnomalyKind = enumeration<ContentFall['kind']>(
     BYTES_FELL: 'Its databases were far smaller on the server.',
     TABLES_FELL: 'It holds far fewer tables.',
     DATABASE_VANISHED: 'A database is gone that held rows.',
+    TABLE_EMPTIED: 'A table holds nothing that held a thousand rows or more, and a tenth of its database.',
   },
 )
 
@@ -34,6 +35,16 @@ const ContentAnomaly = builder.objectRef<ContentFall>('ContentAnomaly').implemen
     database: t.exposeString('database', {
       nullable: true,
       description: 'The database that it is about; null when it is about all of them together.',
+    }),
+    tableSchema: t.string({
+      nullable: true,
+      description: 'The schema of the table that was emptied; null for all other kinds.',
+      resolve: ({ table }) => table?.schema,
+    }),
+    tableName: t.string({
+      nullable: true,
+      description: 'The name of the table that was emptied; null for all other kinds.',
+      resolve: ({ table }) => table?.name,
     }),
     before: t.expose('before', {
       type: 'RowCount',

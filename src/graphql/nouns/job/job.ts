@@ -113,7 +113,8 @@ Job.implement({
     restoreReport: t.field({
       type: RestoreReport,
       nullable: true,
-      description: 'What a restore brought back; null until it has completed, and for every other job.',
+      description:
+        'What a restore brought back, and how that differs from the backup where it failed for that; null until then, and for every other job.',
       resolve: (job) => restoreReportOf(job),
     }),
     restoreValidation: t.field({

@@ -1,15 +1,20 @@
 import { OperationNotAllowed } from '../../../instance/states.ts'
 import { RecoveryPointBeingRemoved } from '../../../recovery-point/recovery-point.ts'
 import { InvalidInput, NotFound } from '../../../refusal.ts'
-import { restoreAsFiles } from '../../../restore/as-files.ts'
+import { ownershipOf } from '../../../restore/ownership.ts'
 import { RecoveryPointSuspect, RestoreAlreadyRunning } from '../../../restore/refuse.ts'
-import type { DatabaseMapping as Mapping, RestoreReport as Report, RestoreRequest } from '../../../restore/restore.ts'
+import type {
+  RestoreDifference as Difference,
+  DatabaseMapping as Mapping,
+  RestoreReport as Report,
+  RestoreRequest,
+} from '../../../restore/restore.ts'
 import { restoreToServer } from '../../../restore/to-server.ts'
 import { ServerWithoutCredentials } from '../../../server/server.ts'
 import { builder } from '../../schema/builder.ts'
 import { mutation } from '../../schema/mutation.ts'
-import { idOf, Job, PostgresServer } from '../declared.ts'
-import { RestoreOwnership } from '../enums.ts'
+import { idOf, Job, PostgresServer, StorageContainer } from '../declared.ts'
+import { ArchiveFormat, RestoreOwnership } from '../enums.ts'
 import { asked } from '../fields.ts'
 import { partOf, RestorePart, RestorePartInput } from './restore-part.ts'
 
@@ -26,9 +31,30 @@ export const RecoveryDestination = builder.objectRef<RestoreRequest>('RecoveryDe
   fields: (t) => ({
     directory: t.string({
       nullable: true,
-      description: "The directory on the worker's machine that gets the files; null for a restore into a server.",
+      description:
+        "The directory on the worker's machine that gets the files; null for a restore into a container or a server.",
       resolve: (request) =>
         request.kind === 'FILES' && request.target.kind === 'DIRECTORY' ? request.target.path : null,
+    }),
+    storageContainer: t.field({
+      type: StorageContainer,
+      nullable: true,
+      description:
+        'The container that gets the files; null for a restore into a directory or a server, or when it was deleted.',
+      resolve: (request) =>
+        request.kind === 'FILES' && request.target.kind === 'CONTAINER' ? request.target.containerId : null,
+    }),
+    folder: t.string({
+      nullable: true,
+      description: 'The folder of the container that gets the files; null for a restore into a directory or a server.',
+      resolve: (request) =>
+        request.kind === 'FILES' && request.target.kind === 'CONTAINER' ? request.target.folder : null,
+    }),
+    format: t.field({
+      type: ArchiveFormat,
+      nullable: true,
+      description: 'The form of the files; null for a restore into a server.',
+      resolve: (request) => (request.kind === 'FILES' ? request.format : null),
     }),
     server: t.field({
       type: PostgresServer,
@@ -41,8 +67,13 @@ export const RecoveryDestination = builder.objectRef<RestoreRequest>('RecoveryDe
       type: RestoreOwnership,
       nullable: true,
       description: 'Who owns what is restored into the server; null for a restore as files.',
+      resolve: (request) => (request.kind === 'SERVER' ? request.ownership.kind : null),
+    }),
+    ownerRole: t.string({
+      nullable: true,
+      description: 'The role that everything restored belongs to; null unless the ownership is TO_ROLE.',
       resolve: (request) =>
-        request.kind === 'SERVER' && request.ownership.kind !== 'TO_ROLE' ? request.ownership.kind : null,
+        request.kind === 'SERVER' && request.ownership.kind === 'TO_ROLE' ? request.ownership.role : null,
     }),
     part: t.field({
       type: RestorePart,
@@ -72,13 +103,32 @@ const RestoredDatabase = builder.objectRef<Report['databases'][number]>('Restore
 const RestoredFile = builder.objectRef<Report['files'][number]>('RestoredFile').implement({
   description: 'One file that a restore wrote.',
   fields: (t) => ({
-    name: t.exposeString('name', { description: 'Its name in the directory.' }),
+    name: t.exposeString('name', { description: 'Its name in the directory or folder.' }),
     sizeBytes: t.expose('sizeBytes', { type: 'ByteCount', description: 'Its size in bytes.' }),
   }),
 })
 
+const RestoreDifference = builder.objectRef<Difference>('RestoreDifference').implement({
+  description: 'One way in which what was restored is not what was backed up.',
+  fields: (t) => ({
+    database: t.exposeString('database', { description: "The database's name in the recovery point." }),
+    subject: t.exposeString('subject', { description: 'The table\'s quoted name, or "large objects".' }),
+    expected: t.expose('expected', {
+      type: 'RowCount',
+      nullable: true,
+      description: 'How many rows, or large objects, the backup counted; null when it held no such table.',
+    }),
+    actual: t.expose('actual', {
+      type: 'RowCount',
+      nullable: true,
+      description: 'How many there were after the restore; null when there was no such table.',
+    }),
+    message: t.exposeString('message', { description: 'The same as a sentence.' }),
+  }),
+})
+
 export const RestoreReport = builder.objectRef<Report>('RestoreReport').implement({
-  description: 'What a finished restore brought back.',
+  description: 'What a restore brought back, or would have brought back, had its rows been those of the backup.',
   fields: (t) => ({
     destination: t.exposeString('destination', { description: 'Where it lies now, in words.' }),
     databases: t.expose('databases', { type: [RestoredDatabase], description: 'The databases that came back.' }),
@@ -88,44 +138,20 @@ export const RestoreReport = builder.objectRef<Report>('RestoreReport').implemen
     }),
     rolesCreated: t.exposeStringList('rolesCreated', {
       description:
-        'The roles that the server lacked and that were created, without passwords; empty for a restore as files.',
+        'The roles that the server lacked and that were created, without passwords, by any attempt; empty for a restore as files.',
     }),
-  }),
-})
-
-export const RestoreFilesTarget = builder.inputType('RestoreFilesTargetInput', {
-  description: 'Where the files of a restore go; exactly one kind of place.',
-  isOneOf: true,
-  fields: (t) => ({
-    directory: t.string({
-      description: "An absolute path on the worker's machine: a directory that is empty or not there yet.",
+    differences: t.field({
+      type: [RestoreDifference],
+      description: 'Where rows are not those of the backup; any of them makes the restore fail and is not kept.',
+      resolve: (report) => report.differences ?? [],
     }),
-  }),
-})
-
-mutation('restoreAsFiles', {
-  description:
-    'Starts a job that writes databases of a recovery point as archives that pg_restore reads, with roles, manifest and instructions; the directory gets all of it or nothing.',
-  input: (t) => ({
-    recoveryPoint: t.globalID({ required: true, description: 'The id of the recovery point.' }),
-    target: t.field({ type: RestoreFilesTarget, required: true, description: 'Where the files go.' }),
-    databases: t.stringList({ description: 'The names of the databases to restore; all when left out.' }),
-  }),
-  payload: { job: { type: Job, description: 'The job that restores.' } },
-  refusals: [
-    NotFound,
-    InvalidInput,
-    OperationNotAllowed,
-    RecoveryPointBeingRemoved,
-    RecoveryPointSuspect,
-    RestoreAlreadyRunning,
-  ],
-  resolve: async ({ recoveryPoint, target, databases }, context) => ({
-    job: await restoreAsFiles(context.database, {
-      recoveryPointId: idOf('RecoveryPoint', recoveryPoint),
-      directory: target.directory ?? '',
-      databases: databases ?? null,
-      ...asked(context),
+    omitted: t.stringList({
+      description: 'What could not be restored or applied, a sentence each: of roles, settings, grants, or a part.',
+      resolve: (report) => report.omitted ?? [],
+    }),
+    warnings: t.stringList({
+      description: 'What pg_restore warned of, and what lies elsewhere than it did, a sentence each.',
+      resolve: (report) => report.warnings ?? [],
     }),
   }),
 })
@@ -162,6 +188,9 @@ mutation('restoreToServer', {
       defaultValue: 'KEEP',
       description: 'Who owns what is restored.',
     }),
+    ownerRole: t.string({
+      description: 'The existing role that everything is to belong to: with ownership TO_ROLE, and only then.',
+    }),
   }),
   payload: { job: { type: Job, description: 'The job that restores.' } },
   refusals: [
@@ -173,13 +202,13 @@ mutation('restoreToServer', {
     ServerWithoutCredentials,
     RestoreAlreadyRunning,
   ],
-  resolve: async ({ recoveryPoint, server, databases, part, ownership }, context) => ({
+  resolve: async ({ recoveryPoint, server, databases, part, ownership, ownerRole }, context) => ({
     job: await restoreToServer(context.database, {
       recoveryPointId: idOf('RecoveryPoint', recoveryPoint),
       serverId: idOf('PostgresServer', server),
       databases: databases ?? null,
       part: partOf(part),
-      ownership: { kind: ownership },
+      ownership: ownershipOf(ownership, ownerRole ?? null),
       ...asked(context),
     }),
   }),

@@ -3,6 +3,7 @@ import { isFailureCode } from '../../../failure.ts'
 import { OperationNotAllowed } from '../../../instance/states.ts'
 import { RecoveryPointBeingRemoved } from '../../../recovery-point/recovery-point.ts'
 import { InvalidInput, NotFound } from '../../../refusal.ts'
+import { ownershipOf } from '../../../restore/ownership.ts'
 import { type RestoreToValidate, validateRestore } from '../../../restore/validate.ts'
 import type {
   RestoreCheck as Check,
@@ -14,10 +15,11 @@ import { builder } from '../../schema/builder.ts'
 import { enumeration } from '../../schema/enumeration.ts'
 import { mutation } from '../../schema/mutation.ts'
 import { idOf, Job } from '../declared.ts'
-import { RestoreOwnership } from '../enums.ts'
+import { ArchiveFormat, RestoreOwnership } from '../enums.ts'
 import { asked } from '../fields.ts'
 import { FailureCode } from '../job/job-enums.ts'
-import { DatabaseMappingInput, RestoreFilesTarget } from './restore.ts'
+import { DatabaseMappingInput } from './restore.ts'
+import { filesTargetOf, RestoreFilesTarget } from './restore-files.ts'
 import { partOf, RestorePartInput } from './restore-part.ts'
 
 const RestoreCheckKind = enumeration<Kind>('RestoreCheckKind', 'What is looked at before a restore.', {
@@ -125,7 +127,19 @@ const RestoreFilesToValidate = builder.inputType('RestoreFilesToValidateInput', 
   description: 'A restore as files, as restoreAsFiles is asked for it.',
   fields: (t) => ({
     target: t.field({ type: RestoreFilesTarget, required: true, description: 'Where the files would go.' }),
-    databases: t.stringList({ description: 'The names of the databases to restore; all when left out.' }),
+    format: t.field({
+      type: ArchiveFormat,
+      required: true,
+      defaultValue: 'CUSTOM',
+      description: 'The form that the files would have.',
+    }),
+    databases: t.stringList({
+      description: 'The names of the databases to restore; all when left out, or that of the part.',
+    }),
+    part: t.field({
+      type: RestorePartInput,
+      description: 'What of one database to restore, in the format PLAIN alone; the databases whole when left out.',
+    }),
   }),
 })
 
@@ -147,6 +161,7 @@ const RestoreServerToValidate = builder.inputType('RestoreServerToValidateInput'
       defaultValue: 'KEEP',
       description: 'Who would own what is restored.',
     }),
+    ownerRole: t.string({ description: 'The role that everything would belong to, for TO_ROLE; otherwise left out.' }),
   }),
 })
 
@@ -160,14 +175,17 @@ const RestoreToValidateInput = builder.inputType('RestoreToValidateInput', {
 })
 
 function targetOf({ files, server }: typeof RestoreToValidateInput.$inferInput): RestoreToValidate {
-  if (files) return { kind: 'FILES', directory: files.target.directory ?? '', databases: files.databases ?? null }
+  if (files) {
+    const { target, format, databases, part } = files
+    return { kind: 'FILES', target: filesTargetOf(target), format, databases: databases ?? null, part: partOf(part) }
+  }
   if (!server) throw new Error('An input of exactly one kind has none.')
   return {
     kind: 'SERVER',
     serverId: idOf('PostgresServer', server.server),
     databases: server.databases ?? null,
     part: partOf(server.part),
-    ownership: { kind: server.ownership },
+    ownership: ownershipOf(server.ownership, server.ownerRole ?? null),
   }
 }
 

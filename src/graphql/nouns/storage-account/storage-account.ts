@@ -29,7 +29,8 @@ import { PublicNetworkAccess } from './network-rules.ts'
 const StorageAccountCapabilities = builder
   .objectRef<NonNullable<StorageAccountRow['capabilities']>>('StorageAccountCapabilities')
   .implement({
-    description: "What a storage account's storage was seen to be able to do, when a restore last wrote into it.",
+    description:
+      "What a storage account's storage was seen to be able to do, when a restore or a validation last tried it.",
     fields: (t) => ({
       conditionalCreate: t.exposeBoolean('conditionalCreate', {
         description:
@@ -63,7 +64,7 @@ StorageAccount.implement({
     capabilities: t.expose('capabilities', {
       type: StorageAccountCapabilities,
       nullable: true,
-      description: 'What its storage can do; null until a restore has written into it.',
+      description: 'What its storage can do; null until a restore or a validation has tried it.',
     }),
     publicNetworkAccess: t.expose('publicNetworkAccess', {
       type: PublicNetworkAccess,
@@ -138,7 +139,8 @@ const StorageAccountLocation = builder.inputType('StorageAccountLocationInput', 
   isOneOf: true,
   fields: (t) => ({
     directory: t.string({
-      description: "An absolute path on the worker's machine; the first restore makes it when it is not there.",
+      description:
+        "An absolute path on the worker's machine; it is made when a restore or a validation first tries it.",
     }),
     s3: t.field({ type: S3BucketInput, description: 'A bucket of a store that speaks S3, or a folder in it.' }),
   }),
@@ -153,7 +155,7 @@ function locationOf({ directory, s3 }: typeof StorageAccountLocation.$inferInput
 
 mutation('createStorageAccount', {
   description:
-    'Adds a storage account that restores as files can write into. Its place is neither in a vault or another account nor around one, and is touched only by the first restore into it.',
+    'Adds a storage account that restores as files can write into. Its place is neither in a vault or another account nor around one, and is touched only when a restore or a validation first tries it.',
   input: (t) => ({
     name: t.string({ required: true, description: 'A name of 1 to 200 characters that no other account has.' }),
     location: t.field({ type: StorageAccountLocation, required: true, description: 'Where it is.' }),

@@ -26,13 +26,10 @@ export async function checkDirectoryTarget(
   { database }: WorkerContext,
   { directory, beside }: DirectoryToCheck,
 ): Promise<DirectoryChecks> {
-  const [place, files, probe, bytesFree] = await Promise.all([
-    checkPlace(database, directory),
-    checkFiles(directory),
-    tryWriting(directory, beside),
-    freeBytesOf(dirname(directory)),
-  ])
-  return { checks: [...place, ...files, probe], bytesFree }
+  const place = await checkPlace(database, directory)
+  const files = await checkFiles(directory)
+  const probe = await tryWriting(directory, beside)
+  return { checks: [...place, ...files, probe], bytesFree: await freeBytesOf(dirname(directory)) }
 }
 
 /** Neither a vault's place nor a storage account's, whose rules it would get round. */

@@ -2,16 +2,18 @@ import type { JobRun } from '../../../job/handler.ts'
 import type { RecoveryPoint } from '../../../recovery-point/recovery-point.ts'
 import type { FilesRequest } from '../../../restore/restore.ts'
 import type { RestoreCheck } from '../../../restore/validation.ts'
+import { besideOf } from '../../../storage/directory/file-set.ts'
+import type { Vault } from '../../../vault/vault.ts'
 import type { WorkerContext } from '../../context.ts'
-import { WorkFailed } from '../../failure.ts'
 import type { Manifest } from '../../point/manifest.ts'
-import { besideOf } from '../restore-as-files.ts'
+import { checkContainerTarget } from './check-container.ts'
 import { checkDirectoryTarget } from './check-directory.ts'
 import { checkTools } from './check-server.ts'
 import { checkFilesSpace, filesBytes } from './check-space.ts'
 
 export interface FilesToCheck {
   point: RecoveryPoint
+  vault: Vault
   /** Null when it could not be read. */
   manifest: Manifest | null
   request: FilesRequest
@@ -29,17 +31,19 @@ export interface FilesChecks {
 export async function checkFilesTarget(
   context: WorkerContext,
   run: JobRun,
-  { point, manifest, request }: FilesToCheck,
+  { point, vault, manifest, request }: FilesToCheck,
 ): Promise<FilesChecks> {
   const { target, format } = request
-  if (target.kind === 'CONTAINER') throw new WorkFailed('GONE', 'This worker writes into directories alone.')
   const [place, tools] = await Promise.all([
-    checkDirectoryTarget(context, { directory: target.path, beside: besideOf(target.path, run.job) }),
+    target.kind === 'DIRECTORY'
+      ? checkDirectoryTarget(context, { directory: target.path, beside: besideOf(target.path, run.job) })
+      : checkContainerTarget(context, { job: run.job, request, vault }),
     format === 'PLAIN' ? checkTools(context, versionsOf(point)) : undefined,
   ])
+  const subject = target.kind === 'DIRECTORY' ? target.path : target.folder
   const bytesNeeded = manifest && filesBytes(manifest, request)
   const { bytesFree } = place
-  const space = checkFilesSpace(target.path, { bytesNeeded, sqlBytes: sqlBytesOf(point, request), bytesFree })
+  const space = checkFilesSpace(subject, { bytesNeeded, sqlBytes: sqlBytesOf(point, request), bytesFree })
   const checks = [...place.checks, space, ...(tools ? [tools.check] : [])]
   return { checks, bytesNeeded, bytesFree, tools: tools?.reason ?? null }
 }

@@ -31,7 +31,7 @@ export async function checkRestore(
   const manifest = found.opened?.manifest ?? null
   const target =
     request.kind === 'FILES'
-      ? await checkFilesTarget(context, run, { point, manifest, request })
+      ? await checkFilesTarget(context, run, { point, vault, manifest, request })
       : { ...(await checkServerTarget(context, run, { point, manifest, request })), ...unknownSpace }
   run.signal.throwIfAborted()
   const { bytesNeeded, bytesFree, tools } = target

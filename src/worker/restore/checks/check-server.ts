@@ -10,7 +10,7 @@ import type { RestoreCheck, RestoreCheckKind } from '../../../restore/validation
 import type { WorkerContext } from '../../context.ts'
 import type { Manifest } from '../../point/manifest.ts'
 import { addressOf, serverOf } from '../../subjects.ts'
-import { tokenOf } from '../restore-to-server.ts'
+import { tokenOf } from '../earlier-attempts.ts'
 import { checkOf, passed, problemOf, skipped } from './check.ts'
 
 export interface ServerToCheck {
@@ -33,7 +33,7 @@ export async function checkServerTarget(
   given: ServerToCheck,
 ): Promise<ServerChecks> {
   const address = addressOf(await serverOf(context.database, given.request.serverId), context.secrets)
-  const { server, findings } = await checkTarget(address, planOf(run, given), { signal: run.signal })
+  const { server, findings } = await checkTarget(address, planOf(context, run, given), { signal: run.signal })
   const versions = {
     archiveToolMajor: given.point.toolMajor,
     targetVersionNumber: server?.versionNumber ?? given.point.serverVersionNumber,
@@ -43,10 +43,7 @@ export async function checkServerTarget(
   return { checks: [...checks, ...notLookedAt(checks, given)], tools: tools.reason }
 }
 
-/** How many connections a restore has open at once: its own, and that of pg_restore. */
-const connectionCount = 2
-
-function planOf(run: JobRun, { point, manifest, request }: ServerToCheck): RestorePlan {
+function planOf(context: WorkerContext, run: JobRun, { point, manifest, request }: ServerToCheck): RestorePlan {
   return {
     databases: request.databases.map(({ name, targetName }) => ({
       source: manifest?.databases.find(({ report }) => report.name === name)?.report ?? null,
@@ -56,7 +53,8 @@ function planOf(run: JobRun, { point, manifest, request }: ServerToCheck): Resto
     roles: manifest?.roles ?? [],
     ownership: request.ownership,
     sourceVersionNumber: point.serverVersionNumber,
-    connectionCount,
+    // Those of pg_restore, and the one that watches it.
+    connectionCount: context.restoreJobs + 1,
     token: tokenOf(run, `${run.job.attempt}_probe`),
   }
 }

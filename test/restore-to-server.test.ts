@@ -1,0 +1,252 @@
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect } from 'vitest'
+import type { Cluster } from '../src/cluster/start.ts'
+import { cancelJob } from '../src/instance/cancel-job.ts'
+import { ownershipOf } from '../src/restore/ownership.ts'
+import { restoreReportOf } from '../src/restore/restore.ts'
+import { backedUp, databasesOf, startRestore } from './kit/backed-up.ts'
+import { connect, run } from './kit/engine.ts'
+import { actor, startService } from './kit/protected-server.ts'
+import { sourceServer } from './kit/source-server.ts'
+import { test } from './kit/test.ts'
+import { waitFor } from './kit/wait-for.ts'
+
+const shop = `
+  create role clerk; create schema sales authorization clerk;
+  create extension citext; create extension pageinspect;
+  create table sales.customers (id int generated always as identity primary key, name citext, best int);
+  create table sales.orders (
+    id serial primary key, customer int references sales.customers (id), total numeric check (total > 0),
+    doubled numeric generated always as (total * 2) stored);
+  alter table sales.customers add foreign key (best) references sales.orders (id) deferrable;
+  insert into sales.customers (name) select 'c' || i from generate_series(1, 50) i;
+  insert into sales.orders (customer, total) select 1 + i % 50, i from generate_series(1, 5000) i;
+  create table sales.events (at int, id int, primary key (at, id)) partition by range (at);
+  create table sales.events_low partition of sales.events for values from (0) to (500);
+  create table sales.events_high partition of sales.events for values from (500) to (1000);
+  insert into sales.events select i % 1000, i from generate_series(1, 4000) i;
+  create materialized view sales.totals as select customer, sum(total) from sales.orders group by 1;
+  create table "or
+ders; -- ""x""" as select generate_series(1, 7) as i;
+  alter table sales.orders enable row level security;
+  create policy mine on sales.orders to clerk using (customer = 1);
+  create function noticed() returns event_trigger language plpgsql as $$ begin end $$;
+  create event trigger notice on ddl_command_start execute function noticed();
+  grant select on sales.orders to clerk;
+  select lo_from_bytea(0, 'one'), lo_from_bytea(0, 'two')`
+
+/** Its index takes as long to build as is asked for, and no byte moves meanwhile. */
+const slow = (seconds: number) => `
+  create function slowly(i int) returns int immutable language plpgsql as
+    $$ begin perform pg_sleep(${seconds / 10}); return i; end $$;
+  create table other as select generate_series(1, 20) as i;
+  create table numbers (i int);
+  create index on numbers (slowly(i));
+  alter table numbers disable trigger all`
+
+async function sourceWith(name: string, statements: string): Promise<Cluster> {
+  const source = await sourceServer()
+  await run(source, 'postgres', `create database "${name}"`)
+  await run(source, name, statements)
+  return source
+}
+
+/** A source whose restore stays at an index for some seconds. */
+async function slowSource(seconds: number): Promise<Cluster> {
+  const source = await sourceWith('slow', slow(seconds))
+  // Filled behind the index's back, so that the source itself does not wait for it.
+  await run(source, 'slow', 'drop index numbers_slowly_idx; insert into numbers select generate_series(1, 10)')
+  await run(
+    source,
+    'slow',
+    'create or replace function slowly(i int) returns int immutable language sql as $$ select i $$',
+  )
+  await run(source, 'slow', 'create index on numbers (slowly(i))')
+  await run(
+    source,
+    'slow',
+    `create or replace function slowly(i int) returns int immutable language plpgsql as
+      $$ begin perform pg_sleep(${seconds / 10}); return i; end $$`,
+  )
+  return source
+}
+
+describe('a restore over several connections', { timeout: 120_000 }, () => {
+  test('brings back everything, compares it, and leaves nothing in the spool', async ({ databaseUrl, folder }) => {
+    await using source = await sourceWith('shop', shop)
+    await using target = await sourceServer()
+    await using service = await startService({ databaseUrl, folder }, { restoreJobs: 3 })
+    const point = await backedUp(service, source, folder)
+    const ended = await service.ended((await startRestore(service, { point, target })).id)
+    expect(ended).toMatchObject({ status: 'COMPLETED', error: null, warnings: [] })
+    expect(restoreReportOf(ended)).toMatchObject({
+      rolesCreated: ['clerk'],
+      databases: [{ name: 'shop', rowCount: 50 + 5000 + 4000 + 7 }],
+      differences: [],
+      omitted: [],
+      warnings: [],
+    })
+    expect(ended.bytesDone).toBe(ended.bytesTotal)
+    expect(await readdir(join(folder, 'spool'))).toEqual([])
+    await using sql = connect(target, 'shop')
+    expect(await sql`insert into sales.orders (customer, total) values (1, 5) returning id, doubled`).toEqual([
+      { id: 5001, doubled: '10' },
+    ])
+    expect(
+      await sql`select (select count(*)::int from sales.totals) as totals, (select count(*)::int from pg_policy) as policies,
+        (select count(*)::int from pg_event_trigger) as triggers, (select count(*)::int from pg_largeobject_metadata) as objects,
+        (select count(*)::int from pg_constraint where contype = 'f') as keys,
+        (select tableowner from pg_tables where tablename = 'orders') as owner`,
+    ).toEqual([{ totals: 50, policies: 1, triggers: 1, objects: 2, keys: 2, owner: source.superuser }])
+  })
+
+  test('goes by what the server does while no byte moves, and can be cancelled there', async ({
+    databaseUrl,
+    folder,
+  }) => {
+    await using source = await slowSource(8)
+    await using target = await sourceServer()
+    await using service = await startService({ databaseUrl, folder }, { noProgressMs: 5000 })
+    const point = await backedUp(service, source, folder)
+    const whole = await startRestore(service, { point, target })
+    expect(await service.ended(whole.id, { withinMs: 60_000 })).toMatchObject({ status: 'COMPLETED', error: null })
+    await run(target, 'postgres', 'drop database slow')
+    const cancelled = await startRestore(service, { point, target })
+    await waitFor('the index that takes long', async () => (await indexBuilds(target)) > 0)
+    await cancelJob(service.database, { jobId: cancelled.id, actor, now: new Date() })
+    expect(await service.ended(cancelled.id)).toMatchObject({ status: 'CANCELLED' })
+    expect(await databasesOf(target)).toEqual([])
+  })
+
+  test('whose rows differ fails, names every difference in its report, and leaves nothing', async ({
+    databaseUrl,
+    folder,
+  }) => {
+    await using source = await slowSource(4)
+    await using target = await sourceServer()
+    await using service = await startService({ databaseUrl, folder })
+    const point = await backedUp(service, source, folder)
+    const job = await startRestore(service, { point, target })
+    const name = await waitFor('the index that takes long', async () =>
+      (await indexBuilds(target)) > 0 ? (await databasesOf(target))[0] : undefined,
+    )
+    await run(target, name, 'delete from other where i > 15; create table uninvited as select 1 as i')
+    const ended = await service.ended(job.id)
+    expect(ended).toMatchObject({ status: 'FAILED', error: { code: 'ROWS_DIFFER' } })
+    expect(restoreReportOf(ended)?.differences).toEqual([
+      {
+        database: 'slow',
+        subject: '"public"."other"',
+        expected: 20,
+        actual: 15,
+        message: 'Table "public"."other" has 15 rows instead of 20.',
+      },
+      {
+        database: 'slow',
+        subject: '"public"."uninvited"',
+        expected: null,
+        actual: 1,
+        message: 'Table "public"."uninvited" with 1 rows was not in the backup.',
+      },
+    ])
+    expect(await databasesOf(target)).toEqual([])
+  })
+})
+
+async function indexBuilds(target: Cluster): Promise<number> {
+  const [row] = await run(target, 'postgres', 'select count(*)::int as count from pg_stat_progress_create_index')
+  return row?.count ?? 0
+}
+
+describe('a restore to one role', { timeout: 60_000 }, () => {
+  test('gives it everything, uses its rights alone, and says what only a superuser could make', async ({
+    databaseUrl,
+    folder,
+  }) => {
+    await using source = await sourceWith('shop', shop)
+    await using target = await sourceServer()
+    // A policy names its roles, whoever owns its table.
+    await run(target, 'postgres', 'create role "new owner"; create role clerk')
+    await using service = await startService({ databaseUrl, folder })
+    const point = await backedUp(service, source, folder)
+    const job = await startRestore(service, { point, target, ownership: { kind: 'TO_ROLE', role: 'new owner' } })
+    const ended = await service.ended(job.id)
+    expect(ended).toMatchObject({ error: null, status: 'COMPLETED_WITH_WARNINGS' })
+    expect(restoreReportOf(ended)).toMatchObject({
+      rolesCreated: [],
+      omitted: ['"shop": EVENT TRIGGER "notice" was left out: only a superuser can make it.'],
+    })
+    await using sql = connect(target, 'shop')
+    expect(
+      await sql`select distinct pg_get_userbyid(c.relowner) as owner from pg_class c
+        join pg_namespace n on n.oid = c.relnamespace where n.nspname in ('sales', 'public') and c.relkind in ('r', 'p', 'm', 'S')
+        and not exists (select from pg_depend d where d.objid = c.oid and d.deptype = 'e')`,
+    ).toEqual([{ owner: 'new owner' }])
+    expect(await sql`select extname from pg_extension order by 1`).toEqual([
+      { extname: 'citext' },
+      { extname: 'pageinspect' },
+      { extname: 'plpgsql' },
+    ])
+    expect(await sql`select pg_get_userbyid(datdba) as owner from pg_database where datname = 'shop'`).toEqual([
+      { owner: 'new owner' },
+    ])
+  })
+
+  test('that is not there fails with what to do, and makes nothing', async ({ databaseUrl, folder }) => {
+    await using source = await sourceWith('shop', 'create table t ()')
+    await using service = await startService({ databaseUrl, folder })
+    const point = await backedUp(service, source, folder)
+    const mapping = [{ name: 'shop', targetName: 'copy' }]
+    const ownership = { kind: 'TO_ROLE', role: 'no "one"' } as const
+    const job = await startRestore(service, { point, target: source, databases: mapping, ownership })
+    const ended = await service.ended(job.id)
+    expect(ended).toMatchObject({ status: 'FAILED', error: { code: 'ROLE_MISSING' } })
+    expect(ended.error?.details).toContain('CREATE ROLE "no ""one"""')
+    expect(await databasesOf(source)).toEqual(['shop'])
+  })
+
+  test('names a role where one is meant, and only there', () => {
+    expect(ownershipOf('TO_ROLE', 'a')).toEqual({ kind: 'TO_ROLE', role: 'a' })
+    expect(ownershipOf('NONE', null)).toEqual({ kind: 'NONE' })
+    expect(() => ownershipOf('TO_ROLE', null)).toThrow('has to be named')
+    expect(() => ownershipOf('KEEP', 'a')).toThrow('nothing is given to one role')
+    expect(() => ownershipOf('TO_ROLE', 'x'.repeat(64))).toThrow('1 to 63 bytes')
+  })
+})
+
+describe('a restore of a part', { timeout: 60_000 }, () => {
+  test('brings back the chosen table, compares its rows, and says what it left out', async ({
+    databaseUrl,
+    folder,
+  }) => {
+    await using source = await sourceWith('shop', shop)
+    await using service = await startService({ databaseUrl, folder })
+    const point = await backedUp(service, source, folder)
+    const part = { database: 'shop', schemas: [], tables: [{ schema: 'sales', name: 'orders' }] }
+    const databases = [{ name: 'shop', targetName: 'orders only' }]
+    const ended = await service.ended((await startRestore(service, { point, target: source, databases, part })).id)
+    expect(ended).toMatchObject({ error: null, status: 'COMPLETED_WITH_WARNINGS' })
+    expect(restoreReportOf(ended)).toMatchObject({
+      databases: [{ targetName: 'orders only', tableCount: 1, rowCount: 5000 }],
+      omitted: [
+        '"orders only": FK CONSTRAINT "sales"."orders orders_customer_fkey" needs TABLE "sales"."customers", which is not in the part: it was left out.',
+      ],
+    })
+    const missing = { ...part, tables: [{ schema: 'sales', name: 'gone' }] }
+    const job = await startRestore(service, {
+      point,
+      target: source,
+      databases: [{ name: 'shop', targetName: 'b' }],
+      part: missing,
+    })
+    expect(await service.ended(job.id)).toMatchObject({ status: 'FAILED', error: { code: 'PART_MISSING' } })
+    const nothing = { database: 'shop', schemas: [], tables: [] }
+    await expect(startRestore(service, { point, target: source, part: nothing })).rejects.toThrow(
+      'No schema and no table',
+    )
+    const other = { point, target: source, part, databases: [{ name: 'postgres', targetName: 'x' }] }
+    await expect(startRestore(service, other)).rejects.toThrow('no other database comes with it')
+    expect(await databasesOf(source)).toEqual(['orders only', 'shop'])
+  })
+})
