@@ -1,9 +1,12 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { eq } from 'drizzle-orm'
 import postgres from 'postgres'
 import { describe, expect } from 'vitest'
 import type { Cluster } from '../src/cluster/start.ts'
 import { jobs } from '../src/database/tables/job.ts'
+import { recoveryPointContents } from '../src/database/tables/recovery-point-contents.ts'
+import { recoveryPointProofs } from '../src/database/tables/recovery-point-proof.ts'
 import { findRecoveryPoints } from '../src/recovery-point/find.ts'
 import { verifyRecoveryPoint } from '../src/recovery-point/verify.ts'
 import { restoreAsFiles } from '../src/restore/as-files.ts'
@@ -67,6 +70,14 @@ describe('a recovery point of a vault that names a replica', { timeout: 120_000 
       sourceBytes: original.sourceBytes,
     })
     if (!copy) throw new Error('There is no copy.')
+    const [proof] = await database
+      .select()
+      .from(recoveryPointProofs)
+      .where(eq(recoveryPointProofs.recoveryPointId, copy.id))
+    expect(proof).toMatchObject({ level: 'READ_BACK', outcome: 'PROVEN', jobId: job.id })
+    const isOfCopy = eq(recoveryPointContents.recoveryPointId, copy.id)
+    const [contents] = await database.select().from(recoveryPointContents).where(isOfCopy)
+    expect(contents?.databases.map(({ name }) => name)).toEqual(['postgres', 'shop'])
     const files = await filesBelow(replicaPath, copy.prefix)
     expect(files).toEqual(await filesBelow(vaultPath, original.prefix))
     for (const file of files) {
