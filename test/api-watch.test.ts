@@ -54,7 +54,7 @@ describe('the rules of a policy', () => {
     [{ verification: { decode: { within: 'PT1H' } } }, 'verification.decode.within'],
     [{ verification: { decode: { within: 'P2Y' } } }, 'verification.decode.within'],
     [{ verification: { decode: { everyPoint: false } } }, 'verification.decode.everyPoint'],
-    [{ verification: { restoreEvery: 'P0D' } }, 'verification.restoreEvery'],
+    [{ verification: { restoreEvery: 'P400D' } }, 'verification.restoreEvery'],
     [{ anomalyGate: { maxRowFallPercent: 0 } }, 'anomalyGate.maxRowFallPercent'],
     [{ anomalyGate: { maxTableFallPercent: 100 } }, 'anomalyGate.maxTableFallPercent'],
   ])('are refused where they cannot be kept: %j', async ([given, field]) => {
@@ -78,7 +78,7 @@ describe('the rules of a policy', () => {
     })
     // The same again is no new version.
     expect(await revise({ verification: { decode: { within: 'P30D' } } })).toMatchObject({ version: 3 })
-    const { data } = await api.ask('{ auditLog(first: 1) { nodes { action changes { name before after } } } }')
+    const { data } = await api.ask('{ auditLog(first: 1) { nodes { action changes { field before after } } } }')
     expect(JSON.stringify(data)).toContain('anomalyGate')
   })
 })

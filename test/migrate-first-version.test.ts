@@ -43,10 +43,15 @@ test('every row of the first version is there, with what the new columns mean fo
       retentionRules: [],
       createdAt: madeAt,
       createdBy: 'holdfast',
+      verification: { decode: { kind: 'WITHIN', duration: 'P30D' }, restoreEvery: null },
+      anomalyGate: { rows: 50, bytes: 50, tables: 50 },
     },
   ])
+  expect(await database.select().from(vaults)).toMatchObject([{ scrubDays: 30, scrubDueAt: null }])
   expect(await database.select().from(backupInstances)).toMatchObject([
     {
+      verificationDueAt: null,
+      contentAnomalySince: null,
       id: first.instanceId,
       policyId: first.policyId,
       policyVersion: 1,

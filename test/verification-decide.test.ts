@@ -207,6 +207,8 @@ describe('a vault that ails', () => {
       minutesFrom(decidePauses(Array.from({ length: count }, (_, index) => failed(index))).READ_BACK)
     expect([1, 2, 3, 4, 5].map(after)).toEqual([undefined, 15, 30, 60, 120])
     expect(after(16)).toBe(24 * 60)
+    // One point that fails twice is no vault that ails less than two that do.
+    expect(minutesFrom(decidePauses([failed(0, { verificationTries: 3 })]).READ_BACK)).toBe(30)
   })
 
   test('does not ail for a point that is damaged, nor for one that fails beside others that do not', () => {

@@ -17,10 +17,12 @@ export function decidePauses(tried: readonly VerificationCandidate[]): Pauses {
     levels.flatMap((level) => {
       const ended = tried.filter((each) => each.verificationTriedLevel === level && !each.isPending)
       const firstGood = ended.findIndex((point) => point.state === 'SUSPECT' || !hasFailed(point))
-      const failures = firstGood === -1 ? ended.length : firstGood
+      const failed = firstGood === -1 ? ended : ended.slice(0, firstGood)
+      // Each as often as it was tried: where few points are there to be tried, the same ones fail again and again.
+      const failures = failed.reduce((sum, { verificationTries }) => sum + verificationTries, 0)
       const lastAt = ended[0]?.verificationTriedAt
       if (failures < fewestFailures || !lastAt) return []
-      return [[level, new Date(lastAt.getTime() + Math.min(firstPauseMs * 2 ** (failures - fewestFailures), dayMs))]]
+      return [[level, new Date(lastAt.getTime() + Math.min(firstPauseMs * 2 ** Math.min(failures - fewestFailures, 20), dayMs))]]
     }),
   )
 }

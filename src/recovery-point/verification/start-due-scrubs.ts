@@ -13,8 +13,8 @@ const tooFarMs = 2 * dayMs
 
 /**
  * Has points of one vault read again whose bytes were read too long ago, in one short transaction; answers how many, or
- * undefined when no vault is to be looked at. Any number of schedulers may do this at once: a vault that another one has at
- * hand is passed over.
+ * undefined when no vault is to be looked at. Any number of schedulers may do this at once: what one of them has
+ * begun is not due any more for the others.
  */
 export async function startDueScrub(database: Database, { now }: { now: Date }): Promise<number | undefined> {
   return database.transaction(async (tx) => {
@@ -50,7 +50,8 @@ async function lockDue(tx: Database, now: Date): Promise<Vault | undefined> {
     .where(or(isNull(scrubDueAt), lte(scrubDueAt, now), gt(scrubDueAt, new Date(now.getTime() + tooFarMs))))
     .orderBy(asc(scrubDueAt))
     .limit(1)
-    .for('no key update', { skipLocked: true })
+    // Waited for, not passed over: other chores of the same round have it at hand again and again.
+    .for('no key update')
   return vault
 }
 
