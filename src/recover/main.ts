@@ -51,10 +51,10 @@ function report(
     )
   }
   if (cancelledRestores > 0)
-    lines.push(`${cancelledRestores} restores that were under way are taken back: ask for them again.`)
+    lines.push(`Restores that were under way and are taken back: ${cancelledRestores}. Ask for them again.`)
   if (unknownPointCount > 0) {
     lines.push(
-      `${unknownPointCount} recovery points in the vault are newer than the copy: they are whole, but not in the catalogue. Run importVault to have them there.`,
+      `Recovery points in the vault that are newer than the copy: ${unknownPointCount}. They are whole, but not in the catalogue: run importVault to have them there.`,
     )
   }
   for (const { name, place } of otherVaults)
