@@ -37,6 +37,7 @@ test('a choice of one thing is a choice of exactly one', () => {
     'NotificationTargetInput',
     'PreviewedPolicyInput',
     'RestoreFilesTargetInput',
+    'RestoreToValidateInput',
     'ScheduleInput',
     'StorageAccountLocationInput',
     'VaultLocationInput',
