@@ -4,7 +4,7 @@ import { EngineError } from './engine-error.ts'
 import { quoteIdentifier, quoteLiteral } from './quote.ts'
 import { openSession, type Session } from './session.ts'
 import { refuseContents } from './target-database.ts'
-import { dropTemporary, temporaryNames } from './temporary-database.ts'
+import { dropAfterFailure, temporaryNames } from './temporary-database.ts'
 
 /** A restored database that waits under its temporary name; it can be written down, and looked for by another process. */
 export interface Publication {
@@ -23,13 +23,14 @@ const renamingMs = 60_000
 /**
  * Gives restored databases the names of their targets: all of them at one moment, or none. An existing target is looked
  * at, moved aside, where nobody can write to it any more, looked at again, and dropped only when it is empty; otherwise it
- * gets its name back. Throws TARGET_NOT_EMPTY or TARGET_IN_USE and leaves every target as it was.
+ * gets its name back. Throws TARGET_NOT_EMPTY or TARGET_IN_USE and leaves every target as it was. Answers the names of
+ * former targets, empty ones, that could not be dropped.
  */
 export async function publishRestores(
   address: ServerAddress,
   publications: readonly Publication[],
   { signal }: { signal: AbortSignal },
-): Promise<void> {
+): Promise<string[]> {
   const aside: Publication[] = []
   try {
     await moveAside(address, publications, aside, signal)
@@ -38,15 +39,19 @@ export async function publishRestores(
   } catch (error) {
     const since = AbortSignal.timeout(renamingMs)
     // The answer to a commit can be lost on its way: what counts is what the server did.
-    if ((await findPublished(address, publications, { signal: since })).isPublished) return
-    await giveBackTargets(address, aside)
-    signal.throwIfAborted()
-    throw refusalFrom(error, publications)
+    const { isPublished } = await findPublished(address, publications, { signal: since })
+    if (!isPublished) {
+      await giveBackTargets(address, aside)
+      signal.throwIfAborted()
+      throw refusalFrom(error, publications)
+    }
   }
-  await using session = await openSession(address, adminDatabaseFor(address, publications), {
-    signal: AbortSignal.timeout(renamingMs),
-  })
-  for (const { token } of aside) await dropTemporary(session, temporaryNames(token).replaced)
+  const left: string[] = []
+  for (const { token } of aside) {
+    const { replaced } = temporaryNames(token)
+    if (!(await dropAfterFailure(address, adminDatabaseFor(address, publications), replaced))) left.push(replaced)
+  }
+  return left
 }
 
 /** The database to give orders from: one that is not renamed. */
@@ -135,7 +140,7 @@ export async function findPublished(
   publications: readonly Publication[],
   { signal }: { signal: AbortSignal },
 ): Promise<{ isPublished: boolean; gone: string[] }> {
-  await using session = await openSession(address, address.maintenanceDatabase, { signal })
+  await using session = await openSession(address, adminDatabaseFor(address, publications), { signal })
   try {
     const rows = await session.sql<{ oid: number; name: string }[]>`
       select oid::int8::float8 as oid, datname as name from pg_database`

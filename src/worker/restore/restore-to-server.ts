@@ -46,7 +46,10 @@ export async function restoreToServer(context: WorkerContext, run: JobRun, reque
   }
   const publications = databases.map(({ database }) => database.publication)
   await run.keep({ ...keptOf(run.job), restored: { report, publications } })
-  await run.subTask('Give the databases their names', () => publishRestores(address, publications, { signal }))
+  const left = await run.subTask('Give the databases their names', () =>
+    publishRestores(address, publications, { signal }),
+  )
+  for (const name of left) run.warn(`Database "${name}" is the empty one that was replaced: it could not be dropped.`)
   staged.move()
   return { kind: 'completed', result: report }
 }
