@@ -191,6 +191,7 @@ test('network rules are changed one by one, told in the audit log, and rehearsed
     changes,
     storageAccount: { publicNetworkAccess: 'ENABLED_FROM_SELECTED_NETWORKS', allowTrustedServices: true },
   })
+  api.clock.now = new Date('2026-03-02T00:00:00Z')
   expect(await change(account, { allowTrustedServices: false })).toMatchObject({
     changes: [{ field: 'allowTrustedServices', before: 'true', after: 'false' }],
     storageAccount: { publicNetworkAccess: 'ENABLED_FROM_SELECTED_NETWORKS' },

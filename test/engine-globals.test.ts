@@ -150,13 +150,14 @@ test('what a server of a managed service had is loaded into a fresh plain server
   expect(said).toContain('no_such_parameter')
   expect(await load(target, folder, sql)).not.toMatch(/ERROR/)
   await using connection = connect(target)
-  const roles = await connection`select rolname, rolcanlogin, rolcreatedb, rolreplication, rolconnlimit, rolconfig,
+  const roles =
+    await connection`select rolname, rolcanlogin, rolcreatedb, rolreplication, rolconnlimit, array_to_string(rolconfig, '|') as rolconfig,
     shobj_description(oid, 'pg_authid') as comment from pg_roles where rolname !~ '^pg_' and not rolsuper order by rolname`
   expect(roles).toEqual([
     expect.objectContaining({
       rolname: nasty,
       rolreplication: true,
-      rolconfig: ['work_mem=8MB'],
+      rolconfig: 'work_mem=8MB',
       comment: 'it\'s; "a\nb"',
     }),
     expect.objectContaining({ rolname: 'clerk', rolcanlogin: true, rolcreatedb: true, rolconnlimit: 3 }),
