@@ -202,7 +202,7 @@ describe('a restore to one role', { timeout: 60_000 }, () => {
     const job = await startRestore(service, { point, target: source, databases: mapping, ownership })
     const ended = await service.ended(job.id)
     expect(ended).toMatchObject({ status: 'FAILED', error: { code: 'ROLE_MISSING' } })
-    expect(ended.error?.details).toContain('CREATE ROLE "no ""one"""')
+    expect(ended.error?.recommendedActions).toContain('CREATE ROLE "no ""one"""')
     expect(await databasesOf(source)).toEqual(['shop'])
   })
 
