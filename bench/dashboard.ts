@@ -127,6 +127,7 @@ async function unused(folder: string): Promise<Omit<Services, 'database' | 'list
   return {
     secrets: await openSecretBox(join(folder, 'key')),
     channelRules: { allowHttp: false, canMail: false },
+    metadataBackupMs: 24 * 3_600_000,
     removalGraceMs: 0,
     retentionLimits: { minDays: 7, maxDays: 3660 },
   }

@@ -6,6 +6,7 @@ import { DataDirectoryInUse, takeDataDirectory } from './database/data-directory
 import { startEmbeddedDatabase } from './database/embedded.ts'
 import { type Listener, startListener } from './database/listen.ts'
 import { migrateDatabase } from './database/migrate.ts'
+import { refuseMarkedDirectory, UnfinishedRecovery } from './database/recovery-mark.ts'
 import { databaseTime } from './database/time.ts'
 import { startServer } from './graphql/edge/server.ts'
 import { encodeNodeId } from './graphql/schema/ids.ts'
@@ -42,6 +43,7 @@ async function main(): Promise<void> {
 
 async function startService(settings: Settings, log: Logger, running: AsyncDisposableStack): Promise<void> {
   running.use(await takeDataDirectory(settings.dataDirectory))
+  await refuseMarkedDirectory(settings.dataDirectory)
   const url = await metadataUrl(settings, log, running)
   await migrateDatabase(url)
   const { database } = running.use(connectDatabase(url, { maxConnections: 10 + settings.concurrency }))
@@ -50,7 +52,7 @@ async function startService(settings: Settings, log: Logger, running: AsyncDispo
   const listener = running.use(await startListener(url, { log }))
   const { secrets, unreadable } = await unlockSecrets(database, { keyFile: settings.keyFile, now: now() })
   for (const what of unreadable) log.warn(`the key file does not open ${what}: give it anew`)
-  const shared = { database, listener, secrets, now, dueNow, machineNow, log }
+  const shared = { url, database, listener, secrets, now, dueNow, machineNow, log }
   if (settings.role !== 'api') running.use(startWorker(settings, shared))
   if (settings.role !== 'worker') running.use(await startApi(settings, shared))
 }
@@ -79,6 +81,8 @@ async function metadataUrl(settings: Settings, log: Logger, running: AsyncDispos
 }
 
 interface Shared {
+  /** Of the metadata database; holds its password. */
+  url: string
   database: Database
   listener: Listener
   secrets: SecretBox
@@ -90,7 +94,7 @@ interface Shared {
 
 function startWorker(
   settings: Settings,
-  { database, listener, secrets, now, dueNow, machineNow, log }: Shared,
+  { url, database, listener, secrets, now, dueNow, machineNow, log }: Shared,
 ): AsyncDisposable {
   const workerId = `${hostname()}-${process.pid}-${crypto.randomUUID().slice(0, 8)}`
   const { postgresDirectories, lockWaitMs, jobCeilingMs, noProgressMs, removalGraceMs, concurrency, leaseMs } = settings
@@ -105,6 +109,11 @@ function startWorker(
     dueNow,
     machineNow,
     removalGraceMs,
+    metadata: {
+      url,
+      keyFile: settings.metadataHasKeyFile ? settings.keyFile : null,
+      everyMs: settings.metadataBackupMs,
+    },
     log,
   }
   const worker = new AsyncDisposableStack()
@@ -140,6 +149,7 @@ async function startApi(
       removalGraceMs: settings.removalGraceMs,
       retentionLimits: settings.retentionLimits,
       channelRules: { allowHttp: settings.allowHttpWebhooks, canMail: settings.mailServer !== null },
+      metadataBackupMs: settings.metadataBackupMs,
     },
     host: settings.host,
     port: settings.port,
@@ -176,7 +186,9 @@ function untilToldToStop(log: Logger): Promise<void> {
 main().then(
   () => process.exit(0),
   (cause: unknown) => {
-    const isExpected = [InvalidSetting, DataDirectoryInUse, WrongKeyFile].some((kind) => cause instanceof kind)
+    const isExpected = [InvalidSetting, DataDirectoryInUse, WrongKeyFile, UnfinishedRecovery].some(
+      (kind) => cause instanceof kind,
+    )
     process.stderr.write(`${isExpected && cause instanceof Error ? cause.message : describe(cause)}\n`)
     process.exit(1)
   },

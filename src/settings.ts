@@ -25,6 +25,10 @@ export interface Settings {
   noProgressMs: number
   /** How long a recovery point that was chosen for removal is left before its bytes go. */
   removalGraceMs: number
+  /** How old the newest copy of Holdfast's own metadata in a vault may become. */
+  metadataBackupMs: number
+  /** Whether such a copy holds the key file, so that the recovery key of its vault brings everything back. */
+  metadataHasKeyFile: boolean
   /** For how long policies may keep recovery points, days. */
   retentionLimits: { minDays: number; maxDays: number }
   /** For demonstrations and tests: holds the instant that the service takes for the present. Null: real time. */
@@ -113,6 +117,8 @@ export function readSettings(environment: Record<string, string | undefined> = p
     jobCeilingMs: whole('HOLDFAST_JOB_CEILING_MINUTES', { fallback: 24 * 60, min: 1, max: 14 * 24 * 60 }) * 60_000,
     noProgressMs: whole('HOLDFAST_NO_PROGRESS_SECONDS', { fallback: 900, min: 5, max: 86_400 }) * 1000,
     removalGraceMs: whole('HOLDFAST_REMOVAL_GRACE_MINUTES', { fallback: 60, min: 0, max: 525_600 }) * 60_000,
+    metadataBackupMs: whole('HOLDFAST_METADATA_BACKUP_HOURS', { fallback: 24, min: 1, max: 8760 }) * 3_600_000,
+    metadataHasKeyFile: oneOf('HOLDFAST_METADATA_KEY_FILE', ['true', 'false'], 'true') === 'true',
     retentionLimits: {
       minDays: whole('HOLDFAST_RETENTION_MIN_DAYS', { fallback: 7, min: 1, max: 36_525 }),
       maxDays: whole('HOLDFAST_RETENTION_MAX_DAYS', { fallback: 3653, min: 1, max: 36_525 }),
@@ -141,6 +147,21 @@ export function readSettings(environment: Record<string, string | undefined> = p
     )
   }
   return settings
+}
+
+/** What a recovery is told by the environment: the service's own settings, and how to sign in to the bucket of a vault. */
+export function readRecoverySettings(environment: Record<string, string | undefined> = process.env): {
+  accessKey: { accessKeyId: string; secretAccessKey: string } | null
+  /** The settings of the service, in that data directory unless it is null. */
+  settingsFor: (dataDirectory: string | null) => Settings
+} {
+  const accessKeyId = environment.HOLDFAST_RECOVERY_ACCESS_KEY_ID?.trim()
+  const secretAccessKey = environment.HOLDFAST_RECOVERY_SECRET_ACCESS_KEY?.trim()
+  return {
+    accessKey: accessKeyId && secretAccessKey ? { accessKeyId, secretAccessKey } : null,
+    settingsFor: (dataDirectory) =>
+      readSettings({ ...environment, ...(dataDirectory !== null && { HOLDFAST_DATA_DIR: dataDirectory }) }),
+  }
 }
 
 function databaseUrl(value: string | null): string | null {

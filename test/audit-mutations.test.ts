@@ -16,6 +16,7 @@ const names = Object.keys(schema.getMutationType()?.getFields() ?? {})
 const withoutFacts = [
   'backUpNow',
   'rebuildCatalogue',
+  'backUpMetadata',
   'validateForBackup',
   'verifyRecoveryPoint',
   'restoreAsFiles',

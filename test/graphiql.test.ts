@@ -84,6 +84,7 @@ describe('GraphiQL', { timeout: 120_000 }, () => {
         retentionLimits: usualRetentionLimits,
         removalGraceMs: 0,
         channelRules: { allowHttp: false, canMail: false },
+        metadataBackupMs: 24 * 3_600_000,
       },
     })
     const visit = await browser.visit(edge.url)

@@ -38,6 +38,8 @@ describe('the import table', () => {
     ['src/instance/x.ts', '../engine/dump.ts', 'only <noun>.ts and find.ts'],
     ['src/vault/x.ts', '../job/handler.ts', 'only <noun>.ts and find.ts'],
     ['src/demo/x.ts', '../vault/create.ts', 'through its API'],
+    ['src/recover/x.ts', '../worker/handlers.ts', 'no work of a service'],
+    ['src/recover/x.ts', '../instance/find.ts', 'no work of a service'],
   ] as const)('keeps %s from importing %s', async ([path, specifier, reason], { folder }) => {
     const text = await lint(folder, path, `import { something } from '${specifier}'\n\nexport const x = something\n`)
     expect(text).toContain('noRestrictedImports')
@@ -54,6 +56,8 @@ describe('the import table', () => {
     ['src/worker/x.ts', '../engine/dump.ts'],
     ['src/graphql/nouns/x.ts', '../../instance/back-up-now.ts'],
     ['src/database/x.ts', '../cluster/start.ts'],
+    ['src/recover/x.ts', '../database/copy/in.ts'],
+    ['src/recover/x.ts', '../storage/open.ts'],
   ] as const)('lets %s import %s', async ([path, specifier], { folder }) => {
     const text = await lint(folder, path, `import { something } from '${specifier}'\n\nexport const x = something\n`)
     expect(text).not.toContain('noRestrictedImports')

@@ -24,6 +24,7 @@ async function contextAt(folder: string, database: WorkerContext['database'], du
     now: () => new Date(),
     dueNow,
     machineNow: () => new Date(),
+    metadata: { url: '', keyFile: null, everyMs: 86_400_000 },
     removalGraceMs: 0,
     log,
   }

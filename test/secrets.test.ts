@@ -112,6 +112,7 @@ async function everyAnswer(databaseUrl: string, service: Service): Promise<strin
       removalGraceMs: 0,
       retentionLimits: usualRetentionLimits,
       channelRules: { allowHttp: false, canMail: false },
+      metadataBackupMs: 24 * 3_600_000,
     },
     host: '127.0.0.1',
     port: 0,

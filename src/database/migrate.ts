@@ -4,16 +4,19 @@ import { readMigrationFiles } from 'drizzle-orm/migrator'
 import { drizzle } from 'drizzle-orm/postgres-js'
 import { migrate } from 'drizzle-orm/postgres-js/migrator'
 import postgres from 'postgres'
+import { refuseMarkedDatabase } from './recovery-mark.ts'
 
-const migrationsFolder = fileURLToPath(new URL('../../drizzle', import.meta.url))
+export const migrationsFolder = fileURLToPath(new URL('../../drizzle', import.meta.url))
 /** Any number that no other program locks in this database. */
 const lockKey = 7_305_804_385_369
 
 /**
  * Brings the metadata database to this version's tables; nothing happens when it is there already. Of several processes
- * that start at once, one migrates while the others wait. Throws when a newer version has migrated it further.
+ * that start at once, one migrates while the others wait. Throws when a newer version has migrated it further, and
+ * UnfinishedRecovery while a recovery into it has not ended, but for that recovery itself.
  */
-export async function migrateDatabase(url: string): Promise<void> {
+export async function migrateDatabase(url: string, { isRecovering = false } = {}): Promise<void> {
+  if (!isRecovering) await refuseMarkedDatabase(url)
   // One connection that is never recycled: the lock belongs to it.
   const client = postgres(url, { max: 1, idle_timeout: 0, max_lifetime: null, onnotice: () => {} })
   try {

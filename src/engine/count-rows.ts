@@ -3,11 +3,15 @@ import { asEngineError } from './classify.ts'
 import { quoteQualified } from './quote.ts'
 import { openSession, type Session } from './session.ts'
 
-/** How many rows one table holds. */
+/** How many rows one table holds, and how much space they take. */
 export interface TableRows {
   schema: string
   name: string
   rows: number
+  /** The table with its out-of-line values, without its indexes: pg_table_size. Manifests of version 0.2 do not say. */
+  bytes?: number
+  /** The table that it is a partition of; left out for others. */
+  partitionOf?: { schema: string; name: string }
 }
 
 /** What is counted of a database, at one moment. */
@@ -18,9 +22,11 @@ export interface RowFacts {
 
 /** A table that is to be counted. */
 export interface CountedTable {
+  oid: number
   schema: string
   name: string
   pages: number
+  partitionOf: { schema: string; name: string } | null
 }
 
 const largestBatchPages = 10_000
@@ -32,7 +38,11 @@ const largestBatchTables = 50
  */
 export async function listTables({ sql }: Pick<Session, 'sql'>): Promise<CountedTable[]> {
   return sql<CountedTable[]>`
-    select n.nspname as schema, c.relname as name, c.relpages as pages
+    select c.oid::int8::float8 as oid, n.nspname as schema, c.relname as name, c.relpages as pages,
+      (select jsonb_build_object('schema', parent_schema.nspname, 'name', parent.relname)
+        from pg_inherits i join pg_class parent on parent.oid = i.inhparent
+        join pg_namespace parent_schema on parent_schema.oid = parent.relnamespace
+        where c.relispartition and i.inhrelid = c.oid) as "partitionOf"
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
     where c.relkind = 'r' and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
       and (c.relpersistence = 'p' or c.relpersistence = 'u' and not pg_is_in_recovery())
@@ -51,12 +61,13 @@ export async function countTables(
   let sum = 0
   for (const batch of batchesOf(tables)) {
     const query = batch.map(
-      ({ schema, name }, at) =>
-        `select ${at} as at, count(*)::float8 as rows from only ${quoteQualified(schema, name)}`,
+      ({ oid, schema, name }, at) =>
+        `select ${at} as at, count(*)::float8 as rows, pg_table_size(${oid}::oid)::float8 as bytes from only ${quoteQualified(schema, name)}`,
     )
-    for (const { at, rows } of await sql.unsafe<{ at: number; rows: number }[]>(query.join(' union all '))) {
+    const answer = await sql.unsafe<{ at: number; rows: number; bytes: number }[]>(query.join(' union all '))
+    for (const { at, rows, bytes } of answer) {
       const table = batch[at]
-      if (table) counted.push({ schema: table.schema, name: table.name, rows })
+      if (table) counted.push(countedAs(table, rows, bytes))
       sum += rows
     }
     onRows(sum)
@@ -81,6 +92,10 @@ export async function countRows(
     signal?.throwIfAborted()
     throw asEngineError(error, `Counting the rows of database ${JSON.stringify(database)}`)
   }
+}
+
+function countedAs({ schema, name, partitionOf }: CountedTable, rows: number, bytes: number): TableRows {
+  return { schema, name, rows, bytes, ...(partitionOf && { partitionOf }) }
 }
 
 // Small tables share a query, so that a database of thousands does not pay a round trip for each.

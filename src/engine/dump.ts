@@ -2,6 +2,7 @@ import type { Writable } from 'node:stream'
 import type { ServerAddress } from './address.ts'
 import { asEngineError } from './classify.ts'
 import { countTables, type RowFacts } from './count-rows.ts'
+import { describeStructure, type StructureFacts } from './describe-structure.ts'
 import { EngineError } from './engine-error.ts'
 import type { Toolset } from './find-tools.ts'
 import { quoteIdentifier } from './quote.ts'
@@ -10,7 +11,7 @@ import { runServerTool } from './run-tool.ts'
 import { openSession, type Session } from './session.ts'
 
 /** What a dump holds, counted in its own snapshot. */
-export interface DumpFacts extends RowFacts {
+export interface DumpFacts extends RowFacts, StructureFacts {
   /** The moment whose data it holds, by the server's clock. */
   snapshotAt: Date
   /** What pg_dump warned of. */
@@ -70,9 +71,10 @@ async function dumpWithin(session: Session, address: ServerAddress, request: Dum
   })
   // Once pg_dump writes, it has its own hold on the snapshot, and the session is needed for the counts alone.
   const counts = countTables(session, snapshot.tables, request.onRows).then(async (facts) => {
+    const structure = await describeStructure(session)
     await Promise.race([started.promise, dump])
     await session.sql.unsafe('commit')
-    return facts
+    return { ...facts, ...structure }
   })
   const [warnings, facts] = await bothOrNeither(dump, counts, (reason) => {
     either.abort(reason)

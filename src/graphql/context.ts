@@ -26,6 +26,8 @@ export interface Services {
   retentionLimits: RetentionLimits
   /** What the operator of the service allows of notification channels. */
   channelRules: { allowHttp: boolean; canMail: boolean }
+  /** How old the newest copy of the metadata in a vault may become, ms. */
+  metadataBackupMs: number
 }
 
 /** What one operation (or one event of a subscription) is executed with; loaders live as long as it does. */

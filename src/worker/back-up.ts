@@ -11,6 +11,7 @@ import { type RetentionTag, tagsByPriority } from '../retention/rules.ts'
 import { recordInspection } from '../server/record-inspection.ts'
 import { checkVault, pointPrefix } from '../storage/vault-layout.ts'
 import { handlerDefaults, type WorkerContext } from './context.ts'
+import { stagePointContents } from './point/stage-contents.ts'
 import { readBackPoint, type WrittenPoint, writePoint } from './point/write-point.ts'
 import { addressOf, instanceOf, storageOf } from './subjects.ts'
 import { refuseUnreadable } from './unreadable.ts'
@@ -58,6 +59,7 @@ async function backUp(context: WorkerContext, run: JobRun): Promise<Outcome> {
     await run.subTask('Read back and compare', (task) =>
       readBackPoint({ storage, written, signal, onBytes: (bytesDone) => task.progress({ bytesDone }) }),
     )
+    const adoptContents = await stagePointContents(context, run, written.contents)
     const provenAt = await presentTime(context, run)
     return {
       kind: 'completed',
@@ -83,6 +85,7 @@ async function backUp(context: WorkerContext, run: JobRun): Promise<Outcome> {
           toolMajor: tools.major,
           ...totalsOf(written),
         })
+        await adoptContents(tx, point.id)
         await recordBackup(tx, { ...locked, point: recorded, now: context.now() })
         await recordInspection(tx, { serverId: server.id, versionNumber: report.versionNumber, now: createdAt })
       },

@@ -5,6 +5,16 @@ import type { SecretBox } from '../secret/secret-box.ts'
 import { failureFrom } from './failure.ts'
 import { tellOfEnd } from './tell.ts'
 
+/** Where Holdfast's own metadata is, and how it is backed up. */
+export interface MetadataSource {
+  /** Holds a password: keep it out of every log and error. */
+  url: string
+  /** The file that opens the secrets in it, to be part of every copy; null: it is left out. */
+  keyFile: string | null
+  /** How old the newest copy in a vault may become, ms. */
+  everyMs: number
+}
+
 /** What every handler works with. */
 export interface WorkerContext {
   database: Database
@@ -22,6 +32,8 @@ export interface WorkerContext {
   machineNow: () => Date
   /** How long a point that was chosen for removal is left before its bytes go, ms. */
   removalGraceMs: number
+  /** What the backup of the metadata itself needs. */
+  metadata: MetadataSource
   log: Logger
 }
 

@@ -2,6 +2,7 @@ import type { Handlers } from '../job/handler.ts'
 import { backUpHandler } from './back-up.ts'
 import { configureProtectionHandler } from './configure-protection.ts'
 import type { WorkerContext } from './context.ts'
+import { backUpMetadataHandler } from './metadata/back-up-metadata.ts'
 import { expireHandler } from './removal/expire.ts'
 import { purgeHandler } from './removal/purge.ts'
 import { restoreHandler } from './restore/restore.ts'
@@ -20,5 +21,6 @@ export function handlersOf(context: WorkerContext): Handlers {
     PURGE: purgeHandler(context),
     IMPORT_VAULT: importVaultHandler(context),
     ROTATE_KEY: rotateKeyHandler(context),
+    BACK_UP_METADATA: backUpMetadataHandler(context),
   }
 }

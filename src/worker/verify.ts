@@ -6,9 +6,11 @@ import { recountOverdue } from '../instance/schedule/recount-overdue.ts'
 import type { Handler, JobRun, Outcome } from '../job/handler.ts'
 import { recordDamage, recordProof } from '../recovery-point/record-proof.ts'
 import { handlerDefaults, type WorkerContext } from './context.ts'
+import { contentsOf } from './point/contents-of.ts'
 import { damageIn } from './point/damage.ts'
 import type { ManifestArtifact } from './point/manifest.ts'
 import { type OpenPoint, openPoint, readBytesOf } from './point/read-point.ts'
+import { recordPointContents } from './point/stage-contents.ts'
 import { drain } from './streams.ts'
 import { pointOf } from './subjects.ts'
 
@@ -30,6 +32,7 @@ async function verify(context: WorkerContext, run: JobRun): Promise<Outcome> {
       record: (tx) => recountOverdue(tx, point.instanceId, () => recordDamage(tx, { recoveryPointId, damage })),
     }
   }
+  if (opened) await recordPointContents(context, run, { recoveryPointId, facts: contentsOf(opened.manifest) })
   return {
     kind: 'completed',
     record: async (tx) => {

@@ -79,6 +79,7 @@ export async function startApi(other?: Pick<Api, 'databaseUrl'>): Promise<Api> {
       removalGraceMs: 3_600_000,
       retentionLimits,
       channelRules,
+      metadataBackupMs: 24 * 3_600_000,
     },
     host: '127.0.0.1',
     port: 0,

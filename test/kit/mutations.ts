@@ -1,5 +1,6 @@
 import { eq } from 'drizzle-orm'
 import { backupInstances } from '../../src/database/tables/backup-instance.ts'
+import { vaults } from '../../src/database/tables/vault.ts'
 import { encodeNodeId } from '../../src/graphql/schema/ids.ts'
 import type { ProtectionState } from '../../src/instance/instance.ts'
 import { generateIdentity } from '../../src/secret/age-identity.ts'
@@ -22,6 +23,15 @@ export const mutations: Readonly<Record<string, (api: Api) => Promise<Input>>> =
     accessKeyId: 'AKIDOTHER',
     secretAccessKey: 'secret-word-2',
   }),
+  backUpMetadata: async (api) => {
+    const { id } = await addVault(api, 'set up')
+    await api.database
+      .update(vaults)
+      .set({ capabilities: { conditionalCreate: true, largestObjectBytes: null } })
+      .where(eq(vaults.id, id))
+    return { vault: encodeNodeId('Vault', id) }
+  },
+  switchMetadataBackup: async (api) => ({ ...(await vault(api)), isOn: false, reason: 'another one has it' }),
   deleteVault: async (api) => ({ ...(await vault(api, 'empty')), confirmName: 'empty' }),
   exportRecoveryKey: vault,
   rotateVaultKey: vault,

@@ -68,6 +68,7 @@ export async function startService(
     dueNow: async (tx = database) => limits.now?.() ?? (await databaseTime(tx)),
     machineNow: limits.now ?? (() => new Date()),
     removalGraceMs: 0,
+    metadata: { url: databaseUrl, keyFile: join(folder, 'secret.key'), everyMs: 24 * 3_600_000 },
     log,
   }
   const runner = await startRunner(database, listener, {

@@ -1,4 +1,16 @@
-import { bigint, index, integer, jsonb, pgEnum, pgTable, primaryKey, text, timestamp, uuid } from 'drizzle-orm/pg-core'
+import {
+  bigint,
+  boolean,
+  index,
+  integer,
+  jsonb,
+  pgEnum,
+  pgTable,
+  primaryKey,
+  text,
+  timestamp,
+  uuid,
+} from 'drizzle-orm/pg-core'
 
 export const storageKind = pgEnum('storage_kind', ['DIRECTORY', 'S3'])
 
@@ -59,6 +71,14 @@ export const vaults = pgTable('vaults', {
   createdAt: timestamp({ precision: 3, withTimezone: true }).notNull(),
   /** Since when its key is the present one; null: since it was created. */
   recipientSince: timestamp({ precision: 3, withTimezone: true }),
+  /** Whether Holdfast's own metadata is backed up into it by itself. */
+  keepsMetadata: boolean().notNull().default(true),
+  /** The moment of the newest copy of the metadata that was read back, and its size as stored, bytes. */
+  metadataBackedUpAt: timestamp({ precision: 3, withTimezone: true }),
+  metadataStoredBytes: bigint({ mode: 'number' }),
+  /** Why the last attempt failed; null when it succeeded. */
+  metadataFailedAt: timestamp({ precision: 3, withTimezone: true }),
+  metadataFailure: text(),
 })
 
 /** Where a vault and its catalogue disagree, as last seen: counted and shown, never removed silently. */

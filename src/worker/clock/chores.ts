@@ -4,6 +4,7 @@ import { watchForJumps } from './jump-watch.ts'
 import { repairPlansChore } from './repair-plans.ts'
 import { startDueBackupsChore } from './start-due-backups.ts'
 import { startDueExpiriesChore, startDuePurgesChore } from './start-due-removals.ts'
+import { startMetadataBackupsChore } from './start-metadata-backups.ts'
 import { restingAfterJump, tellJumpChore } from './tell-jump.ts'
 import { tellOverdueChore } from './tell-overdue.ts'
 
@@ -18,6 +19,7 @@ export function allChores({ isSetByHand }: { isSetByHand: boolean }): Chore[] {
     repairPlansChore(watch),
     checkSpaceChore,
     startDueBackupsChore,
+    startMetadataBackupsChore,
     tellOverdueChore(),
     ...(isSetByHand ? removals : [tellJumpChore(watch), ...removals.map((each) => restingAfterJump(watch, each))]),
   ]

@@ -1,4 +1,5 @@
 import type { TableRows } from '../../engine/count-rows.ts'
+import type { StructureFacts } from '../../engine/describe-structure.ts'
 import type { DatabaseReport, RoleReport } from '../../engine/inspect.ts'
 import type { PostgresServer } from '../../server/server.ts'
 import type { ArtifactDigest, Compression } from '../../storage/artifact.ts'
@@ -19,8 +20,11 @@ export interface ManifestArtifact {
   baseArtifact: null
 }
 
-/** One database as it was in the snapshot that its dump was taken from. */
-export interface ManifestDatabase {
+/**
+ * One database as it was in the snapshot that its dump was taken from. Manifests of version 0.2 tell neither the bytes of
+ * tables nor schemas and partitions.
+ */
+export interface ManifestDatabase extends Partial<StructureFacts> {
   report: DatabaseReport
   snapshotAt: string
   tables: TableRows[]

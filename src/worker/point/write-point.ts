@@ -7,6 +7,7 @@ import type { DatabaseReport, ServerReport } from '../../engine/inspect.ts'
 import type { BackupInstance } from '../../instance/instance.ts'
 import type { JobRun } from '../../job/handler.ts'
 import type { BackupPolicy } from '../../policy/policy.ts'
+import type { PointFacts } from '../../recovery-point/contents/contents.ts'
 import type { ContainedDatabase } from '../../recovery-point/recovery-point.ts'
 import type { RetentionDecision } from '../../retention/decide-retention.ts'
 import type { PostgresServer } from '../../server/server.ts'
@@ -17,6 +18,7 @@ import { artifactKey, checkPointHeader, globalsKey, writePointEnd } from '../../
 import type { Vault } from '../../vault/vault.ts'
 import type { WorkerContext } from '../context.ts'
 import { containedDatabase } from './contained-database.ts'
+import { contentsOf } from './contents-of.ts'
 import { type Manifest, type ManifestArtifact, type ManifestDatabase, manifestFormat } from './manifest.ts'
 
 export interface PointSource {
@@ -44,6 +46,8 @@ export interface WrittenPoint {
   prefix: string
   pointInTime: Date
   databases: ContainedDatabase[]
+  /** What it holds, to be remembered. */
+  contents: PointFacts
   artifacts: ManifestArtifact[]
   /** The manifest's digest, once it is written. */
   manifest: () => SealedDigest | undefined
@@ -82,6 +86,7 @@ export async function writePoint(context: WorkerContext, run: JobRun, source: Po
     prefix,
     pointInTime: new Date(databases[0]?.snapshotAt ?? context.now()),
     databases: databases.map((facts) => containedDatabase(facts, artifacts)),
+    contents: contentsOf({ databases, roles: report.roles }),
     artifacts,
     manifest: () => manifest,
     storedBytes: () => artifacts.reduce((sum, { digest }) => sum + digest.storedBytes, manifest?.storedBytes ?? 0),
@@ -147,6 +152,8 @@ async function writeDatabase(
         report: database,
         snapshotAt: dumped.snapshotAt.toISOString(),
         tables: dumped.tables,
+        schemas: dumped.schemas,
+        partitionedTables: dumped.partitionedTables,
         largeObjectCount: dumped.largeObjectCount,
       }
     },

@@ -1,0 +1,47 @@
+import type { Session } from './session.ts'
+
+/** What a database is made of beside the tables that have rows. */
+export interface StructureFacts {
+  /** By name, empty ones included; those of the system and of extensions are left out. */
+  schemas: { name: string; ownerName: string }[]
+  /** Tables whose rows are in their partitions, by schema and name. */
+  partitionedTables: PartitionedTable[]
+}
+
+export interface PartitionedTable {
+  schema: string
+  name: string
+  /** Where it is a partition itself: of which table. */
+  partitionOf?: { schema: string; name: string }
+}
+
+interface PartitionedRow extends Omit<PartitionedTable, 'partitionOf'> {
+  partitionOf: { schema: string; name: string } | null
+}
+
+/** Describes the database in the session's own transaction: two questions, however much it holds. */
+export async function describeStructure({ sql }: Pick<Session, 'sql'>): Promise<StructureFacts> {
+  const schemas = await sql<StructureFacts['schemas']>`
+    select n.nspname as name, pg_get_userbyid(n.nspowner) as "ownerName"
+    from pg_namespace n
+    where n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+      and not exists (select from pg_depend d
+        where d.classid = 'pg_namespace'::regclass and d.objid = n.oid and d.deptype = 'e')
+    order by n.nspname`
+  const partitioned = await sql<PartitionedRow[]>`
+    select n.nspname as schema, c.relname as name,
+      (select jsonb_build_object('schema', parent_schema.nspname, 'name', parent.relname)
+        from pg_inherits i join pg_class parent on parent.oid = i.inhparent
+        join pg_namespace parent_schema on parent_schema.oid = parent.relnamespace
+        where c.relispartition and i.inhrelid = c.oid) as "partitionOf"
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where c.relkind = 'p' and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+      and not exists (select from pg_depend d
+        where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
+    order by n.nspname, c.relname`
+  const partitionedTables = partitioned.map(({ partitionOf, ...table }) => ({
+    ...table,
+    ...(partitionOf && { partitionOf }),
+  }))
+  return { schemas: [...schemas], partitionedTables }
+}

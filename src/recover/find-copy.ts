@@ -1,0 +1,116 @@
+import { type CopyReader, readCopy } from '../database/copy/in.ts'
+import { openArtifact } from '../storage/artifact.ts'
+import type { Storage } from '../storage/contract.ts'
+import { readKeyring } from '../storage/keyring.ts'
+import {
+  listMetadataFolders,
+  type MetadataHeader,
+  metadataKey,
+  readMetadataHeader,
+} from '../storage/metadata-copies.ts'
+import { StorageError } from '../storage/storage-error.ts'
+import { proveIdentity, readVaultHeader } from '../storage/vault-header.ts'
+import { RecoveryRefused } from './refused.ts'
+
+/** A whole copy in the vault. */
+export interface FoundCopy {
+  prefix: string
+  /** Null: its header cannot be read. */
+  header: MetadataHeader | null
+}
+
+/**
+ * Which vault a place is, and all keys that it ever had, the present one first; refuses a place that is none, and keys of
+ * which none is the vault's.
+ */
+export async function openVault(
+  storage: Storage,
+  identities: readonly string[],
+): Promise<{ vaultId: string; recipient: string; identities: string[] }> {
+  const header = await readVaultHeader(storage)
+  if (!header) throw new RecoveryRefused(`The ${storage.description} holds no vault: is its disk mounted?`)
+  let failure: unknown
+  for (const identity of identities) {
+    try {
+      await proveIdentity(header, identity)
+      const former = (await readKeyring(storage, header, identity)).keys.map((key) => key.identity)
+      return { vaultId: header.vaultId, recipient: header.recipient, identities: [identity, ...former.toReversed()] }
+    } catch (cause) {
+      failure = cause
+    }
+  }
+  const isWrongKey = failure instanceof StorageError && failure.code === 'WRONG_KEY'
+  if (!isWrongKey) throw failure
+  throw new RecoveryRefused(`The recovery key is not that of this vault, which is sealed for ${header.recipient}.`)
+}
+
+/** All whole copies, newest first; those whose header cannot be read come last. */
+export async function listCopies(storage: Storage): Promise<FoundCopy[]> {
+  const folders = (await listMetadataFolders(storage)).filter(({ isWhole }) => isWhole)
+  const copies: FoundCopy[] = []
+  for (const { prefix } of folders) {
+    const header = await readMetadataHeader(storage, prefix).catch((cause) => {
+      if (cause instanceof StorageError && cause.code === 'ARTIFACT_DAMAGED') return null
+      throw cause
+    })
+    copies.push({ prefix, header })
+  }
+  return copies.sort((left, right) => momentOf(right) - momentOf(left))
+}
+
+export interface ChosenCopy {
+  prefix: string
+  header: MetadataHeader
+}
+
+/**
+ * The newest copy, or the newest of a moment or before. An older one is never taken by itself: a newest one whose header is
+ * damaged is refused, for nobody would learn what is missing.
+ */
+export function chooseCopy(copies: readonly FoundCopy[], at: Date | null): ChosenCopy {
+  const unreadable = copies.filter(({ header }) => header === null)
+  if (at === null && unreadable.length > 0) {
+    const names = unreadable.map(({ prefix }) => prefix).join(', ')
+    throw new RecoveryRefused(`The header of ${names} is damaged. ${adviceFor(copies, null)}`)
+  }
+  for (const { prefix, header } of copies) {
+    if (header && (at === null || new Date(header.createdAt) <= at)) return { prefix, header }
+  }
+  const which = at === null ? '' : ` of ${at.toISOString()} or before`
+  throw new RecoveryRefused(`The vault holds no copy of the metadata${which}. ${adviceFor(copies, null)}`)
+}
+
+/** Opens a copy; every stored byte of it has been compared with its digest. Damage is told with the next older copy. */
+export async function openCopy(
+  storage: Storage,
+  { prefix, header }: ChosenCopy,
+  { identities, copies }: { identities: readonly string[]; copies: readonly FoundCopy[] },
+): Promise<CopyReader> {
+  try {
+    return await readCopy(
+      await openArtifact(storage, metadataKey(prefix), { identity: identities, compression: 'ZSTD', digest: header }),
+    )
+  } catch (cause) {
+    throw damaged(cause, header, copies)
+  }
+}
+
+/** Says of a damaged copy which other one could be taken; any other failure is answered as it is. */
+export function damaged(cause: unknown, header: MetadataHeader, copies: readonly FoundCopy[]): unknown {
+  if (!(cause instanceof StorageError) || !['ARTIFACT_DAMAGED', 'STORAGE_OBJECT_MISSING'].includes(cause.code))
+    return cause
+  return new RecoveryRefused(
+    `The copy of ${header.createdAt} is damaged: ${cause.message} ${adviceFor(copies, new Date(header.createdAt))}`,
+  )
+}
+
+function adviceFor(copies: readonly FoundCopy[], before: Date | null): string {
+  const older = copies.find(({ header }) => header && (before === null || new Date(header.createdAt) < before))?.header
+  return older
+    ? `Take the one of ${older.createdAt} by --at ${older.createdAt}.`
+    : 'There is no other: look for a second vault, or start anew and run importVault on this one.'
+}
+
+function momentOf({ header }: FoundCopy): number {
+  return header === null ? -1 : new Date(header.createdAt).getTime()
+}

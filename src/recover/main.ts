@@ -1,0 +1,87 @@
+import { UnreadableCopy } from '../database/copy/in.ts'
+import { UnknownMigrations } from '../database/copy/migrate-to.ts'
+import { DataDirectoryInUse, takeDataDirectory } from '../database/data-directory.ts'
+import { InvalidInput } from '../refusal.ts'
+import { SecretError } from '../secret/secret-error.ts'
+import { InvalidSetting, readRecoverySettings } from '../settings.ts'
+import { openStorage } from '../storage/open.ts'
+import { StorageError } from '../storage/storage-error.ts'
+import { readArguments, usage } from './arguments.ts'
+import { chooseCopy, type FoundCopy, listCopies, openVault } from './find-copy.ts'
+import { type Recovered, recover } from './recover.ts'
+import { RecoveryRefused } from './refused.ts'
+
+const say = (text: string) => void process.stdout.write(`${text}\n`)
+
+/** Brings Holdfast back on a machine that has nothing but a vault and its recovery key. */
+async function main(words: readonly string[]): Promise<void> {
+  if (words.includes('--help') || words.length === 0) return say(usage)
+  const { accessKey, settingsFor } = readRecoverySettings()
+  const asked = await readArguments(words, accessKey)
+  const storage = openStorage(asked.location)
+  const { vaultId, identities } = await openVault(storage, asked.identities)
+  const copies = await listCopies(storage)
+  if (asked.isListing) return say(listOf(copies))
+  const copy = chooseCopy(copies, asked.at)
+  if (copy.header.vaultId !== vaultId) throw new RecoveryRefused(`${copy.prefix} was made for another vault.`)
+  const settings = settingsFor(asked.dataDirectory)
+  using _lock = await takeDataDirectory(settings.dataDirectory)
+  say(`Recovering from the copy of ${copy.header.createdAt}, made by Holdfast ${copy.header.version}.`)
+  say(report(await recover({ settings, asked, storage, copies, copy, identities }), settings.dataDirectory))
+}
+
+function listOf(copies: readonly FoundCopy[]): string {
+  if (copies.length === 0) return 'The vault holds no copy of the metadata.'
+  const lines = copies.map(({ prefix, header }) => {
+    if (!header) return `${prefix}  its header is damaged`
+    const { createdAt, version, storedBytes, hasKeyFile } = header
+    return `${createdAt}  ${storedBytes} bytes, Holdfast ${version}${hasKeyFile ? '' : ', without the key file'}`
+  })
+  return ['Copies of the metadata, newest first:', ...lines].join('\n')
+}
+
+function report(
+  { hasKeyFile, rowCount, cancelledRestores, unknownPointCount, otherVaults }: Recovered,
+  dataDirectory: string,
+): string {
+  const lines = [`Recovered: ${rowCount} rows, in ${dataDirectory}. Start it with "npm start".`]
+  if (!hasKeyFile) {
+    lines.push(
+      'The copy was made without the key file: set the password of every server with updateServerCredentials, and the access keys of other vaults with updateVaultCredentials.',
+    )
+  }
+  if (cancelledRestores > 0)
+    lines.push(`${cancelledRestores} restores that were under way are taken back: ask for them again.`)
+  if (unknownPointCount > 0) {
+    lines.push(
+      `${unknownPointCount} recovery points in the vault are newer than the copy: they are whole, but not in the catalogue. Run importVault to have them there.`,
+    )
+  }
+  for (const { name, place } of otherVaults)
+    lines.push(`Vault "${name}" is expected in ${place}: see that it is there.`)
+  lines.push(
+    'If the machine of before still lives, stop Holdfast there for good before you start this one: two services must never use one vault.',
+  )
+  return lines.join('\n')
+}
+
+const expected = [
+  RecoveryRefused,
+  InvalidSetting,
+  InvalidInput,
+  DataDirectoryInUse,
+  SecretError,
+  StorageError,
+  UnreadableCopy,
+  UnknownMigrations,
+]
+
+main(process.argv.slice(2)).then(
+  () => process.exit(0),
+  (cause: unknown) => {
+    const isExpected = expected.some((kind) => cause instanceof kind)
+    const text = cause instanceof Error ? (isExpected ? cause.message : (cause.stack ?? cause.message)) : String(cause)
+    process.stderr.write(`${text}\n`)
+    process.exit(1)
+  },
+)

@@ -1,0 +1,25 @@
+const keptDays = 7
+const keptWeeks = 4
+const dayMs = 86_400_000
+
+/**
+ * Which copies of the metadata stay, of all that are whole: the newest of each of the last 7 days and of each of the last 4
+ * weeks (Monday to Sunday, UTC) that have one. Days and weeks without a copy do not count, so that old copies stay while no
+ * new ones come.
+ */
+export function copiesToKeep<Copy extends { createdAt: Date }>(copies: readonly Copy[]): Set<Copy> {
+  const newestFirst = copies.toSorted((left, right) => right.createdAt.getTime() - left.createdAt.getTime())
+  const day = ({ createdAt }: Copy) => Math.floor(createdAt.getTime() / dayMs)
+  // The first of January 1970 was a Thursday.
+  const week = (copy: Copy) => Math.floor((day(copy) + 3) / 7)
+  return new Set([...newestOfEach(newestFirst, day, keptDays), ...newestOfEach(newestFirst, week, keptWeeks)])
+}
+
+function newestOfEach<Copy>(newestFirst: readonly Copy[], periodOf: (copy: Copy) => number, most: number): Copy[] {
+  const newest = new Map<number, Copy>()
+  for (const copy of newestFirst) {
+    const period = periodOf(copy)
+    if (newest.size < most && !newest.has(period)) newest.set(period, copy)
+  }
+  return [...newest.values()]
+}
