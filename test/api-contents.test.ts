@@ -7,8 +7,8 @@ import { addInstance, addPoint } from './kit/catalogue.ts'
 import { listedDatabase, manyTables, plainRole } from './kit/contents.ts'
 
 let api: Api
-let point: RecoveryPoint
-let old: RecoveryPoint
+let point: RecoveryPoint & { jobId: string }
+let old: RecoveryPoint & { jobId: string }
 
 const nasty = `it's a "schema"=x\n-é %_`
 

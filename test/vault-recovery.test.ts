@@ -2,6 +2,7 @@ import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect } from 'vitest'
 import { backupInstances } from '../src/database/tables/backup-instance.ts'
+import { recoveryPointContents } from '../src/database/tables/recovery-point-contents.ts'
 import { postgresServers } from '../src/database/tables/server.ts'
 import { backUpNow } from '../src/instance/back-up-now.ts'
 import { configureProtection } from '../src/instance/configure-protection.ts'
@@ -56,6 +57,7 @@ test('when all is lost but the vault and its recovery key, it is imported, resto
   expect(report).toMatchObject({ pointsImported: 1, pointsReadBack: 1, unreadableCount: 0, instances: [instance.name] })
   const [point] = await findRecoveryPointsOf(database, instance.id)
   const recoveryPointId = point?.id ?? ''
+  expect(await database.select().from(recoveryPointContents)).toMatchObject([{ recoveryPointId }])
   const [server] = await database.select().from(postgresServers)
   const serverId = server?.id ?? ''
   expect(server).toMatchObject({ host: source.host, port: source.port, tlsMode: 'DISABLE', username: null })

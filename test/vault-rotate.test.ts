@@ -108,8 +108,8 @@ describe('the rotation of a vault’s key', { timeout: 60_000 }, () => {
       expect(rewrapped?.manifestSha256).not.toBe(point.manifestSha256)
     }
     expect((await findKeysOf(database, [after])).get(vault.id)).toMatchObject([
-      { recipient: after.recipient, isCurrent: true, retiredAt: null, pointsSealed: 1 },
-      { recipient: vault.recipient, isCurrent: false, retiredAt: expect.any(Date), pointsSealed: 2 },
+      { recipient: after.recipient, isCurrent: true, retiredAt: null, recoveryPointCount: 1 },
+      { recipient: vault.recipient, isCurrent: false, retiredAt: expect.any(Date), recoveryPointCount: 2 },
     ])
     // The new recovery key alone makes a lost catalogue whole; the former one is refused by its name.
     await using lost = await freshDatabase()
@@ -130,7 +130,7 @@ describe('the rotation of a vault’s key', { timeout: 60_000 }, () => {
     })
     expect(importReportOf(await importBy(second.recoveryKey))).toMatchObject({ pointsImported: 3, pointsReadBack: 3 })
     const keys = (await findKeysOf(heir.database, [await present(heir.database, vault)])).get(vault.id)
-    expect(keys?.map(({ pointsSealed }) => pointsSealed)).toEqual([1, 2])
+    expect(keys?.map(({ recoveryPointCount }) => recoveryPointCount)).toEqual([1, 2])
   })
 
   test('changes nothing in a dry run, and is refused while another one runs', async ({

@@ -3,6 +3,7 @@ import { recordAudit } from '../audit/record.ts'
 import type { Database } from '../database/connect.ts'
 import { jobs } from '../database/tables/job.ts'
 import { type VaultLocation, vaults } from '../database/tables/vault.ts'
+import { keyFileCanary, vaultImports, vaultKeys } from '../database/tables/vault-key.ts'
 import { requestCancel } from '../job/cancel.ts'
 import { isPending } from '../job/states.ts'
 import type { SecretBox } from '../secret/secret-box.ts'
@@ -70,6 +71,8 @@ export async function sealKeysAnew(
       `The copy was made without the key file, so that the recovery key of every vault is needed: add a --recovery-key-file for ${names}.`,
     )
   }
+  // Nothing here opens them: former keys come back out of the vaults by rebuildCatalogue, and the next start leaves a canary.
+  for (const table of [keyFileCanary, vaultKeys, vaultImports]) await database.delete(table)
   for (const { id, recipient } of all) {
     const sealedIdentity = secrets.seal(identityOf(recipient) ?? '')
     await database.update(vaults).set({ sealedIdentity }).where(eq(vaults.id, id))

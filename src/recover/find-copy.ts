@@ -1,6 +1,7 @@
 import { type CopyReader, readCopy } from '../database/copy/in.ts'
 import { openArtifact } from '../storage/artifact.ts'
 import type { Storage } from '../storage/contract.ts'
+import { readKeyring } from '../storage/keyring.ts'
 import {
   listMetadataFolders,
   type MetadataHeader,
@@ -18,18 +19,22 @@ export interface FoundCopy {
   header: MetadataHeader | null
 }
 
-/** Which vault a place is; refuses one that is none, and throws WRONG_KEY where none of the keys is the vault's. */
+/**
+ * Which vault a place is, and all keys that it ever had, the present one first; refuses a place that is none, and keys of
+ * which none is the vault's.
+ */
 export async function openVault(
   storage: Storage,
   identities: readonly string[],
-): Promise<{ vaultId: string; recipient: string; identity: string }> {
+): Promise<{ vaultId: string; recipient: string; identities: string[] }> {
   const header = await readVaultHeader(storage)
   if (!header) throw new RecoveryRefused(`The ${storage.description} holds no vault: is its disk mounted?`)
   let failure: unknown
   for (const identity of identities) {
     try {
       await proveIdentity(header, identity)
-      return { vaultId: header.vaultId, recipient: header.recipient, identity }
+      const former = (await readKeyring(storage, header, identity)).keys.map((key) => key.identity)
+      return { vaultId: header.vaultId, recipient: header.recipient, identities: [identity, ...former.toReversed()] }
     } catch (cause) {
       failure = cause
     }
@@ -79,11 +84,11 @@ export function chooseCopy(copies: readonly FoundCopy[], at: Date | null): Chose
 export async function openCopy(
   storage: Storage,
   { prefix, header }: ChosenCopy,
-  { identity, copies }: { identity: string; copies: readonly FoundCopy[] },
+  { identities, copies }: { identities: readonly string[]; copies: readonly FoundCopy[] },
 ): Promise<CopyReader> {
   try {
     return await readCopy(
-      await openArtifact(storage, metadataKey(prefix), { identity, compression: 'ZSTD', digest: header }),
+      await openArtifact(storage, metadataKey(prefix), { identity: identities, compression: 'ZSTD', digest: header }),
     )
   } catch (cause) {
     throw damaged(cause, header, copies)

@@ -19,7 +19,7 @@ async function main(words: readonly string[]): Promise<void> {
   const { accessKey, settingsFor } = readRecoverySettings()
   const asked = await readArguments(words, accessKey)
   const storage = openStorage(asked.location)
-  const { vaultId, identity } = await openVault(storage, asked.identities)
+  const { vaultId, identities } = await openVault(storage, asked.identities)
   const copies = await listCopies(storage)
   if (asked.isListing) return say(listOf(copies))
   const copy = chooseCopy(copies, asked.at)
@@ -27,7 +27,7 @@ async function main(words: readonly string[]): Promise<void> {
   const settings = settingsFor(asked.dataDirectory)
   using _lock = await takeDataDirectory(settings.dataDirectory)
   say(`Recovering from the copy of ${copy.header.createdAt}, made by Holdfast ${copy.header.version}.`)
-  say(report(await recover({ settings, asked, storage, copies, copy, identity }), settings.dataDirectory))
+  say(report(await recover({ settings, asked, storage, copies, copy, identities }), settings.dataDirectory))
 }
 
 function listOf(copies: readonly FoundCopy[]): string {

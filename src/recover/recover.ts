@@ -23,8 +23,8 @@ export interface Recovery {
   storage: Storage
   copies: readonly FoundCopy[]
   copy: ChosenCopy
-  /** The recovery key of the vault. */
-  identity: string
+  /** The recovery key of the vault, and the keys that it had before: a copy may be sealed for any. */
+  identities: readonly string[]
 }
 
 /** What was brought back, to be told. */
@@ -42,8 +42,8 @@ export interface Recovered {
  * Brings a service back out of a copy of its metadata: all of it, or nothing that could be taken for a service. The data
  * directory is locked by the caller.
  */
-export async function recover({ settings, asked, storage, copies, copy, identity }: Recovery): Promise<Recovered> {
-  const reader = await openCopy(storage, copy, { identity, copies })
+export async function recover({ settings, asked, storage, copies, copy, identities }: Recovery): Promise<Recovered> {
+  const reader = await openCopy(storage, copy, { identities, copies })
   const place = await preparePlace(settings)
   try {
     const rowCount = await fill(place.url, reader).catch((cause) => {
@@ -53,7 +53,9 @@ export async function recover({ settings, asked, storage, copies, copy, identity
     await using connection = connectDatabase(place.url)
     const { database } = connection
     const secrets = await boxOf(key, settings.dataDirectory)
-    if (reader.facts.keyFile === null) await sealKeysAnew(database, { identityOf: keysOf(asked.identities), secrets })
+    if (reader.facts.keyFile === null) {
+      await sealKeysAnew(database, { identityOf: keysOf([...asked.identities, ...identities]), secrets })
+    }
     const now = new Date()
     await moveVault(database, { vaultId: copy.header.vaultId, found: asked.location, secrets, now })
     const cancelledRestores = await cancelRestores(database, now)

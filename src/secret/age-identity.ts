@@ -36,11 +36,6 @@ export function decodeRecipient(recipient: string): Uint8Array {
   return raw
 }
 
-/** The public half of an identity; throws IDENTITY_INVALID. */
-export function recipientOf(identity: string): string {
-  return recipientText(rawPublicKey(privateKeyOf(decodeIdentity(identity))))
-}
-
 function recipientText(publicKey: Uint8Array): string {
   return bech32.encode('age', bech32.toWords(publicKey))
 }

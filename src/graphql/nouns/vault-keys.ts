@@ -21,7 +21,7 @@ const VaultKey = builder.objectRef<VaultKeyRow>('VaultKey').implement({
       nullable: true,
       description: 'Since when nothing new is sealed for it; null for the present key.',
     }),
-    pointsSealed: t.exposeInt('pointsSealed', {
+    recoveryPointCount: t.exposeInt('recoveryPointCount', {
       description:
         'How many recovery points have artifacts that are sealed for it. A former key is kept until there is none, and the present recovery key opens those as well.',
     }),

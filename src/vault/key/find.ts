@@ -16,7 +16,7 @@ export interface VaultKey {
   retiredAt: Date | null
   isCurrent: boolean
   /** How many recovery points have artifacts that are sealed for it. */
-  pointsSealed: number
+  recoveryPointCount: number
 }
 
 /** The sealed secret keys that something in a vault may be sealed for: the present one first, then the former, newest first. */
@@ -65,7 +65,7 @@ export async function findKeysOf(database: Database, found: readonly Vault[]): P
         createdAt: key.createdAt,
         retiredAt: key.retiredAt,
         isCurrent: key.recipient === vault.recipient,
-        pointsSealed: sealed.get(`${vault.id} ${key.recipient}`) ?? 0,
+        recoveryPointCount: sealed.get(`${vault.id} ${key.recipient}`) ?? 0,
       })),
     ]),
   )

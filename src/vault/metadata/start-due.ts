@@ -9,6 +9,8 @@ import { metadataJob } from './back-up.ts'
 const important: readonly AuditAction[] = [
   'createVault',
   'exportRecoveryKey',
+  'vaultKeyChanged',
+  'vaultImported',
   'updateVaultCredentials',
   'registerServer',
   'updateServerCredentials',

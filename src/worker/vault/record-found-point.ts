@@ -10,7 +10,10 @@ import { headerKey } from '../../storage/vault-layout.ts'
 import { lockVaultAlone } from '../../vault/find.ts'
 import type { ImportReport } from '../../vault/import/request.ts'
 import type { WorkerContext } from '../context.ts'
+import { isListable } from '../point/check-contents.ts'
 import { containedDatabase } from '../point/contained-database.ts'
+import { contentsOf } from '../point/contents-of.ts'
+import { recordPointContents } from '../point/stage-contents.ts'
 import type { OpenedVault } from './open-imported.ts'
 import type { FoundPoint } from './read-found-point.ts'
 
@@ -53,6 +56,10 @@ export async function recordFoundPoint(
       report.pointsImported += 1
       if (added.instance !== undefined) report.instances.push(added.instance)
       if (added.server !== undefined) report.servers.push(added.server)
+      if (isListable(manifest)) {
+        const { recoveryPointId } = manifest
+        await recordPointContents(context, run, { recoveryPointId, facts: contentsOf(manifest) })
+      }
     }
     if (outcome === 'KNOWN') report.alreadyKnown += 1
     if (outcome === 'ELSEWHERE') return `${prefix} is of a backup instance that the catalogue has in another vault.`
