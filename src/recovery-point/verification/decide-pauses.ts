@@ -22,7 +22,12 @@ export function decidePauses(tried: readonly VerificationCandidate[]): Pauses {
       const failures = failed.reduce((sum, { verificationTries }) => sum + verificationTries, 0)
       const lastAt = ended[0]?.verificationTriedAt
       if (failures < fewestFailures || !lastAt) return []
-      return [[level, new Date(lastAt.getTime() + Math.min(firstPauseMs * 2 ** Math.min(failures - fewestFailures, 20), dayMs))]]
+      return [
+        [
+          level,
+          new Date(lastAt.getTime() + Math.min(firstPauseMs * 2 ** Math.min(failures - fewestFailures, 20), dayMs)),
+        ],
+      ]
     }),
   )
 }
