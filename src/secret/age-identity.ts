@@ -20,6 +20,11 @@ export function generateIdentity(): AgeIdentity {
   }
 }
 
+/** The recipient that belongs to an identity; throws IDENTITY_INVALID as decodeIdentity does. */
+export function recipientOf(identity: string): string {
+  return recipientText(rawPublicKey(privateKeyOf(decodeIdentity(identity))))
+}
+
 /** The 32 secret bytes of an identity; throws IDENTITY_INVALID, which never repeats the text. */
 export function decodeIdentity(identity: string): Uint8Array {
   const raw = decode('age-secret-key-', identity)

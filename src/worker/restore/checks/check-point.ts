@@ -97,7 +97,7 @@ async function open(
 /** The header, where the manifest has failed already. */
 async function checkHeader(context: WorkerContext, point: RecoveryPoint, vault: Vault): Promise<RestoreCheck[]> {
   try {
-    await checkPointHeader(storageOf(context, vault), point.prefix, { storedSha256: point.manifestSha256 })
+    await checkPointHeader(storageOf(context, vault), point.prefix, { storedSha256: manifestDigestsOf(point) })
     return []
   } catch (cause) {
     return [problemOf('MANIFEST', headerKey(point.prefix), cause)]
