@@ -7,16 +7,11 @@ import { rewrap } from '../src/storage/age-header.ts'
 import type { Storage } from '../src/storage/contract.ts'
 import { directoryStorage } from '../src/storage/directory.ts'
 import { keyringKey, readKeyring, writeKeyring } from '../src/storage/keyring.ts'
+import { checkPointHeader } from '../src/storage/point-header.ts'
 import { rewrapPoint } from '../src/storage/rewrap-point.ts'
 import { readSealedJson, sealBytes, unsealBytes } from '../src/storage/sealed-json.ts'
 import { proveIdentity, readVaultHeader, switchVaultKey } from '../src/storage/vault-header.ts'
-import {
-  checkPointHeader,
-  checkVault,
-  initialiseVault,
-  manifestKey,
-  writePointEnd,
-} from '../src/storage/vault-layout.ts'
+import { checkVault, initialiseVault, manifestKey, writePointEnd } from '../src/storage/vault-layout.ts'
 import { test } from './kit/test.ts'
 
 const [old, next, other] = [generateIdentity(), generateIdentity(), generateIdentity()]

@@ -8,7 +8,7 @@ import type { Storage } from './contract.ts'
 import { StorageError } from './storage-error.ts'
 
 /** What is longer is no header, and no manifest: it is not taken into memory. */
-const mostPlainBytes = 1024 * 1024
+export const mostPlainBytes = 1024 * 1024
 export const mostSealedBytes = 256 * 1024 * 1024
 
 /** A sealed object as it lies in the vault. */

@@ -1,7 +1,7 @@
 import type { Compression } from './artifact.ts'
 import type { Storage } from './contract.ts'
 import { probePrefix } from './probe.ts'
-import { readPlainJson, readSmall, type SealedDigest, writePlainJson, writeSealedJson } from './sealed-json.ts'
+import { readSmall, type SealedDigest, writePlainJson, writeSealedJson } from './sealed-json.ts'
 import { selfRestoreText } from './self-restore.ts'
 import { StorageError } from './storage-error.ts'
 import { isKeyOf, newVaultHeader, proveIdentity, readVaultHeader, vaultHeaderKey } from './vault-header.ts'
@@ -73,20 +73,6 @@ export async function writePointEnd(
   }
   await writePlainJson(storage, headerKey(prefix), pointHeader, { signal })
   return sealed
-}
-
-/** Reads a point's plain header; throws ARTIFACT_DAMAGED or STORAGE_OBJECT_MISSING when it does not name that manifest, or one of those. */
-export async function checkPointHeader(
-  storage: Storage,
-  prefix: string,
-  manifest: { storedSha256: string | readonly string[] },
-): Promise<void> {
-  const key = headerKey(prefix)
-  const header = JSON.stringify(await readPlainJson(storage, key))
-  const digests = typeof manifest.storedSha256 === 'string' ? [manifest.storedSha256] : manifest.storedSha256
-  const namesOne = digests.some((digest) => header.includes(`"storedSha256":"${digest}"`))
-  if (header.includes('"holdfast-point"') && namesOne) return
-  throw new StorageError('ARTIFACT_DAMAGED', key, `${key} is damaged: it does not name the manifest beside it.`)
 }
 
 export interface VaultMark {

@@ -4,10 +4,11 @@ import { findRecoveryPoints } from '../../recovery-point/find.ts'
 import { manifestDigestsOf, type RecoveryPoint } from '../../recovery-point/recovery-point.ts'
 import { type OpenArtifact, openArtifact, readBackArtifact } from '../../storage/artifact.ts'
 import type { Storage } from '../../storage/contract.ts'
+import { checkPointHeader, type HeaderFacts } from '../../storage/point-header.ts'
 import { proveArtifact } from '../../storage/prove-artifact.ts'
 import { readSealedJson } from '../../storage/sealed-json.ts'
 import { StorageError } from '../../storage/storage-error.ts'
-import { checkPointHeader, checkVault, manifestKey } from '../../storage/vault-layout.ts'
+import { checkVault, manifestKey } from '../../storage/vault-layout.ts'
 import type { Vault } from '../../vault/vault.ts'
 import type { WorkerContext } from '../context.ts'
 import { counted } from '../streams.ts'
@@ -82,6 +83,13 @@ export async function openPoint(
   }
 }
 
+/** What a point's plain header has to say, from what the catalogue knows of the point. */
+export function headerMarkOf(point: RecoveryPoint): { storedSha256: string[]; facts: HeaderFacts } {
+  const { id: recoveryPointId, instanceId, vaultId, createdAt } = point
+  const facts = { recoveryPointId, instanceId, vaultId, createdAt: createdAt.toISOString() }
+  return { storedSha256: manifestDigestsOf(point), facts }
+}
+
 /** A point's manifest. Where a new key was wrapped around it since its row was read, that is read once more. */
 async function readManifest(
   context: WorkerContext,
@@ -96,7 +104,7 @@ async function readManifest(
   const storedSha256 = manifestDigestsOf(point)
   try {
     const manifest = manifestFrom(await readSealedJson(storage, key, { identity, storedSha256, signal }), key, point)
-    await checkPointHeader(storage, point.prefix, { storedSha256 })
+    await checkPointHeader(storage, point.prefix, headerMarkOf(point))
     return manifest
   } catch (cause) {
     if (!(cause instanceof StorageError)) throw cause

@@ -1,11 +1,12 @@
 import type { RecoveryPoint } from '../../../recovery-point/recovery-point.ts'
 import type { RestoreRequest } from '../../../restore/restore.ts'
 import type { RestoreCheck } from '../../../restore/validation.ts'
+import { checkPointHeader } from '../../../storage/point-header.ts'
 import { StorageError } from '../../../storage/storage-error.ts'
-import { checkPointHeader, headerKey, manifestKey } from '../../../storage/vault-layout.ts'
+import { headerKey, manifestKey } from '../../../storage/vault-layout.ts'
 import type { Vault } from '../../../vault/vault.ts'
 import type { WorkerContext } from '../../context.ts'
-import { type OpenPoint, openPoint } from '../../point/read-point.ts'
+import { headerMarkOf, type OpenPoint, openPoint } from '../../point/read-point.ts'
 import { storageOf } from '../../subjects.ts'
 import { passed, problem, problemOf, skipped, warning } from './check.ts'
 import { checkArtifacts } from './check-artifacts.ts'
@@ -97,7 +98,7 @@ async function open(
 /** The header, where the manifest has failed already. */
 async function checkHeader(context: WorkerContext, point: RecoveryPoint, vault: Vault): Promise<RestoreCheck[]> {
   try {
-    await checkPointHeader(storageOf(context, vault), point.prefix, { storedSha256: manifestDigestsOf(point) })
+    await checkPointHeader(storageOf(context, vault), point.prefix, headerMarkOf(point))
     return []
   } catch (cause) {
     return [problemOf('MANIFEST', headerKey(point.prefix), cause)]
