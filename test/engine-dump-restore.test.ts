@@ -77,9 +77,13 @@ describe('A dump and its restore', () => {
     const database = await createDatabase(source, varied)
     const archive = await archiveOf(source, database)
     expect(archive.facts.largeObjectCount).toBe(2)
-    expect(archive.facts.tables).toContainEqual({ schema: `Nasty "schema" 'x'`, name: 'täble; drop --', rows: 123 })
-    expect(archive.facts.tables).toContainEqual({ schema: 'public', name: 'parent', rows: 2 })
-    expect(archive.facts.tables).toContainEqual({ schema: 'public', name: 'events_2024', rows: 213 })
+    expect(archive.facts.tables).toContainEqual(
+      expect.objectContaining({ schema: `Nasty "schema" 'x'`, name: 'täble; drop --', rows: 123 }),
+    )
+    expect(archive.facts.tables).toContainEqual(expect.objectContaining({ schema: 'public', name: 'parent', rows: 2 }))
+    expect(archive.facts.tables).toContainEqual(
+      expect.objectContaining({ schema: 'public', name: 'events_2024', rows: 213 }),
+    )
     expect(archive.facts.tables.map(({ name }) => name)).not.toContain('events')
     expect(Math.abs(archive.facts.snapshotAt.getTime() - Date.now())).toBeLessThan(20_000)
 
@@ -111,7 +115,7 @@ describe('A dump and its restore', () => {
   test.for(nastyNames)('survive the database name %j', async (name, { source }) => {
     await createDatabase(source, 'create table t (id int); insert into t values (1), (2)', name)
     const archive = await archiveOf(source, name)
-    expect(archive.facts.tables).toEqual([{ schema: 'public', name: 't', rows: 2 }])
+    expect(archive.facts.tables).toMatchObject([{ schema: 'public', name: 't', rows: 2 }])
     await run(source, 'postgres', `drop database "${name.replaceAll('"', '""')}"`)
     const { rows } = await restoreDatabase(addressOf(source), {
       archive: streamOf(archive.bytes),
@@ -254,7 +258,7 @@ describe('A dump and its restore', () => {
       ownership: 'NONE',
       signal: never,
     })
-    expect(rows.tables).toEqual([{ schema: 'public', name: 't', rows: 0 }])
+    expect(rows.tables).toMatchObject([{ schema: 'public', name: 't', rows: 0 }])
     expect(await databaseNames(target)).toEqual(['postgres', 'template0', 'template1'])
   })
 
@@ -306,6 +310,6 @@ describe('A dump and its restore', () => {
       lockWaitMs: 5000,
       onRows: () => void writer`insert into t select generate_series(1, 1000)`.execute(),
     })
-    expect(facts.tables).toEqual([{ schema: 'public', name: 't', rows: 1 }])
+    expect(facts.tables).toMatchObject([{ schema: 'public', name: 't', rows: 1 }])
   })
 })
