@@ -14,7 +14,7 @@ import {
 import { handlerDefaults, type WorkerContext } from '../context.ts'
 import { failureFrom, WorkFailed } from '../failure.ts'
 import { contentsOf } from '../point/contents-of.ts'
-import { damageIn } from '../point/damage.ts'
+import { certainOf, damageIn } from '../point/damage.ts'
 import { type OpenPoint, openPoint } from '../point/read-point.ts'
 import { recordPointContents } from '../point/stage-contents.ts'
 import { pointOf } from '../subjects.ts'
@@ -54,6 +54,7 @@ async function verify(context: WorkerContext, run: JobRun): Promise<Outcome> {
     storedBytes: opened ? point.storedBytes : 0,
     ...looked,
   }
+  await certainOf(context, vault, findings.damage)
   const verdict = { point, level, startedAt, checked }
   if (opened && hasNone(findings)) {
     await recordPointContents(context, run, { recoveryPointId: point.id, facts: contentsOf(opened.manifest) })
