@@ -157,7 +157,7 @@ describe('A part of an archive', () => {
       await sql`select count(*)::int from pg_index where indisvalid`.then((rows) => rows[0]?.count),
     ).toBeGreaterThan(0)
     const one = await restored(source, archive, { schemas: [], tables: [{ schema: 'stock', name: 'events_2026' }] })
-    expect(one.rows.tables).toEqual([{ schema: 'stock', name: 'events_2026', rows: 187 }])
+    expect(one.rows.tables).toMatchObject([{ schema: 'stock', name: 'events_2026', rows: 187 }])
     expect(one.omitted).toContain(
       'TABLE ATTACH "stock"."events_2026" needs TABLE "sales"."events", which is not in the part: it was left out.',
     )
@@ -167,7 +167,7 @@ describe('A part of an archive', () => {
     const archive = await archiveOfShop(source)
     const name = 'or\nders; -- 1'
     const { rows, omitted } = await restored(source, archive, { schemas: [], tables: [{ schema: oddSchema, name }] })
-    expect(rows.tables).toEqual([{ schema: oddSchema, name, rows: 2 }])
+    expect(rows.tables).toMatchObject([{ schema: oddSchema, name, rows: 2 }])
     expect(omitted).toHaveLength(1)
     const both = await restored(source, archive, { schemas: [oddSchema], tables: [] })
     expect(both.rows.tables.map((table) => table.rows)).toEqual([1, 2])

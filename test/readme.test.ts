@@ -56,14 +56,43 @@ describe('the README', { timeout: 120_000 }, () => {
     const channel = await does(api, 'createNotificationChannel', {})
     expect(channel.signingSecret).toEqual(expect.any(String))
 
+    const holds = block('graphql', 'contents {').replace('"shop"', '"orders"')
+    const { recoveryPoint } = await api.ask<{ recoveryPoint: { contents: unknown } }>(holds, { point })
+    expect(recoveryPoint.contents).toMatchObject({
+      database: { tables: { nodes: [{ name: 'orders', rowCount: 1000 }] } },
+    })
     const asFiles = await does(api, 'restoreAsFiles', { ...here, '<its id>': point })
     expect(await ends(api, asFiles.job)).toMatchObject({ status: 'COMPLETED', error: null })
     const superuser = { username: source.superuser, password: source.password }
     await api.command('updateServerCredentials', { server, ...superuser }, 'server { id }')
+    const asked = await does(api, 'validateRestore', { '<its id>': point, "<the target's id>": server })
+    expect(await ends(api, asked.job)).toMatchObject({ error: null })
+    const answered = block('graphql', 'restoreValidation').replace("<the job's id>", idOf(asked.job))
+    const { job: validation } = await api.ask<{ job: unknown }>(answered)
+    // "orders" is there: that is what it says, before anybody has tried.
+    expect(validation).toMatchObject({
+      status: 'COMPLETED_WITH_WARNINGS',
+      restoreValidation: {
+        isRestorable: false,
+        checks: expect.arrayContaining([expect.objectContaining({ status: 'PROBLEM', code: 'TARGET_NOT_EMPTY' })]),
+      },
+    })
     const toServer = await does(api, 'restoreToServer', { '<its id>': point, "<the target's id>": server })
     expect(await ends(api, toServer.job)).toMatchObject({ status: 'COMPLETED', error: null })
     const counted = await asSuperuser(source, 'orders_restored', 'select count(*)::int from orders')
     expect(counted).toMatchObject([{ count: 1000 }])
+
+    const exports = { '/exports': join(folder, 'exports'), "<the vault's id>": vault }
+    const account = idOf((await does(api, 'createStorageAccount', exports)).storageAccount)
+    const created = await does(api, 'createStorageContainer', { "<the account's id>": account })
+    const intoContainer = block('graphql', "<the container's id>")
+      .replace('<its id>', point)
+      .replace("<the container's id>", idOf(created.storageContainer))
+    const { restoreAsFiles } = await api.ask<{ restoreAsFiles: { job: unknown } }>(intoContainer)
+    expect(await ends(api, restoreAsFiles.job)).toMatchObject({ status: 'COMPLETED', error: null })
+    expect(await readFile(join(folder, 'exports', 'orders', '2026-11-28', 'manifest.json'), 'utf8')).toContain(
+      '"orders"',
+    )
   })
 
   test('shows the steps that lie in every vault, word for word', () => {
@@ -77,7 +106,10 @@ describe('the README', { timeout: 120_000 }, () => {
     const source = await readFile(new URL('../src/settings.ts', import.meta.url), 'utf8')
     const names = new Set(source.match(/(?<=')(HOLDFAST_[A-Z_]+|DATABASE_URL)(?=')/g))
     const listed = new Map(
-      [...readme.matchAll(/^\| `([A-Z_]+)` \| `?(.*?)`? \|/gm)].map(([, name, value]) => [name, value]),
+      [...readme.matchAll(/^\| `(HOLDFAST_[A-Z_]+|DATABASE_URL)` \| `?(.*?)`? \|/gm)].map(([, name, value]) => [
+        name,
+        value,
+      ]),
     )
     expect([...listed.keys()].sort()).toEqual([...names].sort())
 
