@@ -40,6 +40,7 @@ export async function checkCopy(run: JobRun, copy: CopyRequest): Promise<CopyFac
   if (!staged) return none
   await using database = staged
   const named = JSON.stringify(source.report.name)
+  for (const sentence of database.omitted) run.warn(`${named}: ${sentence}`)
   findings.differences.push(...compareRows(source, database.rows).map(({ message }) => `${named}: ${message}`))
   const opening = { roles: server.roles, signal: server.signal }
   const schema = await withoutScratch(openCopy(server.admin, database.temporaryName, opening), server)
