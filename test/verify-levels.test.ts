@@ -116,7 +116,7 @@ describe('a verification', { timeout: 240_000 }, () => {
     const newest = await backUpAgain(service, instance)
     const [artifact = ''] = await artifactsOf({ ...made, point: newest })
     const guarded = async () =>
-      (await findGuardedPoints(service.database, [instance.id])).get(instance.id)?.get(made.instance.vaultId)
+      (await findGuardedPoints(service.database, [instance.id])).get(instance.id)?.get(instance.vaultId)
     expect(await guarded()).toEqual({ newestRestorable: newest.id, bestProven: made.point.id })
     await flipBit(artifact)
     await verify(service, newest, 'READ_BACK')
