@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { connectDatabase, type Database } from '../src/database/connect.ts'
+import { encodeFeedCursor } from '../src/database/feed.ts'
 import { notificationDeliveries } from '../src/database/tables/notification.ts'
 import { encodeNodeId } from '../src/graphql/schema/ids.ts'
 import { type NewNotification, recordNotification } from '../src/notification/record.ts'
@@ -135,7 +136,7 @@ describe('the feed of notifications', () => {
     await stream.end()
   })
 
-  test('refuses a cursor of another feed or of a list', async () => {
+  test('refuses a cursor of another feed, of a list or of another database', async () => {
     await tell('one')
     await enqueue(api.database)
     const { data } = await api.ask(
@@ -143,7 +144,8 @@ describe('the feed of notifications', () => {
     )
     const [job] = listAt(data, 'jobs.nodes')
     const [event] = listAt(job, 'events.nodes')
-    for (const after of ['AAAA', at(data, 'notifications.pageInfo.endCursor'), event?.cursor]) {
+    const ofAnotherDatabase = encodeFeedCursor({ transactionId: 2n ** 62n, id: 1n }, 'n')
+    for (const after of ['AAAA', ofAnotherDatabase, at(data, 'notifications.pageInfo.endCursor'), event?.cursor]) {
       const stream = api.watch(watched, { after })
       const answer = await within(
         'a refusal',

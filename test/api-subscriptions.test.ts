@@ -4,6 +4,7 @@ import { jobs } from '../src/database/tables/job.ts'
 import { encodeNodeId } from '../src/graphql/schema/ids.ts'
 import { requestCancel } from '../src/job/cancel.ts'
 import { changeJobs } from '../src/job/change.ts'
+import { encodeFeedCursor } from '../src/job/events.ts'
 import type { JobRow } from '../src/job/states.ts'
 import { type Answer, type Api, at, listAt, startApi } from './kit/api.ts'
 import { addInstance } from './kit/catalogue.ts'
@@ -230,6 +231,18 @@ describe('jobEvents', () => {
     await happen(other, 'not asked for')
     await happen(job, 'asked for', 'WARNED')
     expect(await next).toMatchObject([{ jobEvents: { type: 'WARNED', job: { id: idOf(job) } } }])
+    await stream.end()
+  })
+
+  test('refuses a cursor from before an older copy took the place of the database', async () => {
+    const job = await enqueue(api.database)
+    const after = encodeFeedCursor({ transactionId: 2n ** 62n, id: 1n })
+    const stream = api.watch(jobEvents, { filter: { job: idOf(job) }, after })
+    const answer = await within(
+      'a refusal',
+      stream.next().catch((errors) => errors),
+    )
+    expect(JSON.stringify(answer)).toMatch(/of another database.*begin without a cursor.*BAD_USER_INPUT/)
     await stream.end()
   })
 

@@ -1,6 +1,7 @@
 import { eq, sql } from 'drizzle-orm'
 import { describe, expect } from 'vitest'
 import { connectDatabase, type Database } from '../src/database/connect.ts'
+import { isOfThisDatabase } from '../src/database/feed.ts'
 import { startListener } from '../src/database/listen.ts'
 import { jobs } from '../src/database/tables/job.ts'
 import { requestCancel } from '../src/job/cancel.ts'
@@ -110,6 +111,7 @@ describe('the feed of events', () => {
     const paged = await readJobEvents(database, { limit: 3 })
     expect(paged).toMatchObject({ isFull: true, cursor: cursorOf(all[2] ?? raise()) })
     const end = await findFeedEnd(database)
+    expect(await isOfThisDatabase(database, end)).toBe(true)
     expect((await readAll(database, { after: end })).events).toEqual([])
     const { id } = await enqueue(database)
     const later = await readAll(database, { after: end })

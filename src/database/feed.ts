@@ -47,6 +47,17 @@ export function decodeFeedCursor(text: string, feed = ''): FeedCursor | undefine
   return encodeFeedCursor(cursor, feed) === text ? cursor : undefined
 }
 
+/**
+ * Whether a cursor may be one of this database: none is of a transaction that is still to come, as those are that were handed
+ * out before an older copy took the place of the database.
+ */
+export async function isOfThisDatabase(database: Database, { transactionId }: FeedCursor): Promise<boolean> {
+  const [row] = await database.execute<{ is_of_this: boolean }>(
+    sql`select ${transactionId.toString()}::xid8 <= pg_snapshot_xmax(pg_current_snapshot()) as is_of_this`,
+  )
+  return row?.is_of_this === true
+}
+
 /** The oldest transaction that is still open: what it and later ones wrote is not given yet. */
 const feedEdge = sql`pg_snapshot_xmin(pg_current_snapshot())`
 

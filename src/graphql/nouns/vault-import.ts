@@ -93,7 +93,7 @@ const dryRunField = {
 
 mutation('importVault', {
   description:
-    "Makes a vault known that the catalogue does not have, from its place and its recovery key alone: the vault under its own id, its recovery points, and the backup instances they are of, as stopped. Their servers come without credentials, for a vault holds none. The vault's own rules (immutability, soft delete) and holds are not kept there: set them anew. Nothing in the vault is changed, and to run it again adds what is missing.",
+    "Makes a vault known that the catalogue does not have, from its place and its recovery key alone: the vault under its own id, its recovery points, and the backup instances they are of, as stopped. Their servers come without credentials, for a vault holds none. Second copies are known as such where their instance or their original is known elsewhere, whichever vault is imported first. The vault's own rules (immutability, soft delete, replica) and holds are not kept there: set them anew. Nothing in the vault is changed, and to run it again adds what is missing.",
   input: (t) => ({
     name: t.string({ required: true, description: 'A name of 1 to 200 characters that no other vault has.' }),
     location: t.field({ type: VaultLocation, required: true, description: 'Where the vault lies.' }),

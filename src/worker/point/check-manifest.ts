@@ -34,9 +34,16 @@ export function manifestOf(value: unknown): Manifest | undefined {
     Array.isArray(artifacts) &&
     artifacts.length > 0 &&
     artifacts.every(isArtifact) &&
-    new Set(artifacts.map(({ file }) => file)).size === artifacts.length
+    new Set(artifacts.map(({ file }) => file)).size === artifacts.length &&
+    isCopyOf(value.copyOf, value.recoveryPointId)
   // Each of its fields that is read without its digest being known was looked at just now.
   return isWhole ? (value as unknown as Manifest) : undefined
+}
+
+/** Left out of an original; a copy is never one of itself. */
+function isCopyOf(value: unknown, ownId: unknown): boolean {
+  if (value === undefined) return true
+  return isObject(value) && isId(value.recoveryPointId) && isId(value.vaultId) && value.recoveryPointId !== ownId
 }
 
 function isServer(value: unknown): boolean {

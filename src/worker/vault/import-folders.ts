@@ -75,11 +75,10 @@ async function recordStrays(
   const { storage, vault } = opened
   if (!vault) return
   const [instance] = await findInstances(context.database, [instanceId])
-  if (instance?.vaultId === vault.id) {
+  if (instance) {
     await compareWithVault(context, run, { instance, vault, storage, onFolder })
     return
   }
-  if (instance) return
   const orphans = unreadable.map(({ prefix, objectCount, sizeBytes }) => {
     return { prefix, kind: 'BYTES_WITHOUT_ROW' as const, recoveryPointId: null, objectCount, sizeBytes }
   })

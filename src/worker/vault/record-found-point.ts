@@ -1,9 +1,9 @@
 import { findInstances } from '../../instance/find.ts'
 import type { BackupInstance } from '../../instance/instance.ts'
-import { importInstance, recordImportedPoints } from '../../instance/record/record-import.ts'
+import { importInstance, moveToOriginals, recordImportedPoints } from '../../instance/record/record-import.ts'
 import { recountOverdue } from '../../instance/schedule/recount-overdue.ts'
 import type { JobRun } from '../../job/handler.ts'
-import { importPoint, type PointImport } from '../../recovery-point/record-import.ts'
+import { importPoint, linkCopies, type PointImport } from '../../recovery-point/record-import.ts'
 import { checkName, InvalidInput } from '../../refusal.ts'
 import { findOrImportServer } from '../../server/record-import.ts'
 import { headerKey } from '../../storage/vault-layout.ts'
@@ -38,13 +38,17 @@ export async function recordFoundPoint(
   const now = await context.dueNow()
   const added: { server?: string; instance?: string } = {}
   try {
-    const outcome = await context.database.transaction(async (tx): Promise<PointImport | 'ELSEWHERE'> => {
+    const outcome = await context.database.transaction(async (tx): Promise<PointImport> => {
       const known = await findOrLockOut(tx, { instanceId: manifest.instance.id, vaultId })
-      if (known && known.vaultId !== vaultId) return 'ELSEWHERE'
       const instance = known ?? (await addInstance(tx, { found, vaultId, added, jobId: run.job.id, now }))
       const tried: { outcome: PointImport } = { outcome: 'KNOWN' }
       await recountOverdue(tx, instance.id, async () => {
         tried.outcome = await importPoint(tx, { ...rowOf(found, instance), backupJobId, now })
+        if (tried.outcome !== 'IMPORTED') return
+        const copiedInto = await linkCopies(tx, manifest.recoveryPointId)
+        if (copiedInto.includes(instance.vaultId)) {
+          await moveToOriginals(tx, { instance, vaultId, jobId: run.job.id, now })
+        }
       })
       if (tried.outcome !== 'IMPORTED') return tried.outcome
       await recordImportedPoints(tx, { instance, now })
@@ -62,13 +66,16 @@ export async function recordFoundPoint(
       }
     }
     if (outcome === 'KNOWN') report.alreadyKnown += 1
-    if (outcome === 'ELSEWHERE') return `${prefix} is of a backup instance that the catalogue has in another vault.`
-    if (outcome === 'CLASHES') return `${prefix} has the id or the backup job of another recovery point.`
-    return undefined
+    return refusals[outcome] && `${prefix} ${refusals[outcome]}.`
   } catch (cause) {
     if (cause instanceof BytesGone) return `${prefix} was removed while it was being looked at.`
     throw cause
   }
+}
+
+const refusals: Partial<Record<PointImport, string>> = {
+  ELSEWHERE: 'is of a backup instance that is protected in another vault: stop its protection first, and do this again',
+  CLASHES: 'has the id or the backup job of another recovery point, or is one more copy of the same',
 }
 
 /** The instance; where there is none, no other import of the vault adds it before the transaction ends. */
@@ -148,6 +155,7 @@ function rowOf({ prefix, manifest, ...stored }: FoundPoint, instance: BackupInst
     pointInTime: new Date(manifest.pointInTime),
     createdAt: new Date(manifest.createdAt),
     expiresAt: new Date(manifest.expiresAt),
+    copyOfId: manifest.copyOf?.recoveryPointId,
     serverVersionNumber: server.versionNumber,
     toolMajor: tools.major,
     sourceBytes: databases.reduce((sum, { report }) => sum + report.sizeBytes, 0),

@@ -1,3 +1,4 @@
+import type { Database } from '../../../database/connect.ts'
 import { findInstances } from '../../../instance/find.ts'
 import { watchInstance } from '../../../instance/watch.ts'
 import { decodeFeedCursor, type FeedCursor, feedStart, findFeedEnd, type JobEventFilter } from '../../../job/events.ts'
@@ -5,6 +6,7 @@ import { findJobs } from '../../../job/find.ts'
 import { watchJob, watchJobEvents } from '../../../job/watch.ts'
 import { badUserInput } from '../../schema/bad-user-input.ts'
 import { builder } from '../../schema/builder.ts'
+import { requireOfThisDatabase } from '../../schema/of-this-database.ts'
 import { BackupInstance, Job, JobEvent, Vault } from '../declared.ts'
 import { JobEventType, JobOperation } from './job-enums.ts'
 
@@ -64,10 +66,10 @@ function filterOf(given: typeof EventFilter.$inferInput | null | undefined): Job
   }
 }
 
-function placeOf(cursor: string): FeedCursor {
+async function placeOf(database: Database, cursor: string): Promise<FeedCursor> {
   const place = decodeFeedCursor(cursor)
   if (!place) throw badUserInput('`after`: this cursor is not one of this stream: copy it from an event.')
-  return place
+  return requireOfThisDatabase(database, place)
 }
 
 builder.subscriptionField('jobEvents', (t) =>
@@ -83,7 +85,8 @@ builder.subscriptionField('jobEvents', (t) =>
       }),
     },
     subscribe: async (_root, { filter, after }, { database, listener }) => {
-      const start = after != null ? placeOf(after) : filter?.job ? feedStart : await findFeedEnd(database)
+      const beginning = async () => (filter?.job ? feedStart : await findFeedEnd(database))
+      const start = after != null ? await placeOf(database, after) : await beginning()
       return watchJobEvents(database, listener, { after: start, filter: filterOf(filter) })
     },
     resolve: (event) => event,

@@ -3,6 +3,7 @@ import { countNotifications, type NotificationFilter, pageNotifications } from '
 import { notificationCursor, notificationPlace, watchNotifications } from '../../../notification/read-feed.ts'
 import { badUserInput } from '../../schema/bad-user-input.ts'
 import { builder } from '../../schema/builder.ts'
+import { requireOfThisDatabase } from '../../schema/of-this-database.ts'
 import { pageArgs, pageRequest } from '../../schema/paging.ts'
 import {
   BackupInstance,
@@ -116,6 +117,7 @@ builder.subscriptionField('notifications', (t) =>
     subscribe: async (_root, { after }, { database, listener }) => {
       const place = after == null ? await findFeedEnd(database) : notificationPlace(after)
       if (!place) throw badUserInput('`after`: this cursor is not one of this feed: copy it from a notification.')
+      if (after != null) await requireOfThisDatabase(database, place)
       return watchNotifications(database, listener, { after: place })
     },
     resolve: (notification) => notification,
