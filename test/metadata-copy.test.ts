@@ -80,7 +80,7 @@ test('a copy fills another database with every row, and both go on from there', 
   expect(events).toEqual({ areDifferent: true, first: '3', isLastNew: true })
 })
 
-test('a copy that is cut anywhere is refused, and leaves the tables empty', async ({
+test('a copy that is cut anywhere is refused, and leaves the tables empty', { timeout: 120_000 }, async ({
   database,
   databaseUrl,
   folder,

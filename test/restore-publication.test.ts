@@ -29,13 +29,34 @@ async function twoDatabases(): Promise<Cluster> {
   return source
 }
 
-/** Both targets are there, empty; the second one is used, so that it cannot be renamed before that ends. */
-async function targetInUse() {
+/** Both targets are there, empty. */
+async function emptyTargets(): Promise<Cluster> {
   const target = await sourceServer()
   for (const { targetName } of databases) await run(target, 'postgres', `create database ${targetName}`)
+  return target
+}
+
+/**
+ * Connects to the second target when a restore has begun: its checks are over, and it waits for a role that somebody is about
+ * to create. Until this connection ends, the target cannot be renamed.
+ */
+async function usedMeanwhile(target: Cluster, starting: () => Promise<void>) {
+  await using other = connect(target)
+  await other.unsafe('begin; create role clerk')
+  await starting()
+  await using watcher = connect(target)
+  await waitFor(
+    'a restore that waits for the role',
+    async () => {
+      const [row] = await watcher`select count(*)::int as waiting from pg_stat_activity where wait_event_type = 'Lock'`
+      return row?.waiting > 0
+    },
+    { withinMs: 60_000 },
+  )
   const user = connect(target, 'two')
   await user`select 1`
-  return { target, user }
+  await other.unsafe('rollback')
+  return user
 }
 
 async function untilKept(database: Database, jobId: string): Promise<void> {
@@ -48,13 +69,14 @@ async function untilKept(database: Database, jobId: string): Promise<void> {
 describe('restored databases', { timeout: 120_000 }, () => {
   test('get their names all together, or none of them does', async ({ databaseUrl, folder }) => {
     await using source = await twoDatabases()
-    const { target, user } = await targetInUse()
-    await using _target = target
-    await using _user = user
+    await using target = await emptyTargets()
     await using service = await startService({ databaseUrl, folder })
     const point = await backedUp(service, source, folder)
-    const job = await startRestore(service, { point, target, databases })
-    const ended = await service.ended(job.id, { withinMs: 60_000 })
+    const started = Promise.withResolvers<string>()
+    await using _user = await usedMeanwhile(target, async () => {
+      started.resolve((await startRestore(service, { point, target, databases })).id)
+    })
+    const ended = await service.ended(await started.promise, { withinMs: 60_000 })
     expect(ended).toMatchObject({ status: 'FAILED', error: { code: 'TARGET_IN_USE' } })
     expect(await databasesOf(target)).toEqual(['one', 'two'])
     expect(await run(target, 'one', "select count(*)::int from pg_class where relname = 't'")).toEqual([{ count: 0 }])
@@ -66,10 +88,13 @@ describe('restored databases', { timeout: 120_000 }, () => {
     folder,
   }) => {
     await using source = await twoDatabases()
-    const { target, user } = await targetInUse()
-    await using _target = target
+    await using target = await emptyTargets()
     const { job, keyFile } = await prepared(databaseUrl, folder, source, target)
-    await using doomed = await startServiceProcess({ databaseUrl, folder, keyFile })
+    await using processes = new AsyncDisposableStack()
+    const start = async () => processes.use(await startServiceProcess({ databaseUrl, folder, keyFile }))
+    const starting = Promise.withResolvers<Awaited<ReturnType<typeof start>>>()
+    const user = await usedMeanwhile(target, async () => starting.resolve(await start()))
+    const doomed = await starting.promise
     await waitFor('the first target to be moved aside', async () => !(await databasesOf(target)).includes('one'), {
       withinMs: 40_000,
     })
@@ -89,10 +114,14 @@ describe('restored databases', { timeout: 120_000 }, () => {
     folder,
   }) => {
     await using source = await twoDatabases()
-    const { target, user } = await targetInUse()
-    await using _target = target
+    await using target = await emptyTargets()
     const { job, keyFile } = await prepared(databaseUrl, folder, source, target)
-    await using doomed = await startServiceProcess({ databaseUrl, folder, keyFile, leaseSeconds: 20 })
+    await using processes = new AsyncDisposableStack()
+    const start = async () =>
+      processes.use(await startServiceProcess({ databaseUrl, folder, keyFile, leaseSeconds: 20 }))
+    const starting = Promise.withResolvers<Awaited<ReturnType<typeof start>>>()
+    const user = await usedMeanwhile(target, async () => starting.resolve(await start()))
+    const doomed = await starting.promise
     await untilKept(database, job.id)
     const settle = Promise.withResolvers<void>()
     // Whoever would settle the job waits for this transaction.
