@@ -8,7 +8,7 @@ import type { Storage } from '../src/storage/contract.ts'
 import { directoryStorage } from '../src/storage/directory.ts'
 import { keyringKey, readKeyring, writeKeyring } from '../src/storage/keyring.ts'
 import { checkPointHeader } from '../src/storage/point-header.ts'
-import { rewrapPoint } from '../src/storage/rewrap-point.ts'
+import { isRewrapOf, rewrapPoint } from '../src/storage/rewrap-point.ts'
 import { readSealedJson, sealBytes, unsealBytes } from '../src/storage/sealed-json.ts'
 import { proveIdentity, readVaultHeader, switchVaultKey } from '../src/storage/vault-header.ts'
 import { checkVault, initialiseVault, manifestKey, writePointEnd } from '../src/storage/vault-layout.ts'
@@ -39,12 +39,28 @@ describe('wrapping another key around sealed bytes', () => {
     await expect(unsealBytes(rewrapped, other.identity, 'x')).rejects.toMatchObject({ code: 'WRONG_KEY' })
   })
 
-  test('gives the same bytes however often it is done, and by whichever key', async () => {
+  test('gives the same bytes however often it is done', async () => {
     const sealed = await sealBytes(Buffer.from('text'), [old.recipient])
     const recipients = [next.recipient, old.recipient]
     const once = rewrap(sealed, { identities: old.identity, recipients, subject: 'x' })
     expect(rewrap(sealed, { identities: old.identity, recipients, subject: 'x' }).equals(once)).toBe(true)
-    expect(rewrap(once, { identities: next.identity, recipients, subject: 'x' }).equals(once)).toBe(true)
+    const identities = [next.identity, old.identity]
+    expect(rewrap(once, { identities, recipients, subject: 'x' }).equals(once)).toBe(true)
+  })
+
+  test('can be undone to the last byte, and by nothing else than those bytes', async () => {
+    const keys = [other, next, old]
+    const identities = keys.map(({ identity }) => identity)
+    const sealed = await sealBytes(Buffer.from('text'), [old.recipient])
+    const once = rewrap(sealed, { identities, recipients: [next.recipient, old.recipient], subject: 'x' })
+    const twice = rewrap(once, { identities, recipients: [other.recipient, old.recipient], subject: 'x' })
+    const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
+    const how = { keys, recipient: old.recipient, subject: 'x' }
+    for (const before of [sealed, once, twice]) {
+      expect(isRewrapOf(twice, { ...how, storedSha256: [sha256(before)] })).toBe(true)
+    }
+    const forged = await sealBytes(Buffer.from('text'), [other.recipient, old.recipient])
+    expect(isRewrapOf(forged, { ...how, storedSha256: [sealed, once, twice].map(sha256) })).toBe(false)
   })
 
   test('is refused to who has no key, and for what is no sealed object', async () => {

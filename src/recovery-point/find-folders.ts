@@ -7,7 +7,7 @@ import type { RecoveryPoint } from './recovery-point.ts'
 
 /** What the catalogue knows of the folders that an instance has in a vault. */
 export interface KnownFolders {
-  points: Pick<RecoveryPoint, 'id' | 'prefix' | 'state' | 'storedBytes'>[]
+  points: Pick<RecoveryPoint, 'id' | 'prefix' | 'state' | 'storedBytes' | 'manifestSha256' | 'nextManifestSha256'>[]
   /** Backups and copies that have not ended: what their attempts write is no point yet. */
   pendingJobIds: Set<string>
 }
@@ -24,9 +24,9 @@ export async function findKnownFolders(
     .select({ id: jobs.id })
     .from(jobs)
     .where(and(eq(jobs.instanceId, instanceId), inArray(jobs.operation, ['BACKUP', 'COPY']), isPending))
-  const { id, prefix, state, storedBytes } = recoveryPoints
+  const { id, prefix, state, storedBytes, manifestSha256, nextManifestSha256 } = recoveryPoints
   const points = await database
-    .select({ id, prefix, state, storedBytes })
+    .select({ id, prefix, state, storedBytes, manifestSha256, nextManifestSha256 })
     .from(recoveryPoints)
     .where(and(eq(recoveryPoints.instanceId, instanceId), eq(recoveryPoints.vaultId, vaultId)))
   return { points, pendingJobIds: new Set(pending.map((job) => job.id)) }

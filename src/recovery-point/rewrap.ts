@@ -50,3 +50,28 @@ export async function recordRewrap(
     .set({ manifestSha256: storedSha256, nextManifestSha256: null, manifestRecipient: recipient })
     .where(and(eq(recoveryPoints.id, recoveryPointId), eq(recoveryPoints.nextManifestSha256, storedSha256)))
 }
+
+/**
+ * Writes down the manifest that rotations have made of a point's recorded one, of which the catalogue knows nothing, as after a
+ * recovery from a copy that is older. Only while the recorded one is that still, and nothing of the point is being removed.
+ */
+export async function recordFoundRewrap(
+  database: Database,
+  {
+    recoveryPointId,
+    recorded,
+    ...found
+  }: {
+    recoveryPointId: string
+    recorded: string
+    manifestSha256: string
+    manifestRecipient: string
+    recipient: string
+  },
+): Promise<void> {
+  const isRecorded = and(eq(recoveryPoints.id, recoveryPointId), eq(recoveryPoints.manifestSha256, recorded))
+  await database
+    .update(recoveryPoints)
+    .set({ ...found, nextManifestSha256: null })
+    .where(and(isRecorded, isNull(recoveryPoints.sweepStartedAt)))
+}

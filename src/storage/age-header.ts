@@ -8,7 +8,7 @@ import {
   type KeyObject,
   timingSafeEqual,
 } from 'node:crypto'
-import { decodeIdentity, decodeRecipient } from '../secret/age-identity.ts'
+import { decodeIdentity, decodeRecipient, recipientOf } from '../secret/age-identity.ts'
 import { privateKeyOf, publicKeyOf, rawPublicKey } from '../secret/x25519.ts'
 import { StorageError } from './storage-error.ts'
 
@@ -21,18 +21,16 @@ export const longestHeaderBytes = 64 * 1024
 /** Secret keys (`AGE-SECRET-KEY-1…`), one or several of which any may open what is sealed. */
 export type Identities = string | readonly string[]
 
-/**
- * Writes an age v1 header that wraps the file key for every recipient, its last newline included. `ephemeralFor` makes the
- * key pair that each wrapping begins with; a random one when left out.
- */
-export function wrapFileKey(
-  fileKey: Buffer,
-  recipients: readonly string[],
-  ephemeralFor: (recipient: string) => KeyObject = () => generateKeyPairSync('x25519').privateKey,
-): Buffer {
-  const stanzas = recipients.map((recipient) =>
-    wrapFor(publicKeyOf(decodeRecipient(recipient)), fileKey, ephemeralFor(recipient)),
+/** Writes an age v1 header that wraps the file key for every recipient, its last newline included. */
+export function wrapFileKey(fileKey: Buffer, recipients: readonly string[]): Buffer {
+  const ephemeral = () => generateKeyPairSync('x25519').privateKey
+  return headerOf(
+    fileKey,
+    recipients.map((recipient) => wrapFor(publicKeyOf(decodeRecipient(recipient)), fileKey, ephemeral())),
   )
+}
+
+function headerOf(fileKey: Buffer, stanzas: readonly string[]): Buffer {
   const authenticated = `${[versionLine, ...stanzas].join('\n')}\n---`
   return Buffer.from(`${authenticated} ${encode(headerMac(fileKey, authenticated))}\n`, 'latin1')
 }
@@ -69,7 +67,8 @@ export function unwrapFileKey(header: Buffer, identities: Identities, subject: s
 
 /**
  * The same sealed bytes under a header for other recipients: the payload stays as it is, and no plain byte is seen. The same
- * bytes and recipients always give the same result, so that to do it again, or twice at once, changes nothing.
+ * bytes and recipients always give the same result, so that to do it again, or twice at once, changes nothing. What is wrapped
+ * for a recipient whose identity is given stays as it is, so that the bytes of before can be had back.
  */
 export function rewrap(
   sealed: Buffer,
@@ -79,10 +78,29 @@ export function rewrap(
   if (end === undefined) {
     throw new StorageError('ARTIFACT_DAMAGED', subject, `${subject} does not begin with an age header.`)
   }
-  const fileKey = unwrapFileKey(sealed.subarray(0, end), identities, subject)
+  const header = sealed.subarray(0, end)
+  const fileKey = unwrapFileKey(header, identities, subject)
+  const kept = wrappedFor(header, identities)
   // As secret as the file key, and its own for each recipient: an ephemeral key in all but chance.
   const ephemeralFor = (recipient: string) => privateKeyOf(derive(fileKey, Buffer.from(recipient), 'holdfast rewrap'))
-  return Buffer.concat([wrapFileKey(fileKey, recipients, ephemeralFor), sealed.subarray(end)])
+  const stanzas = recipients.map(
+    (recipient) =>
+      kept.get(recipient) ?? wrapFor(publicKeyOf(decodeRecipient(recipient)), fileKey, ephemeralFor(recipient)),
+  )
+  return Buffer.concat([headerOf(fileKey, stanzas), sealed.subarray(end)])
+}
+
+/** The stanzas of a header that each of the identities opens, as they are written, by its recipient. */
+function wrappedFor(header: Buffer, identities: Identities): Map<string, string> {
+  const text = header.toString('latin1')
+  const stanzas = stanzasOf(text.slice(0, text.lastIndexOf('\n--- ') + 1)) ?? []
+  const found = new Map<string, string>()
+  for (const identity of typeof identities === 'string' ? [identities] : identities) {
+    const privateKey = privateKeyOf(decodeIdentity(identity))
+    const own = stanzas.find((stanza) => stanza.args[0] === 'X25519' && unwrapWith(privateKey, stanza))
+    if (own) found.set(recipientOf(identity), `-> ${own.args.join(' ')}\n${encode(own.body)}`)
+  }
+  return found
 }
 
 /** The key of the payload's chunks. */

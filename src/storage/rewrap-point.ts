@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { type Identities, rewrap } from './age-header.ts'
 import type { Storage } from './contract.ts'
+import type { FormerKey } from './keyring.ts'
 import { readPointHeader } from './point-header.ts'
 import { jsonText, mostSealedBytes, readSmall, requireDigest } from './sealed-json.ts'
 import { headerKey, manifestKey, type PointHeader } from './vault-layout.ts'
@@ -45,6 +46,35 @@ export async function rewrapPoint(
     await putHeader({ storedBytes: rewrapped.length, storedSha256: next })
   }
   return next
+}
+
+/**
+ * Whether a manifest is, but for the keys wrapped around it, byte for byte one that has one of these sha256: it was
+ * re-wrapped by rotations since. No other bytes than those get that answer, whoever sealed them.
+ */
+export function isRewrapOf(
+  stored: Buffer,
+  {
+    keys,
+    recipient,
+    storedSha256,
+    subject,
+  }: {
+    keys: readonly FormerKey[]
+    /** The key that it was sealed for first: that of its artifacts. */
+    recipient: string
+    storedSha256: readonly string[]
+    subject: string
+  },
+): boolean {
+  const identities = keys.map(({ identity }) => identity)
+  const before = [
+    [recipient],
+    ...keys.filter((key) => key.recipient !== recipient).map((key) => [key.recipient, recipient]),
+  ]
+  return before.some((recipients) =>
+    storedSha256.includes(sha256Of(rewrap(stored, { identities, recipients, subject }))),
+  )
 }
 
 function sha256Of(bytes: Buffer): string {

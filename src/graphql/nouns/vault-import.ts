@@ -93,7 +93,7 @@ const dryRunField = {
 
 mutation('importVault', {
   description:
-    "Makes a vault known that the catalogue does not have, from its place and its recovery key alone: the vault under its own id, its recovery points, and the backup instances they are of, as stopped. Their servers come without credentials, for a vault holds none. Second copies are known as such where their instance or their original is known elsewhere, whichever vault is imported first. The vault's own rules (immutability, soft delete, replica) and holds are not kept there: set them anew. Nothing in the vault is changed, and to run it again adds what is missing.",
+    "Makes a vault known that the catalogue does not have, from its place and its recovery key alone: the vault under its own id, its recovery points, and the backup instances they are of, as stopped. Their servers come without credentials, for a vault holds none. Second copies are known as such where their instance or their original is known elsewhere, whichever vault is imported first. The vault's own rules (immutability, soft delete, replica) and holds are not kept there: set them anew. Nothing in the vault is changed, and to run it again adds what is missing. Given the name and place of a vault that is known, with its present recovery key, it does what rebuildCatalogue does, and the catalogue takes over keys of rotations that it does not know of, as after a recovery from an older copy.",
   input: (t) => ({
     name: t.string({ required: true, description: 'A name of 1 to 200 characters that no other vault has.' }),
     location: t.field({ type: VaultLocation, required: true, description: 'Where the vault lies.' }),
@@ -123,7 +123,7 @@ mutation('importVault', {
 
 mutation('rebuildCatalogue', {
   description:
-    'Makes known again what a known vault holds and the catalogue does not have: recovery points, and the backup instances and servers that they need, as importVault does. What is known is left as it is.',
+    'Makes known again what a known vault holds and the catalogue does not have: recovery points, and the backup instances and servers that they need, as importVault does. What is known is left as it is, but for manifests that a rotation has wrapped another key around since.',
   input: (t) => ({
     vault: t.globalID({ required: true, description: 'The id of the vault.' }),
     readBack: t.boolean(readBackField),

@@ -40,7 +40,8 @@ export interface ImportVault {
 /**
  * Starts a job that makes a vault known, which some other Holdfast or a lost one has written, from its place and its recovery
  * key alone: the vault under its own id, its backup instances as stopped, their servers without credentials, and all recovery
- * points. The key is kept sealed from the first moment, and apart from the job.
+ * points. The key is kept sealed from the first moment, and apart from the job. A vault that is known by that name in that
+ * place is gone through again, and gets the key where a rotation that the catalogue knows nothing of has made it the present one.
  */
 export async function importVault(database: Database, input: ImportVault): Promise<JobRow> {
   const { name, readBack, dryRun, secrets, actor, now } = input
@@ -51,16 +52,20 @@ export async function importVault(database: Database, input: ImportVault): Promi
   const request: ImportRequest = { readBack, dryRun }
   return database.transaction(async (tx) => {
     const [namesake] = await tx.select().from(vaults).where(eq(vaults.name, name))
-    if (namesake) throw new NameTaken('vault', name)
-    await requireFreePlace(tx, location)
+    const known = namesake?.locationKey === keyOf(location) ? namesake : undefined
+    if (!known) {
+      if (namesake) throw new NameTaken('vault', name)
+      await requireFreePlace(tx, location)
+    }
     await forgetEndedImports(tx)
     try {
       const job = await enqueueJob(tx, {
         operation: 'IMPORT_VAULT',
         trigger: 'USER',
         input: request,
-        subject: {},
-        exclusiveKey: `import:${keyOf(location)}`,
+        subject: known ? { vaultId: known.id } : {},
+        exclusiveKey: `import:${known?.id ?? keyOf(location)}`,
+        ...(known && { lanes: [`vault:${known.id}`] }),
         maxAttempts: 3,
         actor,
         now,

@@ -57,6 +57,25 @@ export async function recordNewKey(database: Database, { vaultId, from, to, jobI
 }
 
 /**
+ * Makes a key the vault's own that a rotation which the catalogue knows nothing of has made that in the vault's place, as
+ * after a recovery from an older copy. Whoever gave it has its recovery key.
+ */
+export async function recordFoundKey(
+  database: Database,
+  { vaultId, to, sealedIdentity, jobId, now }: Omit<RecordNewKey, 'from'> & { sealedIdentity: string },
+): Promise<void> {
+  await database.transaction(async (tx) => {
+    const [vault] = await tx.select().from(vaults).where(eq(vaults.id, vaultId)).for('no key update')
+    if (!vault || vault.recipient === to) return
+    // A key that was to come then has come and gone since, or never came.
+    await tx.delete(vaultKeys).where(and(eq(vaultKeys.vaultId, vaultId), eq(vaultKeys.state, 'NEXT')))
+    await tx.insert(vaultKeys).values({ vaultId, recipient: to, sealedIdentity, state: 'NEXT', createdAt: now })
+    await recordNewKey(tx, { vaultId, from: vault.recipient, to, jobId, now })
+    await tx.update(vaults).set({ recoveryKeyExportedAt: now }).where(eq(vaults.id, vaultId))
+  })
+}
+
+/**
  * Forgets former keys of a vault that no recovery point is sealed for any more. None is forgotten while something is being
  * written or imported there: that may have begun with such a key. In the vault itself they stay, sealed for the present one.
  */

@@ -12,6 +12,7 @@ import { compareWithVault } from '../removal/compare-vault.ts'
 import type { OpenedVault } from './open-imported.ts'
 import { readFoundPoint } from './read-found-point.ts'
 import { recordFoundPoint } from './record-found-point.ts'
+import { takeOverRewrap } from './take-over-rewrap.ts'
 
 const mostListed = 1_000
 
@@ -43,9 +44,15 @@ export async function importFolders(context: WorkerContext, run: JobRun, input: 
     return
   }
   const known = await findKnownFolders(context.database, { instanceId, vaultId: opened.vaultId })
-  const prefixes = new Set(known.points.map(({ prefix }) => prefix))
-  const unknown = folders.filter(({ prefix }) => !prefixes.has(prefix) && !known.pendingJobIds.has(jobIdOf(prefix)))
-  report.alreadyKnown += folders.filter(({ prefix }) => prefixes.has(prefix)).length
+  const points = new Map(known.points.map((point) => [point.prefix, point]))
+  const unknown = folders.filter(({ prefix }) => !points.has(prefix) && !known.pendingJobIds.has(jobIdOf(prefix)))
+  for (const folder of folders) {
+    const point = points.get(folder.prefix)
+    if (!point) continue
+    run.signal.throwIfAborted()
+    report.alreadyKnown += 1
+    if (!dryRun) await takeOverRewrap(context, run, { opened, folder, point })
+  }
   for (const folder of await newestFirst(opened, unknown)) {
     run.signal.throwIfAborted()
     onFolder()

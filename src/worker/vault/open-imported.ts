@@ -14,6 +14,7 @@ import {
 } from '../../storage/vault-header.ts'
 import { checkVault } from '../../storage/vault-layout.ts'
 import { findVaultImport, recordFormerKeys, recordImportedVault } from '../../vault/import/record-import.ts'
+import { recordFoundKey } from '../../vault/key/record-rotation.ts'
 import type { Vault } from '../../vault/vault.ts'
 import type { WorkerContext } from '../context.ts'
 import { WorkFailed } from '../failure.ts'
@@ -75,11 +76,13 @@ async function openKnown(
   run: JobRun,
   { vaultId, dryRun }: { vaultId: string; dryRun: boolean },
 ): Promise<OpenedVault> {
-  const vault = await vaultOf(context.database, vaultId)
-  const storage = storageOf(context, vault)
-  await checkVault(storage, { vaultId, recipient: vault.recipient })
+  const before = await vaultOf(context.database, vaultId)
+  const storage = storageOf(context, before)
+  await checkVault(storage, { vaultId, recipient: before.recipient })
   const header = await readHeader(storage)
-  const known = await identitiesOf(context, vault)
+  const given = await giveKey(context, run, { header, dryRun })
+  const vault = await vaultOf(context.database, vaultId)
+  const known = [...new Set([...given, ...(await identitiesOf(context, vault))])]
   const keys = known.map((identity) => ({ recipient: recipientOf(identity), identity }))
   const present = keys.find(({ recipient }) => recipient === header.recipient)
   const former = present ? await formerKeys(run, { storage, header, identity: present.identity }) : []
@@ -94,6 +97,30 @@ async function openKnown(
     })
   }
   return { storage, vaultId, vaultName: vault.name, keys: [...keys, ...lost.toReversed()], vault }
+}
+
+/** The present key of a known vault, where the job was given it: it is the vault's own in the catalogue too from then on. */
+async function giveKey(
+  { database, secrets, dueNow }: WorkerContext,
+  run: JobRun,
+  { header, dryRun }: { header: VaultHeader; dryRun: boolean },
+): Promise<string[]> {
+  const given = await findVaultImport(database, run.job.id)
+  if (!given) return []
+  const identity = secrets.open(given.sealedIdentity)
+  await proveKey(header, identity)
+  if (!dryRun) {
+    await run.confirm()
+    const { recipient: to, sealedIdentity } = given
+    await recordFoundKey(database, {
+      vaultId: header.vaultId,
+      to,
+      sealedIdentity,
+      jobId: run.job.id,
+      now: await dueNow(),
+    })
+  }
+  return [identity]
 }
 
 async function readHeader(storage: Storage): Promise<VaultHeader> {

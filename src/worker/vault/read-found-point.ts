@@ -3,6 +3,7 @@ import type { Storage } from '../../storage/contract.ts'
 import { type FormerKey, sealedFor } from '../../storage/keyring.ts'
 import type { PointFolder } from '../../storage/point-folders.ts'
 import { readPointHeader } from '../../storage/point-header.ts'
+import { isRewrapOf } from '../../storage/rewrap-point.ts'
 import { readSmall, requireDigest, unsealBytes } from '../../storage/sealed-json.ts'
 import { StorageError } from '../../storage/storage-error.ts'
 import { manifestKey } from '../../storage/vault-layout.ts'
@@ -23,6 +24,8 @@ export interface FoundPoint {
   /** The key that its artifacts are sealed for, and the newest that opens its manifest. */
   recipient: string
   manifestRecipient: string
+  /** Whether its manifest is one that has one of these sha256, but for keys that rotations have wrapped around it since. */
+  isRewrapOf: (storedSha256: readonly string[]) => boolean
 }
 
 /** Where a point is looked for: the keys of the vault are in the order of newest first. */
@@ -59,7 +62,15 @@ export async function readFoundPoint({ storage, vaultId, keys }: FoundIn, folder
   if (manifest.recoveryPointId !== header.recoveryPointId) throw unfit(key, 'is the manifest of another recovery point')
   const recipient = await checkArtifacts({ storage, vaultId, keys }, prefix, manifest)
   const storedBytes = manifest.artifacts.reduce((sum, { digest }) => sum + digest.storedBytes, stored.length)
-  return { prefix, manifest, manifestSha256, storedBytes, recipient, manifestRecipient: opener.recipient }
+  return {
+    prefix,
+    manifest,
+    manifestSha256,
+    storedBytes,
+    recipient,
+    manifestRecipient: opener.recipient,
+    isRewrapOf: (storedSha256) => isRewrapOf(stored, { keys, recipient, storedSha256, subject: key }),
+  }
 }
 
 /** Answers the key that the artifacts are sealed for, by the first of them. */

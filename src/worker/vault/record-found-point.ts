@@ -141,7 +141,7 @@ function nameOf(name: string, otherwise: string): string {
   }
 }
 
-function rowOf({ prefix, manifest, ...stored }: FoundPoint, instance: BackupInstance) {
+function rowOf({ prefix, manifest, isRewrapOf: _, ...stored }: FoundPoint, instance: BackupInstance) {
   const { server, tools, databases, artifacts } = manifest
   return {
     id: manifest.recoveryPointId,

@@ -1,0 +1,148 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { eq } from 'drizzle-orm'
+import { describe, expect } from 'vitest'
+import { recoveryPoints } from '../src/database/tables/recovery-point.ts'
+import { vaults } from '../src/database/tables/vault.ts'
+import { vaultKeys } from '../src/database/tables/vault-key.ts'
+import type { RecoveryPoint } from '../src/recovery-point/recovery-point.ts'
+import { restoreAsFiles } from '../src/restore/as-files.ts'
+import { generateIdentity } from '../src/secret/age-identity.ts'
+import { directoryStorage } from '../src/storage/directory.ts'
+import { readSealedJson } from '../src/storage/sealed-json.ts'
+import { manifestKey, writePointEnd } from '../src/storage/vault-layout.ts'
+import { exportRecoveryKey } from '../src/vault/export-recovery-key.ts'
+import { findVaults } from '../src/vault/find.ts'
+import { importVault } from '../src/vault/import/import-vault.ts'
+import { rotateVaultKey } from '../src/vault/key/rotate.ts'
+import type { Vault } from '../src/vault/vault.ts'
+import type { Manifest } from '../src/worker/point/manifest.ts'
+import { backedUp } from './kit/backed-up.ts'
+import { actor, pathOf, runSql, type Service, startService } from './kit/protected-server.ts'
+import { test } from './kit/test.ts'
+
+const now = () => new Date()
+
+async function vaultOf({ database }: Service, { vaultId }: Pick<RecoveryPoint, 'vaultId'>): Promise<Vault> {
+  const [vault] = await findVaults(database, [vaultId])
+  if (!vault) throw new Error('The vault is gone.')
+  return vault
+}
+
+/** Rotates the vault's key, and answers the recovery key that it has then. */
+async function rotated(service: Service, vault: Vault): Promise<string> {
+  const { database, secrets } = service
+  const asked = { vaultId: vault.id, secrets, actor, now: now() }
+  const { job } = await rotateVaultKey(database, { ...asked, dryRun: false })
+  expect((await service.ended(job.id)).error).toBeNull()
+  return (await exportRecoveryKey(database, asked)).recoveryKey
+}
+
+/** Makes the catalogue what a copy of before has in it: the vault with its keys of then, and the point. */
+async function setBack({ database }: Service, { vault, point }: { vault: Vault; point: RecoveryPoint }): Promise<void> {
+  const { recipient, sealedIdentity, recipientSince } = vault
+  await database.delete(vaultKeys)
+  await database.update(vaults).set({ recipient, sealedIdentity, recipientSince }).where(eq(vaults.id, vault.id))
+  await database.update(recoveryPoints).set(point).where(eq(recoveryPoints.id, point.id))
+}
+
+async function adopt({ database, secrets, ended }: Service, vault: Vault, recoveryKey: string, changes = {}) {
+  const location = { kind: 'DIRECTORY' as const, path: pathOf(vault) }
+  const how = { readBack: true, dryRun: false, secrets, actor, now: now() }
+  const job = await importVault(database, { name: vault.name, location, recoveryKey, ...how, ...changes })
+  return ended(job.id)
+}
+
+async function restored(service: Service, point: RecoveryPoint, path: string) {
+  const target = { kind: 'DIRECTORY' as const, path }
+  const asked = { recoveryPointId: point.id, target, databases: ['shop'], actor, now: now() }
+  return service.ended((await restoreAsFiles(service.database, asked)).id)
+}
+
+/** The artifact, as if other bytes of the same size were in it. */
+function otherwise(artifact: Manifest['artifacts'][number]): Manifest['artifacts'][number] {
+  return { ...artifact, digest: { ...artifact.digest, storedSha256: '0'.repeat(64) } }
+}
+
+async function rowOf({ database }: Service, { id }: Pick<RecoveryPoint, 'id'>) {
+  const [row] = await database.select().from(recoveryPoints).where(eq(recoveryPoints.id, id))
+  return row
+}
+
+describe('a catalogue that is older than rotations of a vault’s key', { timeout: 120_000 }, () => {
+  test('takes over the present key and what is wrapped for it, however many rotations there were', async ({
+    databaseUrl,
+    folder,
+    source,
+  }) => {
+    await runSql(source, 'postgres', 'drop database if exists shop', 'create database shop')
+    await using service = await startService({ databaseUrl, folder })
+    const { database } = service
+    const point = await backedUp(service, source, folder)
+    const first = await vaultOf(service, point)
+    await rotated(service, first)
+    const second = { vault: await vaultOf(service, point), point: (await rowOf(service, point)) ?? point }
+    await rotated(service, first)
+    const recoveryKey = await rotated(service, first)
+    const last = await vaultOf(service, point)
+    const after = await rowOf(service, point)
+    for (const [turn, before] of [{ vault: first, point }, second].entries()) {
+      await setBack(service, before)
+      expect((await restored(service, point, join(folder, `before ${turn}`))).error).not.toBeNull()
+      await setBack(service, before)
+      expect((await adopt(service, first, recoveryKey, { dryRun: true })).error).toBeNull()
+      expect(await vaultOf(service, point)).toMatchObject({ recipient: before.vault.recipient })
+      expect(await adopt(service, first, recoveryKey)).toMatchObject({ status: 'COMPLETED', error: null })
+      expect(await vaultOf(service, point)).toMatchObject({
+        recipient: last.recipient,
+        recoveryKeyExportedAt: expect.any(Date),
+      })
+      const { manifestSha256, manifestRecipient, recipient } = after ?? point
+      expect(await rowOf(service, point)).toMatchObject({ manifestSha256, manifestRecipient, recipient })
+      expect(await database.$count(vaultKeys, eq(vaultKeys.state, 'FORMER'))).toBe(3)
+      expect(await restored(service, point, join(folder, `after ${turn}`))).toMatchObject({
+        status: 'COMPLETED',
+        error: null,
+      })
+    }
+  })
+
+  test('takes over no manifest that says something else, whoever sealed it for the present key', async ({
+    databaseUrl,
+    folder,
+    source,
+  }) => {
+    await runSql(source, 'postgres', 'drop database if exists shop', 'create database shop')
+    await using service = await startService({ databaseUrl, folder })
+    const point = await backedUp(service, source, folder)
+    const vault = await vaultOf(service, point)
+    const recoveryKey = await rotated(service, vault)
+    const storage = directoryStorage(pathOf(vault))
+    const key = manifestKey(point.prefix)
+    // Written by this service just now.
+    const manifest = (await readSealedJson(storage, key, { identity: recoveryKey })) as Manifest
+    const header = { recoveryPointId: point.id, instanceId: point.instanceId, vaultId: vault.id }
+    await writePointEnd(storage, 'elsewhere/', {
+      recipients: [(await vaultOf(service, point)).recipient, vault.recipient],
+      manifest: { ...manifest, artifacts: manifest.artifacts.map(otherwise) },
+      header,
+      createdAt: point.createdAt,
+    })
+    for (const file of ['manifest.json.age', 'point.json']) {
+      await writeFile(join(pathOf(vault), point.prefix, file), await readFile(join(pathOf(vault), 'elsewhere', file)))
+    }
+    await setBack(service, { vault, point })
+    expect((await adopt(service, vault, recoveryKey)).error).toBeNull()
+    expect((await rowOf(service, point))?.manifestSha256).toBe(point.manifestSha256)
+    expect((await restored(service, point, join(folder, 'files'))).error).toMatchObject({ code: 'ARTIFACT_DAMAGED' })
+  })
+
+  test('keeps its key where another is given that is none of the vault', async ({ databaseUrl, folder, source }) => {
+    await using service = await startService({ databaseUrl, folder })
+    const point = await backedUp(service, source, folder)
+    const vault = await vaultOf(service, point)
+    expect((await adopt(service, vault, generateIdentity().identity)).error).toMatchObject({ code: 'WRONG_KEY' })
+    expect(await vaultOf(service, point)).toEqual(vault)
+    expect(await service.database.select().from(vaultKeys)).toEqual([])
+  })
+})
