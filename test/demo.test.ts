@@ -17,7 +17,7 @@ describe('the demo', { timeout: 240_000 }, () => {
     const demo = startDemo(folder, ['--once'])
     await once(demo.child, 'exit')
 
-    expect(demo.printed()).toContain('Its proof is now DECODED')
+    expect(demo.printed()).toContain('Its proof is now RESTORED')
     expect(demo.printed()).toMatch(/✔ [\d,]+ rows of 22 tables and materialized views are the same on both servers/)
     expect(demo.printed()).toContain("✔ 5 restored archives can be read by PostgreSQL's own pg_restore.")
     expect(demo.printed()).toMatch(/Everything is stopped\.\n$/)

@@ -113,15 +113,16 @@ async function listRecoveryPoints({ api, terminal }: Stage, instance: string): P
 }
 
 async function verify({ api, terminal }: Stage, recoveryPoint: string): Promise<void> {
-  await terminal.step('Verify it: decode all of it', async (step) => {
-    const { job } = await api.command<{ job: { id: string } }>('verifyRecoveryPoint', { recoveryPoint }, 'job { id }')
+  await terminal.step('Prove it: restore it into a scratch server', async (step) => {
+    const input = { recoveryPoint, level: 'RESTORED' }
+    const { job } = await api.command<{ job: { id: string } }>('verifyRecoveryPoint', input, 'job { id }')
     await followJob(api, job.id, step)
     const { node } = await api.ask<{ node: { proof: string } }>(
       'query ($id: ID!) { node(id: $id) { ... on RecoveryPoint { proof } } }',
       { id: recoveryPoint },
     )
-    if (node.proof !== 'DECODED') throw new Error(`The verification completed, and the proof is ${node.proof}.`)
-    step.detail(`Its proof is now ${node.proof}: every archive was unsealed, unpacked and read to its end`)
+    if (node.proof !== 'RESTORED') throw new Error(`The verification completed, and the proof is ${node.proof}.`)
+    step.detail(`Its proof is now ${node.proof}: every database was restored, every row counted, every index checked`)
   })
 }
 

@@ -45,7 +45,9 @@ export function decideScrub({ now, scrubDays, pointCount, oldest, room, pauses }
   const paceMs = ((1 - dueShare) * periodMs) / Math.max(1, pointCount)
   const atOnce = Math.min(Math.max(1, Math.ceil(shortestLookMs / paceMs)), Math.max(0, room))
   const starts = wishes.filter(({ startAt }) => startAt <= nowMs).slice(0, atOnce)
-  const nextMs = Math.min(...wishes.map(({ startAt }) => startAt), nowMs + longestLookMs)
+  // Where there are points and none could be looked at, somebody has them at hand for a moment.
+  const patienceMs = oldest.length === 0 && pointCount > 0 ? shortestLookMs : longestLookMs
+  const nextMs = Math.min(...wishes.map(({ startAt }) => startAt), nowMs + patienceMs)
   const lookAgainMs = starts.length > 0 ? nowMs + Math.min(paceMs, longestLookMs * 24) : nextMs
   return {
     starts: starts.map(({ point, level }) => ({ pointId: point.id, level })),

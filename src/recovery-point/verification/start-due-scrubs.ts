@@ -27,7 +27,7 @@ export async function startDueScrub(database: Database, { now }: { now: Date }):
     const { starts, lookAgainAt } = decideScrub({
       now,
       scrubDays: vault.scrubDays,
-      pointCount: found.length === 0 ? 0 : await countPoints(tx, vault.id),
+      pointCount: isOn ? await countPoints(tx, vault.id) : 0,
       oldest: found.map(({ point }) => point),
       room,
       pauses: found.length === 0 ? {} : ((await findPauses(tx, [vault.id])).get(vault.id) ?? {}),
