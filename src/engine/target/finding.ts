@@ -46,7 +46,7 @@ export function skipped(kind: TargetCheck, subject: string, message: string): Fi
   return { kind, status: 'SKIPPED', subject, message, code: null, cures: [] }
 }
 
-/** A restore would fail with this error; its details, where it has any, are SQL or text that cures it. */
+/** A restore would fail with this error; its details, where there are some, are SQL or text that cures it. */
 export function problem(kind: TargetCheck, subject: string, error: EngineError, cures: string[] = []): Finding {
   return { kind, status: 'PROBLEM', subject, message: error.message, code: error.code, cures }
 }

@@ -35,7 +35,7 @@ export interface PendingVerifications {
   others: number
 }
 
-/** That of each vault that has any, by vault id. */
+/** That of each vault with at least one, by vault id. */
 export async function findPendingVerifications(tx: Database): Promise<Map<string, PendingVerifications>> {
   const rows = await tx
     .select({
