@@ -5,7 +5,7 @@ import { compareRows } from '../src/engine/compare-rows.ts'
 import { settingValue } from '../src/engine/database-properties.ts'
 import { EngineError, type EngineErrorCode } from '../src/engine/engine-error.ts'
 import type { Toolset } from '../src/engine/find-tools.ts'
-import { isOnlyHarmlessError, toleratesHarmlessError } from '../src/engine/harmless-error.ts'
+import { isOnlyHarmless, toleratesHarmlessError } from '../src/engine/harmless-error.ts'
 import { quoteIdentifier, quoteLiteral } from '../src/engine/quote.ts'
 import { redact } from '../src/engine/redact.ts'
 
@@ -196,18 +196,38 @@ describe('The one error that a restore may meet', () => {
   })
 
   test('is known by its exact text and its count', () => {
-    expect(isOnlyHarmlessError(end)).toBe(true)
+    const isOnly = isOnlyHarmless(1)
+    expect(isOnly(end)).toBe(true)
     for (const stderr of [
       harmless.replace('restore: 1', 'restore: 2'),
       harmless.replace('transaction_timeout"', 'other_timeout"'),
       `${harmless}pg_restore: error: could not execute query: ERROR:  relation "t" already exists\n`,
       harmless.replace('pg_restore: warning: errors ignored on restore: 1', ''),
+      harmless.repeat(2),
       '',
     ]) {
-      expect(isOnlyHarmlessError({ ...end, stderr })).toBe(false)
+      expect(isOnly({ ...end, stderr })).toBe(false)
     }
-    expect(isOnlyHarmlessError({ ...end, exitCode: 2 })).toBe(false)
-    expect(isOnlyHarmlessError({ ...end, exitCode: null, killedBy: 'SIGKILL' })).toBe(false)
+    expect(isOnly({ ...end, exitCode: 2 })).toBe(false)
+    expect(isOnly({ ...end, exitCode: null, killedBy: 'SIGKILL' })).toBe(false)
+  })
+
+  test('is met by every connection of a parallel restore', () => {
+    const isOnly = isOnlyHarmless(2)
+    const lines = harmless.split('\n')
+    const error = lines.slice(0, 4).join('\n')
+    const many = `${error}${error}${error}${error}pg_restore: warning: errors ignored on restore: 2\n`
+    expect(isOnly({ ...end, stderr: many })).toBe(true)
+    expect(isOnly(end)).toBe(true)
+    for (const stderr of [
+      many.replace('restore: 2', 'restore: 5'),
+      many.replace('"transaction_timeout"', '"other_timeout"'),
+      many.replace('SET transaction_timeout', 'SET other_timeout'),
+      `${many}pg_restore: error: could not execute query: ERROR:  relation "t" already exists\n`,
+      many.replace(/pg_restore: warning.*\n/, ''),
+    ]) {
+      expect(isOnly({ ...end, stderr })).toBe(false)
+    }
   })
 })
 

@@ -11,16 +11,23 @@ export function toleratesHarmlessError({ major }: Toolset, targetVersionNumber: 
   return major >= 17 && targetVersionNumber < 170_000
 }
 
-/** Whether a pg_restore that went on after errors met exactly one, and that the harmless one: by its text and by its count. */
-export function isOnlyHarmlessError({ exitCode, killedBy, stderr }: ProgramEnd): boolean {
-  const lines = stderr.split('\n')
-  const errors = lines.filter((line) => /\b(error|fatal|ERROR|FATAL|PANIC):/.test(line))
-  return (
-    exitCode === 1 &&
-    killedBy === null &&
-    errors.length === 1 &&
-    errors[0] === `pg_restore: error: ${harmless}` &&
-    lines.includes('Command was: SET transaction_timeout = 0;') &&
-    lines.includes('pg_restore: warning: errors ignored on restore: 1')
-  )
+/**
+ * Judges a pg_restore that went on after errors: whether it met the harmless one alone, by its exact text, as often as it says
+ * that it ignored one. Each of its connections meets it: with several jobs there are several, and not all of them are counted.
+ */
+export function isOnlyHarmless(jobs: number): (end: ProgramEnd) => boolean {
+  return ({ exitCode, killedBy, stderr }) => {
+    const lines = stderr.split('\n')
+    const errors = lines.filter((line) => /\b(error|fatal|ERROR|FATAL|PANIC):/.test(line))
+    const commands = lines.filter((line) => line.startsWith('Command was: '))
+    const [, ignored] = /^pg_restore: warning: errors ignored on restore: (\d+)$/m.exec(stderr) ?? []
+    return (
+      exitCode === 1 &&
+      killedBy === null &&
+      errors.every((line) => line === `pg_restore: error: ${harmless}`) &&
+      commands.length === errors.length &&
+      commands.every((line) => line === 'Command was: SET transaction_timeout = 0;') &&
+      (jobs === 1 ? errors.length === 1 && ignored === '1' : errors.length >= 1 && Number(ignored) <= errors.length)
+    )
+  }
 }

@@ -12,14 +12,22 @@ export interface TocEntry {
   name: string
   /** Null: it is made by no statement of its own, as the data of a table is. */
   definition: string | null
+  /** When pg_restore makes it: what has no section of its own goes with what it is about. */
+  section: Section
+  /** Whether the archive holds data for it, in a block that bears its number. */
+  hasData: boolean
   dependsOn: number[]
   /** Where in the archive it is kept at which byte the entry's data begins. */
   offsetAt: number
 }
 
+export type Section = 'NONE' | 'PRE_DATA' | 'DATA' | 'POST_DATA'
+
 /** An archive's table of contents. */
 export interface Toc {
   entries: TocEntry[]
+  /** Whether pg_dump compressed the data: rows cannot be told apart then. */
+  isCompressed: boolean
   /** How many bytes it takes from the archive's start; the data follow. */
   sizeBytes: number
   integerBytes: number
@@ -29,6 +37,7 @@ export interface Toc {
 /** PostgreSQL 10 and newer write 1.13 and up; what is newer than we know is not guessed at. */
 const formats = { oldest: 0x01_0c, newest: 0x01_10 }
 const customFormat = 1
+const sections: readonly (Section | undefined)[] = [undefined, 'NONE', 'PRE_DATA', 'DATA', 'POST_DATA']
 
 /**
  * Reads the table of contents at the start of an archive in pg_dump's custom format. Undefined when the bytes end before
@@ -56,29 +65,30 @@ function tocFrom(bytes: Buffer): Toc {
   const offsetBytes = reader.byte()
   if (reader.integerBytes !== 4 || offsetBytes > 8) throw unreadable('its numbers have an unknown size')
   if (reader.byte() !== customFormat) throw unreadable('it is not in the custom format')
-  skipHeader(reader, version)
+  const isCompressed = readHeader(reader, version)
   const count = reader.integer()
   const entries: TocEntry[] = []
   for (let at = 0; at < count; at++) entries.push(readEntry(reader, version, offsetBytes))
-  return { entries, sizeBytes: reader.position, integerBytes: reader.integerBytes, offsetBytes }
+  return { entries, isCompressed, sizeBytes: reader.position, integerBytes: reader.integerBytes, offsetBytes }
 }
 
-/** The kind of compression, the time of the dump (seven numbers), the database, and two versions. */
-function skipHeader(reader: ByteReader, version: number): void {
-  if (version >= 0x01_0f) reader.byte()
-  else reader.integer()
+/** The kind of compression, which it answers whether there is, the time of the dump (seven numbers), the database, and two versions. */
+function readHeader(reader: ByteReader, version: number): boolean {
+  const compression = version >= 0x01_0f ? reader.byte() : reader.integer()
   for (let part = 0; part < 7; part++) reader.integer()
   for (let part = 0; part < 3; part++) reader.text()
+  return compression !== 0
 }
 
 function readEntry(reader: ByteReader, version: number, offsetBytes: number): TocEntry {
   const dumpId = reader.integer()
-  reader.integer() // whether it has data
+  const hasData = reader.integer() !== 0
   reader.text() // the catalogue that it is in
   reader.text() // its number there
   const name = reader.text() ?? ''
   const kind = reader.text() ?? ''
-  reader.integer() // the section
+  const section = sections[reader.integer()]
+  if (!section) throw unreadable('an entry is in an unknown section')
   const definition = reader.text()
   reader.text() // how to drop it
   reader.text() // how to copy its rows
@@ -98,6 +108,8 @@ function readEntry(reader: ByteReader, version: number, offsetBytes: number): To
     schema: schema === '' ? null : schema,
     name,
     definition: definition || null,
+    section,
+    hasData,
     dependsOn,
     offsetAt,
   }

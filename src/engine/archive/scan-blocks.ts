@@ -3,19 +3,44 @@ import type { Toc } from './read-toc.ts'
 const dataBlock = 1
 const largeObjectsBlock = 3
 const integerBytes = 5
+const lineFeed = 0x0a
+
+/** How far rows are apart at least where they are told apart. */
+const leastBetweenCuts = 1024 * 1024
+
+export interface BlockListener {
+  /** A block begins: whose data it is, and at which byte of the archive. */
+  onBlock(dumpId: number, position: number): void
+  /** In the block that began last, a row has ended before this byte, and another chunk of rows begins. */
+  onCut(position: number): void
+  /** The block that began last has ended before this byte. */
+  onEnd(position: number): void
+}
+
+/** What ends a block: a chunk of no bytes. */
+export const blockEnd = Buffer.alloc(integerBytes)
+
+/** What begins the block of an entry's rows. */
+export function blockStart(dumpId: number): Buffer {
+  const bytes = Buffer.alloc(1 + integerBytes)
+  bytes.writeUInt8(dataBlock)
+  bytes.writeUInt32LE(dumpId, 2)
+  return bytes
+}
 
 /**
- * Follows the data of an archive, handed over piece by piece from the end of its table of contents, and tells of each
- * block whose data it is and at which byte of the archive it begins. Throws when the data are laid out otherwise.
+ * Follows the data of an archive, handed over piece by piece from the end of its table of contents, and tells where
+ * blocks begin and end; where pg_dump did not compress them, also where rows end, every MiB or so. Throws when the data are laid out otherwise.
  */
 export function scanBlocks(
-  { sizeBytes }: Pick<Toc, 'sizeBytes'>,
-  onBlock: (dumpId: number, position: number) => void,
+  { sizeBytes, isCompressed }: Pick<Toc, 'sizeBytes' | 'isCompressed'>,
+  listener: BlockListener,
 ): (piece: Buffer) => void {
   let expected: 'BLOCK' | 'CHUNK' | 'LARGE_OBJECT' = 'BLOCK'
   let holdsLargeObjects = false
   let toSkip = 0
   let position = sizeBytes
+  let cutAt = 0
   let held = Buffer.alloc(0)
 
   /** Reads the head of what comes next and answers how many bytes it took; 0 when it is cut off. */
@@ -27,23 +52,39 @@ export function scanBlocks(
       if (kind !== dataBlock && kind !== largeObjectsBlock) throw new Error(`A block of kind ${kind} is not known.`)
       holdsLargeObjects = kind === largeObjectsBlock
       expected = holdsLargeObjects ? 'LARGE_OBJECT' : 'CHUNK'
-      onBlock(bytes.readUInt32LE(at + 2), position)
-    } else if (expected === 'LARGE_OBJECT') {
-      expected = bytes.readUInt32LE(at + 1) === 0 ? 'BLOCK' : 'CHUNK'
-    } else {
-      toSkip = bytes.readUInt32LE(at + 1)
-      if (toSkip === 0) expected = holdsLargeObjects ? 'LARGE_OBJECT' : 'BLOCK'
+      cutAt = position
+      listener.onBlock(bytes.readUInt32LE(at + 2), position)
+      return size
     }
+    const value = bytes.readUInt32LE(at + 1)
+    const isEnd = value === 0
+    if (isEnd && holdsLargeObjects === (expected === 'LARGE_OBJECT')) {
+      expected = 'BLOCK'
+      listener.onEnd(position + size)
+    } else if (expected === 'LARGE_OBJECT') expected = 'CHUNK'
+    else if (isEnd) expected = 'LARGE_OBJECT'
+    else toSkip = value
     return size
+  }
+
+  /** Goes over bytes of a chunk. A row of text never holds a line feed but at its end, which is why one that ends a chunk ends a row. */
+  const skip = (bytes: Buffer, at: number): number => {
+    const skipped = Math.min(toSkip, bytes.length - at)
+    toSkip -= skipped
+    const after = position + skipped
+    const mayCut = toSkip === 0 && !isCompressed && !holdsLargeObjects && after - cutAt >= leastBetweenCuts
+    if (mayCut && bytes[at + skipped - 1] === lineFeed) {
+      cutAt = after
+      listener.onCut(after)
+    }
+    return skipped
   }
 
   return (piece) => {
     const bytes = held.length > 0 ? Buffer.concat([held, piece]) : piece
     let at = 0
     while (at < bytes.length) {
-      const skipped = Math.min(toSkip, bytes.length - at)
-      toSkip -= skipped
-      const taken = skipped || read(bytes, at)
+      const taken = toSkip > 0 ? skip(bytes, at) : read(bytes, at)
       if (taken === 0) break
       at += taken
       position += taken

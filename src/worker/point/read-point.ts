@@ -18,6 +18,8 @@ import { type Manifest, type ManifestArtifact, manifestFormat } from './manifest
 /** A recovery point opened for reading: its vault is the right one and its manifest is the one that was recorded. */
 export interface OpenPoint {
   storage: Storage
+  /** Whether each reading is a transfer over a network that somebody may pay for. */
+  isFar: boolean
   /** Opens its artifacts. */
   identity: OpenArtifact['identity']
   manifest: Manifest
@@ -64,6 +66,7 @@ export async function openPoint(
   const manifest = await readManifest(context, { storage, point, identity, signal })
   return {
     storage,
+    isFar: vault.location.kind !== 'DIRECTORY',
     identity,
     manifest,
     open: async ({ file, compression, digest }, abort, onBytes) => {

@@ -1,9 +1,8 @@
 import { type FileHandle, mkdir, open, statfs, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { indexArchive } from '../../engine/archive/archive-index.ts'
+import { type GrowingArchive, growArchive } from '../../engine/archive/growing-archive.ts'
 import type { ManifestArtifact } from '../point/manifest.ts'
 import type { OpenPoint } from '../point/read-point.ts'
-import { intoFile } from '../streams.ts'
 
 /** Left free beside what is spooled, so that nothing else on the disk runs out of space. */
 const spareBytes = 64 * 1024 * 1024
@@ -13,14 +12,15 @@ export interface Spool {
   point: OpenPoint
   artifact: ManifestArtifact
   signal: AbortSignal
-  /** Gets how many of the artifact's stored bytes have been read. */
+  /** Gets how many of the artifact's stored bytes have been compared with their digest. */
   onStoredBytes: (total: number) => void
 }
 
 /**
- * Unpacks an archive into a file of the spool directory and answers the file once every digest is right; closing it frees
- * its space. It has no name, so that nothing is left of it however this process ends, and nobody else can open it.
- * Undefined when there is no room for it.
+ * Unpacks an archive into a file of the spool directory, to be restored from while it still comes: its stored bytes have all been
+ * compared with their digest before. Where reading them twice is dear it is unpacked at once instead, and whole when
+ * this resolves. The file has no name, so that nothing is left of it however this process ends, and nobody else can open it;
+ * disposing of the archive frees its space. Undefined when there is no room for it.
  */
 export async function spoolArchive({
   directory,
@@ -28,21 +28,28 @@ export async function spoolArchive({
   artifact,
   signal,
   onStoredBytes,
-}: Spool): Promise<FileHandle | undefined> {
+}: Spool): Promise<GrowingArchive | undefined> {
   await mkdir(directory, { recursive: true, mode: 0o700 })
   if ((await freeBytesOf(directory)) < artifact.digest.plainBytes + spareBytes) return undefined
-  const file = await openNameless(directory)
+  if (!point.isFar) await point.readBack(artifact, { signal, onBytes: onStoredBytes })
+  const archive = growArchive(await openNameless(directory), (sink, stopped) => {
+    const onBytes = point.isFar ? onStoredBytes : () => {}
+    return point.extract(artifact, AbortSignal.any([signal, stopped]), onBytes, [sink])
+  })
+  if (!point.isFar) return archive
   try {
-    const index = indexArchive()
-    await point.extract(artifact, signal, onStoredBytes, [index.stream, intoFile(file)])
-    await index.writeInto(file)
-    return file
+    await archive.whole
+    return archive
   } catch (cause) {
-    await file.close()
-    if (cause instanceof Error && 'code' in cause && (cause.code === 'ENOSPC' || cause.code === 'EDQUOT'))
-      return undefined
+    await archive[Symbol.asyncDispose]()
+    if (isFull(cause)) return undefined
     throw cause
   }
+}
+
+/** Whether it is the spool directory that an archive did not fit into. */
+export function isFull(cause: unknown): boolean {
+  return cause instanceof Error && 'code' in cause && (cause.code === 'ENOSPC' || cause.code === 'EDQUOT')
 }
 
 async function freeBytesOf(directory: string): Promise<number> {

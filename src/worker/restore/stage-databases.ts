@@ -1,8 +1,8 @@
-import type { Readable } from 'node:stream'
 import type { ServerAddress } from '../../engine/address.ts'
 import { compareRows, rowsOfPart } from '../../engine/compare-rows.ts'
-import type { ArchiveFile } from '../../engine/fill-database.ts'
+import type { TableRows } from '../../engine/count-rows.ts'
 import type { Toolset } from '../../engine/find-tools.ts'
+import type { Filling } from '../../engine/loading/fill-database.ts'
 import { type StagedDatabase, stageRestore } from '../../engine/stage-restore.ts'
 import type { JobRun, SubTaskRun } from '../../job/handler.ts'
 import type { DatabaseMapping, RestoreDifference, ServerRequest } from '../../restore/restore.ts'
@@ -11,7 +11,7 @@ import { WorkFailed } from '../failure.ts'
 import { artifactOf, type Manifest, type ManifestArtifact } from '../point/manifest.ts'
 import { type OpenPoint, readBytesOf } from '../point/read-point.ts'
 import { tokenOf } from './earlier-attempts.ts'
-import { spoolArchive } from './spool.ts'
+import { isFull, spoolArchive } from './spool.ts'
 
 export interface Stage {
   context: WorkerContext
@@ -76,46 +76,62 @@ async function stageOne(
   if (!artifact || !source) {
     throw new WorkFailed('GONE', `The recovery point holds no database ${JSON.stringify(name)}.`)
   }
-  const { ownership } = request
-  const archive = await archiveFor(stage, artifact, onBytes)
-  const { storedBytes, plainBytes } = artifact.digest
-  let copied = 0
-  try {
-    return await stageRestore(address, {
+  const restore = (archive: Filling['archive'], onCopied: (bytes: number) => void) =>
+    stageRestore(address, {
       archive,
       source,
       targetName,
       token: tokenOf(run, `${run.job.attempt}_${index}`),
       tools,
-      ownership: ownership.kind === 'TO_ROLE' ? { role: ownership.role } : ownership.kind,
+      ownership: request.ownership.kind === 'TO_ROLE' ? { role: request.ownership.role } : request.ownership.kind,
       part: request.part ?? undefined,
       signal: run.signal,
       onLife(copiedBytes) {
         run.alive()
-        copied += copiedBytes
-        if ('file' in archive) onBytes(storedBytes + Math.min(copied, plainBytes))
+        onCopied(copiedBytes)
       },
     })
-  } finally {
-    if ('file' in archive) await archive.file.close()
-  }
+  const { tables = [] } = opened.manifest.databases.find(({ report }) => report === source) ?? {}
+  const spooled = await restoreSpooled(stage, { artifact, tables, onBytes, restore })
+  return spooled ?? restore(await opened.open(artifact, run.signal, onBytes), () => {})
 }
 
-/** Several connections need a file that they can seek in; without room for it, one of them reads the archive as it comes. */
-async function archiveFor(
+interface FromSpool {
+  artifact: ManifestArtifact
+  tables: readonly TableRows[]
+  onBytes: (total: number) => void
+  restore: (archive: Filling['archive'], onCopied: (bytes: number) => void) => Promise<StagedDatabase>
+}
+
+/**
+ * Several connections need a file that they can seek in. Undefined where there is to be one connection, and where there is no room
+ * for the file: then one reads the archive as it comes.
+ */
+async function restoreSpooled(
   { context, run, opened }: Stage,
-  artifact: ManifestArtifact,
-  onBytes: (total: number) => void,
-): Promise<Readable | ArchiveFile> {
+  { artifact, tables, onBytes, restore }: FromSpool,
+): Promise<StagedDatabase | undefined> {
   const { restoreJobs: jobs, spoolDirectory: directory } = context
-  const { signal } = run
-  if (jobs > 1) {
-    const file = await spoolArchive({ directory, point: opened, artifact, signal, onStoredBytes: onBytes })
-    if (file) return { file, jobs }
-    const size = `${artifact.digest.plainBytes} bytes`
-    run.note('Spool', `${directory} has no room for the ${size} of ${artifact.database}: one connection restores it`)
+  if (jobs === 1) return undefined
+  const { storedBytes, plainBytes } = artifact.digest
+  try {
+    const how = { directory, point: opened, artifact, signal: run.signal, onStoredBytes: onBytes }
+    await using archive = await spoolArchive(how)
+    let copied = 0
+    if (archive) {
+      return await restore({ archive, jobs, tables }, (bytes) => {
+        copied += bytes
+        onBytes(storedBytes + Math.min(copied, plainBytes))
+      })
+    }
+  } catch (cause) {
+    if (!isFull(cause)) throw cause
   }
-  return opened.open(artifact, signal, onBytes)
+  run.note(
+    'Spool',
+    `${directory} has no room for the ${plainBytes} bytes of ${artifact.database}: one connection restores it`,
+  )
+  return undefined
 }
 
 function differencesOf(

@@ -1,24 +1,28 @@
-import type { FileHandle } from 'node:fs/promises'
 import { Readable } from 'node:stream'
-import type { ServerAddress } from './address.ts'
-import { type ArchivePart, choosePart, useListOf, type WantedPart } from './archive/archive-part.ts'
-import { withoutMade, withoutSuperuserEntries } from './archive/lesser-role.ts'
-import { openArchive, readTocOf } from './archive/open-archive.ts'
-import type { Toc, TocEntry } from './archive/read-toc.ts'
-import type { Toolset } from './find-tools.ts'
-import { isOnlyHarmlessError, toleratesHarmlessError } from './harmless-error.ts'
-import type { DatabaseReport } from './inspect.ts'
-import { makeSuperuserExtensions } from './make-extensions.ts'
-import { type OwnerRole, requireOwnerRole } from './owner-role.ts'
-import { quoteIdentifier } from './quote.ts'
-import { runServerTool } from './run-tool.ts'
-import { openSession, type Session } from './session.ts'
+import type { ServerAddress } from '../address.ts'
+import { type ArchivePart, choosePart, useListOf, type WantedPart } from '../archive/archive-part.ts'
+import type { GrowingArchive } from '../archive/growing-archive.ts'
+import { withoutMade, withoutSuperuserEntries } from '../archive/lesser-role.ts'
+import { openArchive, readTocOf } from '../archive/open-archive.ts'
+import type { Toc, TocEntry } from '../archive/read-toc.ts'
+import type { TableRows } from '../count-rows.ts'
+import type { Toolset } from '../find-tools.ts'
+import { isOnlyHarmless, toleratesHarmlessError } from '../harmless-error.ts'
+import type { DatabaseReport } from '../inspect.ts'
+import { makeSuperuserExtensions } from '../make-extensions.ts'
+import { type OwnerRole, requireOwnerRole } from '../owner-role.ts'
+import { quoteIdentifier } from '../quote.ts'
+import { runServerTool } from '../run-tool.ts'
+import { openSession, type Session } from '../session.ts'
+import { type LoadRun, loadArchive } from './load-archive.ts'
 
-/** An archive in a file of this machine, whole and checked: several connections restore from it at once. */
-export interface ArchiveFile {
-  file: FileHandle
+/** An archive that comes into a file of this machine: several connections restore from it at once. */
+export interface SpooledArchive {
+  archive: GrowingArchive
   /** How many connections. */
   jobs: number
+  /** How much space its tables took when they were dumped, as far as that is known. */
+  tables: readonly Pick<TableRows, 'schema' | 'name' | 'bytes'>[]
 }
 
 /** Who owns what is restored: its owners of old, with their grants; one role; or the role that restores. */
@@ -26,7 +30,7 @@ export type RestoredOwnership = 'KEEP' | 'NONE' | { role: string }
 
 export interface Filling {
   /** What dumpDatabase wrote. A stream is read to its end. */
-  archive: Readable | ArchiveFile
+  archive: Readable | SpooledArchive
   /** The database as it was when it was dumped. */
   source: DatabaseReport
   tools: Toolset
@@ -55,30 +59,51 @@ export async function fillDatabase(
   what: string,
 ): Promise<Filled> {
   const { source, tools, signal, onBytes } = filling
-  const { target, ...chosen } = await lookAndChoose(address, database, filling)
-  const isHarmless = toleratesHarmlessError(tools, target.versionNumber) ? isOnlyHarmlessError : undefined
+  const { target, archive, toc, entries, part, omitted } = await lookAndChoose(address, database, filling)
+  const isHarmless = toleratesHarmlessError(tools, target.versionNumber) ? isOnlyHarmless : undefined
   const missing = source.tablespaces.filter((name) => !target.tablespaces.has(name))
-  const args = ['--no-password', '--no-subscriptions', `--dbname=${database}`, ...ownershipOptions(filling)]
-  if (!isHarmless) args.push('--exit-on-error')
-  if (missing.length > 0) args.push('--no-tablespaces')
-  if (!isStream(chosen.archive)) args.push(`--jobs=${chosen.archive.jobs}`)
-  const warnings = await runServerTool(address, database, {
-    tool: 'pg_restore',
-    tools,
-    what,
-    ...(isStream(chosen.archive) ? { stdin: chosen.archive } : { archiveFile: chosen.archive.file.fd }),
-    useList: chosen.useList,
-    signal,
-    onInput: onBytes,
-    isHarmless,
-    otherwise: 'RESTORE_FAILED',
-    args,
-  })
+  const common = ['--no-password', '--no-subscriptions', `--dbname=${database}`, ...ownershipOptions(filling)]
+  if (!isHarmless) common.push('--exit-on-error')
+  if (missing.length > 0) common.push('--no-tablespaces')
+  const restore = ({ jobs, ...run }: LoadRun) =>
+    runServerTool(address, database, {
+      tool: 'pg_restore',
+      tools,
+      what,
+      ...run,
+      isHarmless: isHarmless?.(jobs),
+      otherwise: 'RESTORE_FAILED',
+      args: jobs > 1 ? [...common, `--jobs=${jobs}`] : common,
+    })
+  const useList = entries && useListOf(entries)
+  const warnings = isStream(archive)
+    ? await restore({ stdin: archive, onInput: onBytes, useList, jobs: 1, signal })
+    : await loadSpooled(archive, { toc, entries, signal, restore })
   const moved = missing.map((name) => `Tablespace ${quoteIdentifier(name)} does not exist: the default one is used.`)
-  return { warnings: [...warnings, ...moved], omitted: chosen.omitted, part: chosen.part }
+  return { warnings: [...warnings, ...moved], omitted, part }
 }
 
-function isStream(archive: Readable | ArchiveFile): archive is Readable {
+interface SpooledLoading {
+  toc: Toc | undefined
+  entries: readonly TocEntry[] | undefined
+  signal: AbortSignal
+  restore: (run: LoadRun) => Promise<string[]>
+}
+
+async function loadSpooled(
+  { archive, jobs, tables }: SpooledArchive,
+  { toc, entries, signal, restore }: SpooledLoading,
+): Promise<string[]> {
+  if (toc) {
+    const { isCompressed } = toc
+    return loadArchive(archive, { jobs, entries: entries ?? toc.entries, isCompressed, tables, signal, restore })
+  }
+  // Nobody but pg_restore can tell what is in it, and that only when it is whole.
+  await archive.whole
+  return restore({ archiveFile: archive.file.fd, useList: entries && useListOf(entries), jobs, signal })
+}
+
+function isStream(archive: Readable | SpooledArchive): archive is Readable {
   return archive instanceof Readable
 }
 
@@ -119,9 +144,11 @@ async function lookAtTarget(session: Session, { ownership }: Filling): Promise<T
 }
 
 interface Chosen {
-  archive: Readable | ArchiveFile
+  archive: Readable | SpooledArchive
+  /** Undefined where it was not looked at, or could not be. */
+  toc: Toc | undefined
   /** Undefined: everything. */
-  useList: string | undefined
+  entries: readonly TocEntry[] | undefined
   part: ArchivePart | undefined
   omitted: string[]
 }
@@ -130,7 +157,8 @@ interface Chosen {
 async function choose(session: Session, filling: Filling, target: Target): Promise<Chosen> {
   const { part: wanted, ownership } = filling
   const isLesser = ownership !== 'KEEP' && !(target.owner ?? target).isSuperuser
-  if (!wanted && !isLesser) return { archive: filling.archive, useList: undefined, part: undefined, omitted: [] }
+  const all = { entries: undefined, part: undefined, omitted: [] }
+  if (!wanted && !isLesser) return { ...(await openWithToc(filling.archive)), ...all }
   const { toc, archive } = await openWhole(filling.archive)
   const part = wanted && choosePart(toc, wanted)
   const omitted = [...(part?.leftOut ?? [])]
@@ -140,11 +168,21 @@ async function choose(session: Session, filling: Filling, target: Target): Promi
     omitted.push(...possible.leftOut)
     entries = await afterExtensions(session, filling, target, possible.entries)
   }
-  return { archive, useList: useListOf(entries), part, omitted }
+  return { archive, toc, entries, part, omitted }
 }
 
-async function openWhole(archive: Filling['archive']): Promise<{ toc: Toc; archive: Filling['archive'] }> {
-  return isStream(archive) ? openArchive(archive) : { toc: await readTocOf(archive.file), archive }
+/** With its table of contents, where that is to be had without touching a stream. */
+async function openWithToc(archive: Filling['archive']): Promise<Pick<Chosen, 'archive' | 'toc'>> {
+  return { archive, toc: isStream(archive) ? undefined : await archive.archive.toc() }
+}
+
+async function openWhole(source: Filling['archive']): Promise<{ toc: Toc; archive: Filling['archive'] }> {
+  if (isStream(source)) return openArchive(source)
+  const { archive } = source
+  const toc = await archive.toc()
+  if (toc) return { toc, archive: source }
+  await archive.whole
+  return { toc: await readTocOf(archive.file), archive: source }
 }
 
 /** A superuser makes for the lesser role what that could not make itself. */
