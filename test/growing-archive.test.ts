@@ -152,7 +152,10 @@ function rowsIn(block: Buffer): string[] {
     chunks.push(block.subarray(at + 5, at + 5 + size))
     at += 5 + size
   }
-  return Buffer.concat(chunks).toString().split('\n').filter((row) => row !== '')
+  return Buffer.concat(chunks)
+    .toString()
+    .split('\n')
+    .filter((row) => row !== '')
 }
 
 /** An archive whose table of contents says nowhere where data begin, as one that came out of a pipe. */
