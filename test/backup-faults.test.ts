@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { mkdir, readdir } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import postgres from 'postgres'
@@ -19,6 +19,7 @@ import {
   startService,
   tryAgainNow,
 } from './kit/protected-server.ts'
+import { smallDisk } from './kit/small-disk.ts'
 import { sourceServer } from './kit/source-server.ts'
 import { test } from './kit/test.ts'
 
@@ -155,19 +156,6 @@ describe('a backup that cannot be completed leaves nothing and says why', () => 
 })
 
 describe('a vault that cannot be written', () => {
-  /** A small file system of its own, as the parent of a vault; needs root. */
-  async function smallDisk(folder: string, sizeMegabytes: number): Promise<AsyncDisposable & { path: string }> {
-    const path = join(folder, 'disk')
-    await mkdir(path)
-    await run('mount', ['-t', 'tmpfs', '-o', `size=${sizeMegabytes}m`, 'tmpfs', path])
-    return {
-      path,
-      async [Symbol.asyncDispose]() {
-        await run('umount', ['-l', path])
-      },
-    }
-  }
-
   test.runIf(process.getuid?.() === 0)(
     'fails the backup by name when it is full, and keeps what it held',
     async ({ databaseUrl, folder }) => {

@@ -8,6 +8,7 @@ import { restoreReportOf } from '../src/restore/restore.ts'
 import { backedUp, databasesOf, startRestore } from './kit/backed-up.ts'
 import { connect, run } from './kit/engine.ts'
 import { actor, startService } from './kit/protected-server.ts'
+import { smallDisk } from './kit/small-disk.ts'
 import { sourceServer } from './kit/source-server.ts'
 import { test } from './kit/test.ts'
 import { waitFor } from './kit/wait-for.ts'
@@ -100,6 +101,22 @@ describe('a restore over several connections', { timeout: 120_000 }, () => {
         (select tableowner from pg_tables where tablename = 'orders') as owner`,
     ).toEqual([{ totals: 50, policies: 1, triggers: 1, objects: 2, keys: 2, owner: source.superuser }])
   })
+
+  test.runIf(process.getuid?.() === 0)(
+    'goes on over one where the spool has no room',
+    async ({ databaseUrl, folder }) => {
+      await using source = await sourceWith('shop', shop)
+      await using target = await sourceServer()
+      await using disk = await smallDisk(folder, 1)
+      const settings = { restoreJobs: 2, spoolDirectory: disk.path }
+      await using service = await startService({ databaseUrl, folder }, settings)
+      const point = await backedUp(service, source, folder)
+      const ended = await service.ended((await startRestore(service, { point, target })).id)
+      expect(ended).toMatchObject({ status: 'COMPLETED', error: null })
+      expect(ended.notes).toContainEqual({ name: 'Spool', value: expect.stringContaining('has no room') })
+      expect(await run(target, 'shop', 'select count(*)::int from sales.orders')).toEqual([{ count: 5000 }])
+    },
+  )
 
   test('goes by what the server does while no byte moves, and can be cancelled there', async ({
     databaseUrl,

@@ -13,6 +13,7 @@ import { createStorageContainer } from '../src/storage-account/create-container.
 import { createDatabase, run } from './kit/engine.ts'
 import { findRecoveryPointsOf } from './kit/points.ts'
 import { actor, protect, register, runSql, type Service, startService } from './kit/protected-server.ts'
+import { smallDisk } from './kit/small-disk.ts'
 import { sourceServer } from './kit/source-server.ts'
 import { test } from './kit/test.ts'
 import { intoServer, linesOf, partsOf, problemLines, validated } from './kit/validation.ts'
@@ -210,7 +211,7 @@ describe('validating a restore into a directory', () => {
     async ({ databaseUrl, folder, source }) => {
       await using service = await startService({ databaseUrl, folder })
       const { point } = await backedUp(service, source, folder)
-      await using disk = await smallDisk(folder)
+      await using disk = await smallDisk(folder, 1)
       const { report } = await validated(service, point, intoDirectory(join(disk.path, 'restored')))
       expect(problemLines(report)).toEqual([`FREE_SPACE STORAGE_FULL ${join(disk.path, 'restored')}`])
       expect(await readdir(disk.path)).toEqual([])
@@ -348,17 +349,4 @@ async function archivesOf(vaultPath: string, point: RecoveryPoint): Promise<{ ot
   const [other, , shop] = names.map((name) => join(vaultPath, point.prefix, name))
   if (!other || !shop) throw new Error('The point has fewer than three archives.')
   return { other, shop }
-}
-
-/** A file system of its own of one megabyte; needs root. */
-async function smallDisk(folder: string): Promise<AsyncDisposable & { path: string }> {
-  const path = join(folder, 'disk')
-  await mkdir(path)
-  await execute('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', path])
-  return {
-    path,
-    async [Symbol.asyncDispose]() {
-      await execute('umount', ['-l', path])
-    },
-  }
 }

@@ -38,7 +38,9 @@ export interface Service extends AsyncDisposable {
 }
 
 export interface ServiceOptions
-  extends Partial<Pick<WorkerContext, 'lockWaitMs' | 'jobCeilingMs' | 'noProgressMs' | 'restoreJobs'>> {
+  extends Partial<
+    Pick<WorkerContext, 'lockWaitMs' | 'jobCeilingMs' | 'noProgressMs' | 'restoreJobs' | 'spoolDirectory'>
+  > {
   leaseMs?: number
   /** Whether the clock runs, which starts what is due; it does not unless asked for. */
   clock?: boolean
@@ -72,7 +74,7 @@ export async function startService(
     metadata: { url: databaseUrl, keyFile: join(folder, 'secret.key'), everyMs: 24 * 3_600_000 },
     scratchDirectory: join(folder, 'scratch'),
     restoreJobs: limits.restoreJobs ?? 2,
-    spoolDirectory: join(folder, 'spool'),
+    spoolDirectory: limits.spoolDirectory ?? join(folder, 'spool'),
     log,
   }
   const runner = await startRunner(database, listener, {
