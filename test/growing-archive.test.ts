@@ -124,6 +124,16 @@ describe('The data of an archive', () => {
     await expect(archive.whole).rejects.toBe(damage)
   })
 
+  test('that break off end for every reader, also where nobody else has noticed', async ({ source, folder }) => {
+    const { bytes } = await archiveOf(source, await createDatabase(source, contents))
+    await using archive = await grow(join(folder, 'broken off'), streamOf(bytes.subarray(0, -1000)))
+    await archive.whole
+    const { entries = [] } = readToc(bytes) ?? {}
+    const last = entries.findLast(({ hasData }) => hasData)?.dumpId ?? 0
+    await expect(gather(archive.block(last))).rejects.toMatchObject({ code: 'ARCHIVE_UNREADABLE' })
+    await expect(gather(archive.rows(last))).rejects.toMatchObject({ code: 'ARCHIVE_UNREADABLE' })
+  })
+
   test('that the table of contents tells of and the archive lacks are missed', async ({ source, folder }) => {
     const { bytes } = await archiveOf(source, await createDatabase(source, 'create table t as select 1'))
     await using archive = await grow(join(folder, 'without'), streamOf(bytes))

@@ -7,6 +7,7 @@ import { blockEnd, blockStart, scanBlocks } from './scan-blocks.ts'
 const firstLookBytes = 64 * 1024
 const pieceBytes = 1024 * 1024
 const offsetIsSet = 2
+const mostTocBytes = 512 * 1024 * 1024
 
 /** An archive that is read while it is still being written into a file. Disposing of it stops the writing and closes the file. */
 export interface GrowingArchive extends AsyncDisposable {
@@ -114,6 +115,11 @@ export function growArchive(
       if (!block && (isUnknown || hasEnded)) throw withoutData(dumpId)
       return block
     })
+  /** Throws when nothing more can come of a block that has not ended. */
+  const requireMore = (dumpId: number, block: Block): undefined => {
+    const { isUnknown, hasEnded } = look()
+    if (isUnknown || (hasEnded && block.end === undefined)) throw withoutData(dumpId)
+  }
   async function* read({ from, to }: Range): AsyncGenerator<Buffer> {
     for (let at = from; at < to; ) {
       const size = Math.min(pieceBytes, to - at)
@@ -142,8 +148,8 @@ export function growArchive(
       for (let from = block.start; from !== block.end; ) {
         const to = await until(() => {
           const known = Math.min(written, block.end ?? look().scanned)
-          if (look().isUnknown) throw withoutData(dumpId)
-          return known > from ? known : undefined
+          if (known > from) return known
+          return requireMore(dumpId, block)
         })
         yield* read({ from, to })
         from = to
@@ -153,10 +159,7 @@ export function growArchive(
       const block = await begun(dumpId)
       yield blockStart(dumpId)
       for (;;) {
-        const range = await until(() => {
-          if (look().isUnknown) throw withoutData(dumpId)
-          return takeRows(block, written)
-        })
+        const range = await until(() => takeRows(block, written) ?? requireMore(dumpId, block))
         if (range === 'NONE_LEFT') break
         yield* read(range)
       }
@@ -201,17 +204,19 @@ interface Layout {
 function learnLayout(): { learn: (piece: Buffer, isEnd: boolean) => void; look: () => Layout } {
   const blocks = new Map<number, Block>()
   let last: Block | undefined
-  let start = Buffer.alloc(0)
+  let start: Buffer[] = []
   let lookAt = firstLookBytes
   let scan: ((piece: Buffer) => void) | undefined
   const layout: Layout = { toc: undefined, blocks, scanned: 0, hasEnded: false, isUnknown: false }
 
   const follow = (piece: Buffer, isEnd: boolean) => {
     if (scan) return scan(piece)
-    start = Buffer.concat([start, piece])
-    if (start.length < lookAt && !isEnd) return
-    lookAt = start.length * 2
-    const toc = readToc(start)
+    start.push(piece)
+    if (layout.scanned < lookAt && !isEnd) return
+    lookAt = layout.scanned * 2
+    const bytes = Buffer.concat(start)
+    const toc = readToc(bytes)
+    if (!toc && bytes.length > mostTocBytes) throw new Error('It goes on too long.')
     if (!toc) return
     layout.toc = toc
     scan = scanBlocks(toc, {
@@ -224,8 +229,8 @@ function learnLayout(): { learn: (piece: Buffer, isEnd: boolean) => void; look: 
         if (last) last.end = position
       },
     })
-    scan(start.subarray(toc.sizeBytes))
-    start = Buffer.alloc(0)
+    scan(bytes.subarray(toc.sizeBytes))
+    start = []
   }
   return {
     learn(piece, isEnd) {
