@@ -1,7 +1,6 @@
 import { chooseRestoreTools } from '../../engine/choose-tools.ts'
-import { createMissingRoles } from '../../engine/create-roles.ts'
 import { findTools, type Toolset } from '../../engine/find-tools.ts'
-import { prepareScratch } from '../../engine/prepare-scratch.ts'
+import { createSourceRoles, prepareScratch } from '../../engine/prepare-scratch.ts'
 import type { ProofAssertion } from '../../instance/proof-assertion.ts'
 import type { JobRun } from '../../job/handler.ts'
 import type { WorkerContext } from '../context.ts'
@@ -46,9 +45,7 @@ export async function restorePoint(
   findings.unanswered.push(...askedOfNothing(point, assertions))
   await refuseScarceSpace(context, run, Math.max(...manifest.databases.map(({ report }) => report.sizeBytes)))
   await using server = await run.subTask('Start a scratch server', () => prepared(context, run, point, programs))
-  await run.subTask('Create roles', () =>
-    createMissingRoles(server.as('restorer'), manifest.roles, { signal: server.signal }),
-  )
+  await run.subTask('Create roles', () => createSourceRoles(server.admin, manifest.roles, { signal: server.signal }))
   const isSameMajor = programs.major === sourceMajor
   const facts = await restoreAll(run, { point, server, tools, isSameMajor, assertions, findings })
   return { ...totalsOf(point, facts), toolVersion: tools.version, serverVersion: programs.version }
