@@ -10,7 +10,7 @@ import { OperationNotAllowed, startsFrom } from '../instance/states.ts'
 import { isPending } from '../job/states.ts'
 import { NotFound } from '../refusal.ts'
 import type { GuardedPoints } from '../retention/decide-expiry.ts'
-import { type ProofLevel, type RecoveryPoint, RecoveryPointBeingRemoved } from './recovery-point.ts'
+import { damageOfContents, type ProofLevel, type RecoveryPoint, RecoveryPointBeingRemoved } from './recovery-point.ts'
 
 /** Which points; what is left out does not matter, an empty list matches none. */
 export interface RecoveryPointFilter {
@@ -98,20 +98,25 @@ export async function findRecoveryPointsOfJobs(
     .where(inArray(recoveryPoints.jobId, [...jobIds]))
 }
 
+/** The points that hold the same as another one: its original and the copies of that, without itself. */
+export function isTwinOf({ id, copyOfId }: Pick<RecoveryPoint, 'id' | 'copyOfId'>): SQL | undefined {
+  const originalId = copyOfId ?? id
+  return and(or(eq(recoveryPoints.id, originalId), eq(recoveryPoints.copyOfId, originalId)), ne(recoveryPoints.id, id))
+}
+
 /**
  * A point that can be restored from and holds the same as another one: its original or a copy of that, the newest copy first
- * and the original before all. Null when there is none.
+ * and the original before all. Null when there is none, or when what was found is wrong with all that hold the same.
  */
 export async function findAvailableTwin(
   database: Database,
-  { id, copyOfId }: Pick<RecoveryPoint, 'id' | 'copyOfId'>,
+  point: Pick<RecoveryPoint, 'id' | 'copyOfId' | 'prefix' | 'damage' | 'damageLevel'>,
 ): Promise<RecoveryPoint | null> {
-  const originalId = copyOfId ?? id
-  const isTwin = or(eq(recoveryPoints.id, originalId), eq(recoveryPoints.copyOfId, originalId))
+  if (damageOfContents(point).length > 0) return null
   const [twin] = await database
     .select()
     .from(recoveryPoints)
-    .where(and(isTwin, ne(recoveryPoints.id, id), eq(recoveryPoints.state, 'AVAILABLE')))
+    .where(and(isTwinOf(point), eq(recoveryPoints.state, 'AVAILABLE')))
     .orderBy(sql`${recoveryPoints.copiedAt} desc nulls first`, asc(recoveryPoints.id))
     .limit(1)
   return twin ?? null

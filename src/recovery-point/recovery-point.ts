@@ -40,6 +40,18 @@ export function manifestDigestsOf({
   return nextManifestSha256 === null ? [manifestSha256] : [manifestSha256, nextManifestSha256]
 }
 
+/**
+ * What of a point's damage is of what it holds, as a restore into a scratch server has found it: every point that holds the
+ * same has it, too. The rest names files of its folder.
+ */
+export function damageOfContents({
+  prefix,
+  damage,
+  damageLevel,
+}: Pick<RecoveryPoint, 'prefix' | 'damage' | 'damageLevel'>): string[] {
+  return damageLevel === 'RESTORED' ? damage.filter((sentence) => !sentence.includes(prefix)) : []
+}
+
 /** The recovery point was chosen for removal: nothing is begun with it any more. */
 export class RecoveryPointBeingRemoved extends Refusal {
   /** Its bytes are going already: nothing brings it back. */

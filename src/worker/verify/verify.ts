@@ -2,7 +2,7 @@ import { failureOf } from '../../failure.ts'
 import { findProofAssertions } from '../../instance/find-proof-assertions.ts'
 import { recountOverdue } from '../../instance/schedule/recount-overdue.ts'
 import type { Handler, JobRun, Outcome } from '../../job/handler.ts'
-import { recordDamage } from '../../recovery-point/record-damage.ts'
+import { recordDamage, recordDamageOfTwins } from '../../recovery-point/record-damage.ts'
 import { recordEvidence } from '../../recovery-point/record-evidence.ts'
 import { recordProof } from '../../recovery-point/record-proof.ts'
 import {
@@ -142,7 +142,10 @@ function failed(
     error: failureOf(codeOf(findings), damage.join('\n')),
     record: async (tx) => {
       const now = await context.dueNow(tx)
-      await recountOverdue(tx, instanceId, () => recordDamage(tx, { recoveryPointId, damage, level, jobId, now }))
+      await recountOverdue(tx, instanceId, async () => {
+        await recordDamage(tx, { recoveryPointId, damage, level, jobId, now })
+        if (findings.differences.length > 0) await recordDamageOfTwins(tx, { recoveryPointId, ...findings })
+      })
       const evidence = { level, outcome: 'FAILED', startedAt, endedAt: now, jobId } as const
       await recordEvidence(tx, { recoveryPointId, ...evidence, checked: { ...checked, findings: damage } })
     },
