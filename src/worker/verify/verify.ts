@@ -24,8 +24,6 @@ import { restorePoint } from './restore-point.ts'
 import { sweepScratch } from './scratch-folder.ts'
 import { type Checked, codeOf, type Findings, hasNone } from './verdict.ts'
 
-const longestQuietMs = 6 * 60 * 60 * 1000
-
 /**
  * Verifies recovery points to the level that was asked. Only what is wrong with the point itself makes it suspect: whatever
  * kept the worker from looking is the job's failure alone.
@@ -33,8 +31,6 @@ const longestQuietMs = 6 * 60 * 60 * 1000
 export function verifyHandler(context: WorkerContext): Handler {
   return {
     ...handlerDefaults(context),
-    // Building and checking the indexes of a large table moves no byte that could be seen.
-    stallMs: Math.max(context.noProgressMs, longestQuietMs),
     perform: (run) => verify(context, run),
     abandon: () => sweepScratch(context),
   }
