@@ -82,7 +82,14 @@ export interface JobRun {
 /** How an attempt ended: a closed set. A `record` runs in the settling transaction, after it is certain that this run still holds the job. */
 export type Outcome =
   | { kind: 'completed'; result?: unknown; record?: (tx: Database) => Promise<void> }
-  | { kind: 'failed'; error: JobError; result?: unknown; record?: (tx: Database) => Promise<void> }
+  | {
+      kind: 'failed'
+      error: JobError
+      result?: unknown
+      record?: (tx: Database) => Promise<void>
+      /** `record` writes down all that `recordFailure` would, which is not called then. */
+      recordsFailure?: boolean
+    }
   | { kind: 'retryLater'; error: JobError }
   | { kind: 'cancelled' }
   | { kind: 'interrupted' }
