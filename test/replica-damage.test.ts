@@ -1,5 +1,6 @@
 import { describe, expect } from 'vitest'
-import { enqueueJob } from '../src/job/enqueue.ts'
+import { enqueueJob, enqueueOrFind } from '../src/job/enqueue.ts'
+import { copyJob } from '../src/recovery-point/copy/copy.ts'
 import { recordCopy } from '../src/recovery-point/copy/record-copy.ts'
 import { recordDamage } from '../src/recovery-point/record-damage.ts'
 import { requireRestorable } from '../src/restore/refuse.ts'
@@ -9,6 +10,21 @@ import { actor, startService } from './kit/protected-server.ts'
 import { backUp, copied, copiesOf, protectTwice, startReplicatedLife } from './kit/replica.ts'
 import { test } from './kit/test.ts'
 import { pointNow, rewriteManifest, verify } from './kit/verify.ts'
+
+test('a copy that is needless by the time that it is made does not count as a failure', async ({
+  databaseUrl,
+  folder,
+}) => {
+  await using life = await startReplicatedLife({ databaseUrl, folder })
+  const { database, clock, instance } = life
+  const point = await life.addPoint(1)
+  await life.addCopy(point)
+  const copy = await database.transaction((tx) =>
+    enqueueOrFind(tx, copyJob({ instance, point, replicaId: life.replica.id, now: clock.now })),
+  )
+  expect(await life.service.ended(copy.id)).toMatchObject({ status: 'CANCELLED', cancelRequestedAt: null })
+  expect(await life.pointNow(point)).toMatchObject({ copyFailures: 0, copyRetryAt: null })
+})
 
 describe('a point that does not restore as it should', { timeout: 120_000 }, () => {
   test('makes its copy suspect as well, and one of both that restores clears the other', async ({
