@@ -127,6 +127,7 @@ function startWorker(
       everyMs: settings.metadataBackupMs,
     },
     scratchDirectory,
+    ...(settings.databaseUrl === null && { embeddedDirectory: settings.dataDirectory }),
     restoreJobs,
     spoolDirectory,
     log,

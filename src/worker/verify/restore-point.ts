@@ -10,7 +10,7 @@ import { type OpenPoint, readBytesOf } from '../point/read-point.ts'
 import { drain } from '../streams.ts'
 import { type CopyFacts, checkCopy } from './check-copy.ts'
 import { chooseScratchPrograms, type ServerPrograms } from './scratch-programs.ts'
-import { refuseScarceSpace, type ScratchServer, startScratchServer } from './scratch-server.ts'
+import { promiseSpace, type ScratchServer, startScratchServer } from './scratch-server.ts'
 import type { Checked, Findings } from './verdict.ts'
 
 export interface RestoredPoint {
@@ -43,7 +43,7 @@ export async function restorePoint(
     `PostgreSQL ${programs.version} in ${programs.binDir}; the source is ${manifest.server.version}.`,
   )
   findings.unanswered.push(...askedOfNothing(point, assertions))
-  await refuseScarceSpace(context, run, Math.max(...manifest.databases.map(({ report }) => report.sizeBytes)))
+  using _ = await promiseSpace(context, run, Math.max(...manifest.databases.map(({ report }) => report.sizeBytes)))
   await using server = await run.subTask('Start a scratch server', () => prepared(context, run, point, programs))
   await run.subTask('Create roles', () => createSourceRoles(server.admin, manifest.roles, { signal: server.signal }))
   const isSameMajor = programs.major === sourceMajor

@@ -32,7 +32,10 @@ export function verifyHandler(context: WorkerContext): Handler {
   return {
     ...handlerDefaults(context),
     perform: (run) => verify(context, run),
-    abandon: () => sweepScratch(context),
+    abandon: async ({ job }) => {
+      if (await sweepScratch(context, { of: job.id })) return
+      throw new WorkFailed('SCRATCH_SERVER_FAILED', `What it left in ${context.scratchDirectory} could not be removed.`)
+    },
   }
 }
 
