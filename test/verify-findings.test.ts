@@ -50,6 +50,21 @@ describe('a restore into a scratch server', { timeout: 240_000 }, () => {
     expect(await pointNow(service, made.point)).toMatchObject({ state: 'SUSPECT', damage: suspect.damage })
   })
 
+  test('misses a database that is listed and has no archive', async ({ databaseUrl, folder, source }) => {
+    await using service = await startService({ databaseUrl, folder })
+    const name = await createDatabase(source, 'create table t as select 1 as id')
+    const made = await backedUp(service, source, folder)
+    await rewriteManifest(service, made, (manifest) => {
+      manifest.artifacts = manifest.artifacts.filter(({ database }) => database !== name)
+    })
+    for (const level of ['DECODED', 'RESTORED'] as const) {
+      expect(await verify(service, made.point, level)).toMatchObject({
+        status: 'FAILED',
+        error: { details: expect.stringContaining(`lists database "${name}" and holds no archive of it`) },
+      })
+    }
+  })
+
   test('that meets what keeps it from restoring says nothing against the point', async ({
     databaseUrl,
     folder,

@@ -9,6 +9,7 @@ import { damageIn } from '../point/damage.ts'
 import { type OpenPoint, readBytesOf } from '../point/read-point.ts'
 import { drain } from '../streams.ts'
 import { type CopyFacts, checkCopy } from './check-copy.ts'
+import { databasesWithoutArchive } from './databases-without-archive.ts'
 import { chooseScratchPrograms, type ServerPrograms } from './scratch-programs.ts'
 import { promiseSpace, type ScratchServer, startScratchServer } from './scratch-server.ts'
 import type { Checked, Findings } from './verdict.ts'
@@ -43,6 +44,7 @@ export async function restorePoint(
     `PostgreSQL ${programs.version} in ${programs.binDir}; the source is ${manifest.server.version}.`,
   )
   findings.unanswered.push(...askedOfNothing(point, assertions))
+  findings.damage.push(...databasesWithoutArchive(manifest))
   using _ = await promiseSpace(context, run, Math.max(...manifest.databases.map(({ report }) => report.sizeBytes)))
   await using server = await run.subTask('Start a scratch server', () => prepared(context, run, point, programs))
   await run.subTask('Create roles', () => createSourceRoles(server.admin, manifest.roles, { signal: server.signal }))
