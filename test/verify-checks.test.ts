@@ -7,6 +7,7 @@ import type { JobRun } from '../src/job/handler.ts'
 import type { WorkerContext } from '../src/worker/context.ts'
 import { chooseScratchPrograms } from '../src/worker/verify/scratch-programs.ts'
 import { promiseSpace } from '../src/worker/verify/scratch-server.ts'
+import { boundedFindings } from '../src/worker/verify/verdict.ts'
 import { addressOf, createDatabase, installedTools, never, run } from './kit/engine.ts'
 import { rememberingLog } from './kit/runner.ts'
 import { test } from './kit/test.ts'
@@ -82,6 +83,14 @@ describe('checking relations', () => {
     const facts = await checkRelations(addressOf(source), name, { schema: 'public', signal: never })
     expect(facts).toEqual({ indexes: 0, findings: [], unchecked: [expect.stringContaining('no answer')] })
   })
+})
+
+test('findings are kept to a hundred of each kind, with how many more there were', () => {
+  const sentences = (what: string, count: number) => Array.from({ length: count }, (_, at) => `${what} ${at}`)
+  const findings = { damage: sentences('file', 3), differences: sentences('table', 50_000), unanswered: [] }
+  const { damage, differences } = boundedFindings(findings)
+  expect(differences).toEqual([...sentences('table', 100), '… and 49900 more findings like these.'])
+  expect(damage).toEqual([...findings.damage, ...differences])
 })
 
 describe('room for scratch servers', () => {

@@ -22,7 +22,7 @@ import { decodePoint } from './decode-point.ts'
 import { eachArtifact } from './each-artifact.ts'
 import { restorePoint } from './restore-point.ts'
 import { sweepScratch } from './scratch-folder.ts'
-import { type Checked, codeOf, type Findings, hasNone } from './verdict.ts'
+import { boundedFindings, type Checked, codeOf, type Findings, hasNone } from './verdict.ts'
 
 /**
  * Verifies recovery points to the level that was asked. Only what is wrong with the point itself makes it suspect: whatever
@@ -73,7 +73,10 @@ async function lookDespite(context: WorkerContext, run: JobRun, looking: Looking
   const { findings } = looking
   try {
     const looked = await look(context, run, looking)
-    if (findings.unanswered.length > 0) throw new WorkFailed('ASSERTION_UNUSABLE', findings.unanswered.join('\n'))
+    if (findings.unanswered.length > 0 && hasNone(findings)) {
+      throw new WorkFailed('ASSERTION_UNUSABLE', findings.unanswered.join('\n'))
+    }
+    for (const sentence of findings.unanswered) run.warn(sentence)
     return looked
   } catch (cause) {
     run.signal.throwIfAborted()
@@ -134,7 +137,7 @@ function failed(
   findings: Findings,
 ): Outcome {
   const { id: recoveryPointId, instanceId } = point
-  const damage = [...findings.damage, ...findings.differences]
+  const { differences, damage } = boundedFindings(findings)
   const jobId = run.job.id
   return {
     kind: 'failed',
@@ -143,7 +146,7 @@ function failed(
       const now = await context.dueNow(tx)
       await recountOverdue(tx, instanceId, async () => {
         await recordDamage(tx, { recoveryPointId, damage, level, jobId, now })
-        if (findings.differences.length > 0) await recordDamageOfTwins(tx, { recoveryPointId, ...findings })
+        if (differences.length > 0) await recordDamageOfTwins(tx, { recoveryPointId, differences })
       })
       const evidence = { level, outcome: 'FAILED', startedAt, endedAt: now, jobId } as const
       await recordEvidence(tx, { recoveryPointId, ...evidence, checked: { ...checked, findings: damage } })
