@@ -21,6 +21,17 @@ describe('a verification', { timeout: 120_000 }, () => {
     expect(await verify(service, made.point, 'RESTORED')).toMatchObject({ status: 'COMPLETED', error: null })
   })
 
+  test('is not lost to the list of what the point holds', async ({ databaseUrl, folder, source }) => {
+    await using service = await startService({ databaseUrl, folder })
+    const made = await backedUp(service, source, folder)
+    await service.database.execute('delete from recovery_point_contents')
+    await service.database.execute('alter table recovery_point_contents rename to elsewhere')
+    const ended = await verify(service, made.point, 'DECODED')
+    expect(ended).toMatchObject({ status: 'COMPLETED_WITH_WARNINGS', error: null })
+    expect(ended.warnings.join()).toContain('did not take the list')
+    await service.database.execute('alter table elsewhere rename to recovery_point_contents')
+  })
+
   test('tells of what it reads a second time, to be certain of damage', async ({ databaseUrl, folder, source }) => {
     await using service = await startService({ databaseUrl, folder })
     await createDatabase(source, 'create table t as select md5(i::text) from generate_series(1, 50000) i')
