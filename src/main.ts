@@ -46,7 +46,7 @@ async function startService(settings: Settings, log: Logger, running: AsyncDispo
   running.use(await takeDataDirectory(settings.dataDirectory))
   await refuseMarkedDirectory(settings.dataDirectory)
   const url = await metadataUrl(settings, log, running)
-  await migrateDatabase(url)
+  await migrateDatabase(url, { log })
   const { database } = running.use(connectDatabase(url, { maxConnections: 10 + settings.concurrency }))
   const { now, dueNow, machineNow } = await clockOf(settings, database, { log, running })
   await seedPolicies(database, { now: now() })
@@ -127,6 +127,7 @@ function startWorker(
       everyMs: settings.metadataBackupMs,
     },
     scratchDirectory,
+    ...(settings.databaseUrl === null && { embeddedDirectory: settings.dataDirectory }),
     restoreJobs,
     spoolDirectory,
     log,

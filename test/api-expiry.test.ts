@@ -201,8 +201,14 @@ describe('what is shown of expiry', () => {
   test('stays readable when its instance has been purged', async ({ api }) => {
     const { instance } = await withPoints(api, [1])
     await api.database.update(backupInstances).set({ state: 'SOFT_DELETED', purgeStartedAt: api.clock.now })
+    await api.database.delete(recoveryPoints)
     await api.database.transaction((tx) =>
-      finishPurge(tx, { instanceId: instance.id, jobId: crypto.randomUUID(), now: api.clock.now }),
+      finishPurge(tx, {
+        instanceId: instance.id,
+        jobId: crypto.randomUUID(),
+        points: { count: 1, storedBytes: 20 },
+        now: api.clock.now,
+      }),
     )
     const answer = await api.ask(`{
       jobs { nodes { operation backupInstanceName backupInstance { id } targetRecoveryPoint { id } } }

@@ -78,6 +78,15 @@ describe('A server looked at before a restore', () => {
     expect(await asked({ tlsMode: 'REQUIRE' })).toEqual(['CONNECTION TLS_UNAVAILABLE'])
   })
 
+  test('warns of CREATEROLE where code that is restored could get at the server with it', async ({ source }) => {
+    await run(source, 'postgres', `create role maker login password 'm' createdb createrole`)
+    const asked = await checkTarget(addressOf(source, { username: 'maker', password: 'm' }), planOf({}), {
+      signal: never,
+    })
+    const isBefore16 = (asked.server?.versionNumber ?? 0) < 160_000
+    expect(lines(asked.findings, 'LEAST_PRIVILEGE')).toEqual([isBefore16 ? 'WARNING maker' : 'PASSED maker'])
+  })
+
   test('names every right that the role lacks, with the statement that gives it', async ({ source }) => {
     await run(source, 'postgres', `create role "poor ""role" login password 'x'; create role owner; create role other`)
     const address = addressOf(source, { username: 'poor "role', password: 'x' })

@@ -107,6 +107,37 @@ describe('a lost worker', () => {
   })
 })
 
+describe('a settlement that takes longer than a lease', () => {
+  test('costs no other job of its worker the lease, and counts itself', async ({ databaseUrl, database }) => {
+    const settling = Promise.withResolvers<void>()
+    const { promise: released, resolve: release } = Promise.withResolvers<void>()
+    const reasons: unknown[] = []
+    await using worker = await testRunner(
+      databaseUrl,
+      handlerThat(async (run) => {
+        if (run.job.input === 'slow') {
+          const record = async (tx: Given) => {
+            settling.resolve()
+            await tx.execute(sql`select pg_sleep(${(3 * leaseMs) / 1_000})`)
+          }
+          return { kind: 'completed', record }
+        }
+        run.signal.addEventListener('abort', () => reasons.push(run.signal.reason))
+        await released
+        return completed
+      }),
+      { leaseMs },
+    )
+    const other = await enqueue(database, { input: 'other' })
+    const slow = await enqueue(database, { input: 'slow' })
+    await settling.promise
+    expect(await ended(worker, slow.id)).toMatchObject({ status: 'COMPLETED', attempt: 1 })
+    release()
+    expect(await ended(worker, other.id)).toMatchObject({ status: 'COMPLETED', attempt: 1 })
+    expect(reasons).toEqual([])
+  })
+})
+
 describe('a rescue', () => {
   test('is won by one of many, and seen once', async ({ databaseUrl, database }) => {
     const { id } = await enqueue(database)

@@ -31,6 +31,21 @@ describe('progress', () => {
     expect(written.length).toBeLessThanOrEqual(3)
   })
 
+  test('notes a hundred facts at most, and a known one anew', async ({ databaseUrl, database }) => {
+    await using worker = await testRunner(
+      databaseUrl,
+      handlerThat(async (run) => {
+        for (let at = 1; at <= 150; at++) run.note(`fact ${at}`, 'first')
+        run.note('fact 1', 'last')
+        return completed
+      }),
+    )
+    const { id } = await enqueue(database)
+    const { notes } = await ended(worker, id)
+    expect(notes).toHaveLength(100)
+    expect(notes[0]).toEqual({ name: 'fact 1', value: 'last' })
+  })
+
   test('and sub tasks are seen while the job runs; columns of others are left alone', async ({
     databaseUrl,
     database,

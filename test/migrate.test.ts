@@ -3,7 +3,9 @@ import { expect } from 'vitest'
 import { connectDatabase } from '../src/database/connect.ts'
 import { migrateDatabase } from '../src/database/migrate.ts'
 import { emptyDatabase } from './kit/fresh-database.ts'
+import { rememberingLog } from './kit/runner.ts'
 import { test } from './kit/test.ts'
+import { waitFor } from './kit/wait-for.ts'
 
 test('three processes that migrate one empty database at once all succeed', async () => {
   await using empty = await emptyDatabase()
@@ -21,6 +23,25 @@ test('migrating a migrated database changes nothing', async ({ databaseUrl, data
   const before = await applied()
   await migrateDatabase(databaseUrl)
   expect(await applied()).toEqual(before)
+})
+
+test('a migration says whom it waits for, and goes on when that has ended', async ({ databaseUrl }) => {
+  const log = rememberingLog()
+  await using holder = connectDatabase(databaseUrl, { maxConnections: 1 })
+  const { promise: released, resolve: release } = Promise.withResolvers<void>()
+  const { promise: held, resolve: hold } = Promise.withResolvers<void>()
+  const holding = holder.database.transaction(async (tx) => {
+    await tx.execute(sql`set local idle_in_transaction_session_timeout = 0`)
+    await tx.execute(sql`select pg_advisory_xact_lock(7305804385369)`)
+    hold()
+    await released
+  })
+  await held
+  const migrating = migrateDatabase(databaseUrl, { log, patienceMs: 100 })
+  await waitFor('it says so', () => log.said.some((line) => line.includes('"application_name":"holdfast"')))
+  release()
+  await holding
+  await migrating
 })
 
 test('a database that a newer version has migrated is refused', async ({ databaseUrl, database }) => {

@@ -96,6 +96,25 @@ describe('the purge of a deleted instance', () => {
     expect(await told(life, 'INSTANCE_PURGED')).toMatchObject([{ instanceId: life.instance.id, subjectName: 'shop' }])
   })
 
+  test('forgets many points part by part, and tells of all of them', async ({ databaseUrl, folder }) => {
+    await using life = await startLife({ databaseUrl, folder })
+    const { database } = life
+    for (let age = 1; age <= 45; age++) await life.addPoint(age)
+    await database.execute(`
+      create function is_part() returns trigger language plpgsql as $$ begin
+        if (select count(*) from gone) > 20 then raise exception 'too many at once'; end if;
+        return null;
+      end $$;
+      create trigger is_part after delete on recovery_points referencing old table as gone
+        for each statement execute function is_part()`)
+    await deleted(life)
+    later(life, 14)
+    const purge = await startPurge(life)
+    expect(await life.service.ended(purge.id)).toMatchObject({ status: 'COMPLETED', error: null })
+    expect(await database.$count(recoveryPoints)).toBe(0)
+    expect((await told(life, 'INSTANCE_PURGED'))[0]?.message).toContain('45 recovery points, 900 bytes')
+  })
+
   test('is told two days before, once', async ({ databaseUrl, folder }) => {
     await using life = await startLife({ databaseUrl, folder })
     await life.addPoint(1)

@@ -2,6 +2,7 @@ import { readdir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { eq } from 'drizzle-orm'
 import { describe, expect } from 'vitest'
+import { notifications } from '../src/database/tables/notification.ts'
 import { recoveryPoints } from '../src/database/tables/recovery-point.ts'
 import { vaultOrphans, vaults } from '../src/database/tables/vault.ts'
 import { deleteBackupInstance } from '../src/instance/delete-backup-instance.ts'
@@ -15,7 +16,7 @@ import { ForbiddenByImmutability } from '../src/vault/vault.ts'
 import { day } from './kit/life.ts'
 import { refusalOf } from './kit/lifecycle.ts'
 import { actor } from './kit/protected-server.ts'
-import { type ReplicatedLife, startReplicatedLife } from './kit/replica.ts'
+import { loseDisk, type ReplicatedLife, startReplicatedLife } from './kit/replica.ts'
 import { test } from './kit/test.ts'
 
 /** Where the folder of a point is: in its own vault, in the replica, in both or in none. */
@@ -134,6 +135,23 @@ describe('a replica that cannot be looked at', () => {
     ])
     expect(await life.pointNow(original)).toMatchObject({ state: 'AVAILABLE' })
     expect(await life.pointNow(copy)).toMatchObject({ state: 'SUSPECT' })
+  })
+})
+
+describe('an expiry that cannot look at every vault', () => {
+  const failures = async ({ database }: ReplicatedLife) =>
+    (await database.select().from(notifications)).filter(({ kind }) => kind === 'MAINTENANCE_FAILED')
+
+  test('keeps its plan where nothing is due, and is told once a day', async ({ databaseUrl, folder }) => {
+    await using life = await startReplicatedLife({ databaseUrl, folder })
+    await life.addCopy(await life.addPoint(1))
+    await loseDisk(life.replicaPath)
+    for (let round = 1; round <= 2; round++) {
+      expect(await life.expire()).toMatchObject({ status: 'FAILED', error: { code: 'STORAGE_UNREACHABLE' } })
+    }
+    const instance = await life.instanceNow()
+    expect(instance?.expiryDueAt?.getTime()).toBe(life.clock.now.getTime() + 7 * day)
+    expect(await failures(life)).toHaveLength(1)
   })
 })
 

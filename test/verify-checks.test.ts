@@ -1,8 +1,15 @@
+import { statfs } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe, expect } from 'vitest'
 import { askAssertion } from '../src/engine/ask-assertion.ts'
 import { checkRelations } from '../src/engine/check-relations.ts'
+import type { JobRun } from '../src/job/handler.ts'
+import type { WorkerContext } from '../src/worker/context.ts'
 import { chooseScratchPrograms } from '../src/worker/verify/scratch-programs.ts'
+import { promiseSpace } from '../src/worker/verify/scratch-server.ts'
+import { boundedFindings } from '../src/worker/verify/verdict.ts'
 import { addressOf, createDatabase, installedTools, never, run } from './kit/engine.ts'
+import { rememberingLog } from './kit/runner.ts'
 import { test } from './kit/test.ts'
 
 describe('an assertion', () => {
@@ -75,6 +82,46 @@ describe('checking relations', () => {
     )
     const facts = await checkRelations(addressOf(source), name, { schema: 'public', signal: never })
     expect(facts).toEqual({ indexes: 0, findings: [], unchecked: [expect.stringContaining('no answer')] })
+  })
+})
+
+test('findings are kept to a hundred of each kind, with how many more there were', () => {
+  const sentences = (what: string, count: number) => Array.from({ length: count }, (_, at) => `${what} ${at}`)
+  const findings = { damage: sentences('file', 3), differences: sentences('table', 50_000), unanswered: [] }
+  const { damage, differences } = boundedFindings(findings)
+  expect(differences).toEqual([...sentences('table', 100), '… and 49900 more findings like these.'])
+  expect(damage).toEqual([...findings.damage, ...differences])
+})
+
+describe('room for scratch servers', () => {
+  const contextIn = (folder: string, parts: Partial<WorkerContext> = {}) =>
+    // Nothing else of it is asked for.
+    ({ scratchDirectory: join(folder, 'scratch'), log: rememberingLog(), ...parts }) as WorkerContext
+  const runOf = () => ({ job: { id: crypto.randomUUID(), attempt: 1 } }) as JobRun
+  const freeOf = async (folder: string) => {
+    const { bavail, bsize } = await statfs(folder)
+    return bavail * bsize
+  }
+
+  test('is promised once: not to two of them at the same time', async ({ folder }) => {
+    const context = contextIn(folder)
+    const sourceBytes = (0.6 * (await freeOf(folder))) / 1.5
+    {
+      using _first = await promiseSpace(context, runOf(), sourceBytes)
+      await expect(promiseSpace(context, runOf(), sourceBytes)).rejects.toMatchObject({
+        code: 'STORAGE_FULL',
+        details: expect.stringContaining('for those that run already'),
+      })
+    }
+    using _second = await promiseSpace(context, runOf(), sourceBytes)
+  })
+
+  test('leaves some to the metadata database beside it', async ({ folder }) => {
+    const allButABit = ((await freeOf(folder)) - 1.5 * 1024 ** 3) / 1.5
+    using _alone = await promiseSpace(contextIn(folder), runOf(), allButABit)
+    _alone[Symbol.dispose]()
+    const beside = promiseSpace(contextIn(folder, { embeddedDirectory: folder }), runOf(), allButABit)
+    await expect(beside).rejects.toMatchObject({ details: expect.stringContaining('metadata database') })
   })
 })
 

@@ -24,6 +24,7 @@ describe('a restore into a scratch server', { timeout: 240_000 }, () => {
     await assert(service, made, 'shop', {
       'seven "or ders"': 'select count(*) = 7 from "or ders"',
       'a thousand': 'select count(*) > 1000 from "or ders"',
+      unanswered: 'select frm t',
     })
     const ended = await verify(service, made.point, 'RESTORED')
     expect(ended).toMatchObject({ status: 'FAILED', error: { code: 'PROOF_FAILED', isUserError: false } })
@@ -39,7 +40,14 @@ describe('a restore into a scratch server', { timeout: 240_000 }, () => {
     expect(suspect).toMatchObject({ state: 'SUSPECT', proof: 'READ_BACK', damageLevel: 'RESTORED', restoredAt: null })
     expect(suspect.damage).toHaveLength(4)
     const [proof] = await proofsOf(service, made.point)
-    expect(proof).toMatchObject({ level: 'RESTORED', outcome: 'FAILED', checked: { findings: suspect.damage } })
+    // What has no answer takes nothing from what was looked at.
+    const looked = { tables: 2, rows: 507, assertions: [{ holds: true }, { holds: false }] }
+    expect(proof).toMatchObject({
+      level: 'RESTORED',
+      outcome: 'FAILED',
+      checked: { findings: suspect.damage, ...looked },
+    })
+    expect(ended.warnings).toEqual([expect.stringContaining('"unanswered" of "shop" has no answer')])
     expect(await readdir(service.context.scratchDirectory)).toEqual([])
 
     const readBack = await verify(service, made.point, 'READ_BACK')
@@ -48,6 +56,21 @@ describe('a restore into a scratch server', { timeout: 240_000 }, () => {
       warnings: [expect.stringContaining('RESTORED')],
     })
     expect(await pointNow(service, made.point)).toMatchObject({ state: 'SUSPECT', damage: suspect.damage })
+  })
+
+  test('misses a database that is listed and has no archive', async ({ databaseUrl, folder, source }) => {
+    await using service = await startService({ databaseUrl, folder })
+    const name = await createDatabase(source, 'create table t as select 1 as id')
+    const made = await backedUp(service, source, folder)
+    await rewriteManifest(service, made, (manifest) => {
+      manifest.artifacts = manifest.artifacts.filter(({ database }) => database !== name)
+    })
+    for (const level of ['DECODED', 'RESTORED'] as const) {
+      expect(await verify(service, made.point, level)).toMatchObject({
+        status: 'FAILED',
+        error: { details: expect.stringContaining(`lists database "${name}" and holds no archive of it`) },
+      })
+    }
   })
 
   test('that meets what keeps it from restoring says nothing against the point', async ({

@@ -77,6 +77,20 @@ describe('a proof that does not come to its end', { timeout: 400_000 }, () => {
     expect(await pointNow({ database }, made.point)).toMatchObject({ state: 'AVAILABLE', proof: 'RESTORED' })
   })
 
+  test('whose folder cannot be removed holds up no verification after it', async ({ databaseUrl, folder, source }) => {
+    await using service = await startService({ databaseUrl, folder })
+    const scratch = service.context.scratchDirectory
+    const made = await backedUp(service, source, folder)
+    const { id } = await verify(service, made.point, 'READ_BACK')
+    // No lock file can be removed that is a folder.
+    const stuck = join(scratch, `${id}.1`, 'data', 'postmaster.pid')
+    await mkdir(stuck, { recursive: true })
+    expect(await sweepScratch(service.context, { of: id })).toBe(false)
+    expect(await verify(service, made.point, 'DECODED')).toMatchObject({ status: 'COMPLETED', error: null })
+    expect(service.logged()).toContain('A scratch folder could not be removed')
+    expect(await readdir(scratch)).toEqual([`${id}.1`])
+  })
+
   test('is swept with the server that still runs; what belongs to no job of the catalogue is let be', async ({
     databaseUrl,
     folder,

@@ -30,20 +30,14 @@ interface Relation {
 export async function checkRelations(
   address: ServerAddress,
   database: string,
-  { schema, signal, onRelation }: { schema: string; signal: AbortSignal; onRelation?: () => void },
+  { schema, signal }: { schema: string; signal: AbortSignal },
 ): Promise<RelationFacts> {
   await using session = await openSession(address, database, { signal })
   const facts: RelationFacts = { indexes: 0, findings: [], unchecked: [] }
   try {
-    for (const index of await listIndexes(session)) {
-      await checkIndex(session, index, { schema, facts })
-      onRelation?.()
-    }
+    for (const index of await listIndexes(session)) await checkIndex(session, index, { schema, facts })
     if (session.versionNumber >= 140_000) {
-      for (const table of await listTables(session)) {
-        await checkTable(session, table, { schema, facts })
-        onRelation?.()
-      }
+      for (const table of await listTables(session)) await checkTable(session, table, { schema, facts })
     }
     return facts
   } catch (error) {

@@ -1,6 +1,7 @@
 import type { ServerAddress } from './address.ts'
 import { asEngineError } from './classify.ts'
-import type { DatabaseReport } from './inspect.ts'
+import type { DatabaseReport, RoleReport } from './inspect.ts'
+import { isSystemRole } from './managed-roles.ts'
 import { quoteIdentifier, quoteLiteral } from './quote.ts'
 import { openSession, type Session } from './session.ts'
 
@@ -13,7 +14,7 @@ export interface ScratchRole {
 }
 
 export interface ScratchRoles {
-  /** Restores: no superuser, so that functions of whoever owned objects at the source can do no harm to the worker. */
+  /** Restores, and can neither become a superuser nor give itself the rights of another role: it runs functions of whoever owned objects at the source. */
   restorer: ScratchRole
   /** Asks assertions: may read everything and change nothing. */
   reader: ScratchRole
@@ -47,13 +48,35 @@ export async function prepareScratch(
 async function createRoles({ sql, versionNumber }: Session, { restorer, reader }: ScratchRoles): Promise<void> {
   const create = ({ name, password }: ScratchRole, attributes: string) =>
     sql.unsafe(`create role ${quoteIdentifier(name)} login password ${quoteLiteral(password)} ${attributes}`)
-  await create(restorer, 'createdb createrole bypassrls replication')
+  // Before PostgreSQL 16 a role with CREATEROLE may join any but a superuser's: those that run programs and read files, too.
+  await create(restorer, 'createdb bypassrls')
   await create(reader, 'bypassrls')
   if (versionNumber < 140_000) return
   const both = [restorer, reader].map(({ name }) => quoteIdentifier(name)).join(', ')
   await sql.unsafe(`grant pg_read_all_data to ${both}`)
   // Rows of an extension's own tables are restored as well.
   await sql.unsafe(`grant pg_write_all_data to ${quoteIdentifier(restorer.name)}`)
+}
+
+/**
+ * Makes the source's roles known to a scratch server, all or none: policies name them. They may not sign in, have no right
+ * and are members of nothing, and nobody is a member of them. `address` signs in as the superuser.
+ */
+export async function createSourceRoles(
+  address: ServerAddress,
+  roles: readonly RoleReport[],
+  { signal }: { signal: AbortSignal },
+): Promise<void> {
+  try {
+    await using session = await openSession(address, address.maintenanceDatabase, { signal })
+    const names = roles.map(({ name }) => name).filter((name) => !isSystemRole(name))
+    await session.sql.unsafe(
+      ['begin', ...names.map((name) => `create role ${quoteIdentifier(name)}`), 'commit'].join(';'),
+    )
+  } catch (error) {
+    signal.throwIfAborted()
+    throw asEngineError(error, 'Creating the roles of the source on the scratch server')
+  }
 }
 
 /**

@@ -66,7 +66,7 @@ export interface JobRun {
   subTask<Result>(name: string, work: (task: SubTaskRun) => Promise<Result>): Promise<Result>
   /** Adds a warning, at most 1,000 characters of it and at most 100 of them; a job that completes with one says so. */
   warn(text: string): void
-  /** Sets a fact worth showing, such as which tools were chosen and why; a later value replaces an earlier one. */
+  /** Sets a fact worth showing, such as which tools were chosen and why, at most 100 of them; a later value replaces an earlier one. */
   note(name: string, value: string): void
   /** Something went on that shows in no number: counts as progress for the no-progress limit. */
   alive(): void
@@ -82,7 +82,14 @@ export interface JobRun {
 /** How an attempt ended: a closed set. A `record` runs in the settling transaction, after it is certain that this run still holds the job. */
 export type Outcome =
   | { kind: 'completed'; result?: unknown; record?: (tx: Database) => Promise<void> }
-  | { kind: 'failed'; error: JobError; result?: unknown; record?: (tx: Database) => Promise<void> }
+  | {
+      kind: 'failed'
+      error: JobError
+      result?: unknown
+      record?: (tx: Database) => Promise<void>
+      /** `record` writes down all that `recordFailure` would, which is not called then. */
+      recordsFailure?: boolean
+    }
   | { kind: 'retryLater'; error: JobError }
   | { kind: 'cancelled' }
   | { kind: 'interrupted' }

@@ -31,10 +31,13 @@ export function isEnded(status: JobStatus): boolean {
 /** Statuses of a job that has not ended. */
 export const pendingStatuses: readonly JobStatus[] = jobStatus.enumValues.filter((status) => !isEnded(status))
 
+/** The same inside the brackets of an `in`. */
+export const pendingList: SQL = sql.raw(pendingStatuses.map((status) => `'${status}'`).join(', '))
+
 /** Written as constants, not parameters, so that the partial indexes on the status are used. */
 export const isWaiting: SQL = sql`(${jobs.status} in ('QUEUED', 'CANCELLING') and ${jobs.workerId} is null)`
 export const isRunning: SQL = sql`(${jobs.status} in ('IN_PROGRESS', 'CANCELLING') and ${jobs.workerId} is not null)`
-export const isPending: SQL = sql`${jobs.status} in ('QUEUED', 'IN_PROGRESS', 'CANCELLING')`
+export const isPending: SQL = sql`${jobs.status} in (${pendingList})`
 
 /** How many of its attempts a job has used up. */
 export function attemptsSpent(job: Pick<JobRow, 'attempt' | 'handBacks' | 'cleanUps'>): number {

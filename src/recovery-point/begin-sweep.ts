@@ -6,8 +6,7 @@ import { recoveryPoints } from '../database/tables/recovery-point.ts'
 import { standstillIn } from '../instance/states.ts'
 import { type KeptBecause, unguarded, whyItStays } from '../retention/decide-expiry.ts'
 import { findGuardedPoints, findPointsBeingRead } from './find.ts'
-import { isOnHold, type RecoveryPoint } from './recovery-point.ts'
-import { takenBack } from './take-back.ts'
+import { isOnHold, type RecoveryPoint, takenBack } from './recovery-point.ts'
 
 export interface PointsToSweep {
   instanceId: string

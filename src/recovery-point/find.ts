@@ -7,10 +7,10 @@ import { recoveryPoints } from '../database/tables/recovery-point.ts'
 import { wanted, wantedId } from '../database/wanted.ts'
 import type { BackupInstance } from '../instance/instance.ts'
 import { OperationNotAllowed, startsFrom } from '../instance/states.ts'
-import { isPending } from '../job/states.ts'
+import { isPending, pendingList } from '../job/states.ts'
 import { NotFound } from '../refusal.ts'
 import type { GuardedPoints } from '../retention/decide-expiry.ts'
-import { type ProofLevel, type RecoveryPoint, RecoveryPointBeingRemoved } from './recovery-point.ts'
+import { damageOfContents, type ProofLevel, type RecoveryPoint, RecoveryPointBeingRemoved } from './recovery-point.ts'
 
 /** Which points; what is left out does not matter, an empty list matches none. */
 export interface RecoveryPointFilter {
@@ -98,20 +98,25 @@ export async function findRecoveryPointsOfJobs(
     .where(inArray(recoveryPoints.jobId, [...jobIds]))
 }
 
+/** The points that hold the same as another one: its original and the copies of that, without itself. */
+export function isTwinOf({ id, copyOfId }: Pick<RecoveryPoint, 'id' | 'copyOfId'>): SQL | undefined {
+  const originalId = copyOfId ?? id
+  return and(or(eq(recoveryPoints.id, originalId), eq(recoveryPoints.copyOfId, originalId)), ne(recoveryPoints.id, id))
+}
+
 /**
  * A point that can be restored from and holds the same as another one: its original or a copy of that, the newest copy first
- * and the original before all. Null when there is none.
+ * and the original before all. Null when there is none, or when what was found is wrong with all that hold the same.
  */
 export async function findAvailableTwin(
   database: Database,
-  { id, copyOfId }: Pick<RecoveryPoint, 'id' | 'copyOfId'>,
+  point: Pick<RecoveryPoint, 'id' | 'copyOfId' | 'prefix' | 'damage' | 'damageLevel'>,
 ): Promise<RecoveryPoint | null> {
-  const originalId = copyOfId ?? id
-  const isTwin = or(eq(recoveryPoints.id, originalId), eq(recoveryPoints.copyOfId, originalId))
+  if (damageOfContents(point).length > 0) return null
   const [twin] = await database
     .select()
     .from(recoveryPoints)
-    .where(and(isTwin, ne(recoveryPoints.id, id), eq(recoveryPoints.state, 'AVAILABLE')))
+    .where(and(isTwinOf(point), eq(recoveryPoints.state, 'AVAILABLE')))
     .orderBy(sql`${recoveryPoints.copiedAt} desc nulls first`, asc(recoveryPoints.id))
     .limit(1)
   return twin ?? null
@@ -139,19 +144,20 @@ export async function countRecoveryPoints(database: Database, filter: RecoveryPo
 
 /** What reads a recovery point, and keeps it there until it has ended. */
 const readers = ['RESTORE', 'VERIFY', 'VALIDATE_RESTORE', 'COPY'] as const
+const readerList = sql.raw(readers.map((operation) => `'${operation}'`).join(', '))
 
 /** Whether the manifest of a point is being re-wrapped for another key: part of a statement on the points. */
 const isBeingRewrapped = sql`(recovery_points.next_manifest_sha256 is not null and exists (select 1 from jobs
   where jobs.vault_id = recovery_points.vault_id and operation = 'ROTATE_KEY'
-    and status in ('QUEUED', 'IN_PROGRESS', 'CANCELLING')))`
+    and status in (${pendingList})))`
 
 /**
  * Whether a restore, its validation, a verification or a copy reads a point, or will as soon as it is its turn, or another key
  * is being wrapped around its manifest: part of a statement on the points.
  */
 export const isBeingRead: SQL<boolean> = sql<boolean>`(exists (select 1 from jobs
-  where jobs.recovery_point_id = recovery_points.id and operation in ('RESTORE', 'VERIFY', 'VALIDATE_RESTORE', 'COPY')
-    and status in ('QUEUED', 'IN_PROGRESS', 'CANCELLING')) or ${isBeingRewrapped})`
+  where jobs.recovery_point_id = recovery_points.id and operation in (${readerList})
+    and status in (${pendingList})) or ${isBeingRewrapped})`
 
 /** Which of these points a reader or a rotation of the vault's key uses, or will as soon as it is its turn. */
 export async function findPointsBeingRead(tx: Database, ids: readonly string[]): Promise<Set<string>> {

@@ -6,8 +6,7 @@ import { recoveryPoints } from '../database/tables/recovery-point.ts'
 import type { BackupInstance } from '../instance/instance.ts'
 import { OperationNotAllowed, startsFrom } from '../instance/states.ts'
 import { checkComment, InvalidInput, NotFound } from '../refusal.ts'
-import { isOnHold, type RecoveryPoint, RecoveryPointBeingRemoved } from './recovery-point.ts'
-import { takenBack } from './take-back.ts'
+import { isOnHold, type RecoveryPoint, RecoveryPointBeingRemoved, takenBack } from './recovery-point.ts'
 
 export interface HoldRecoveryPoint {
   recoveryPointId: string

@@ -3,7 +3,8 @@ import type { Database } from '../database/connect.ts'
 import { backupInstances } from '../database/tables/backup-instance.ts'
 import { recoveryPoints } from '../database/tables/recovery-point.ts'
 import { recordNotification } from '../notification/record.ts'
-import { proofLevels, type RecoveryPoint, type VerifyLevel } from './recovery-point.ts'
+import { isTwinOf } from './find.ts'
+import { damageOfContents, proofLevels, type RecoveryPoint, type VerifyLevel } from './recovery-point.ts'
 
 export interface RecordDamage {
   recoveryPointId: string
@@ -32,16 +33,70 @@ export async function recordDamage(
     .for('update')
   if (!point) return
   const { damage, damageLevel } = together(point, found)
+  await mark(tx, recoveryPointId, { damage, damageLevel })
+  const isNew = damage.some((sentence) => !point.damage.includes(sentence))
+  if (isNew && point.state !== 'REMOVING') await tell(tx, { ...point, damage }, { jobId, now })
+}
+
+/**
+ * Marks the points that hold the same as one that was restored into a scratch server: what differed there is in all of them.
+ * Nobody is told of them, but of that one.
+ */
+export async function recordDamageOfTwins(
+  tx: Database,
+  { recoveryPointId, differences }: { recoveryPointId: string; differences: readonly string[] },
+): Promise<void> {
+  for (const twin of await lockTwins(tx, recoveryPointId)) {
+    const damage = [...new Set([...damageOfFiles(twin), ...differences])]
+    await mark(tx, twin.id, { damage, damageLevel: 'RESTORED' })
+  }
+}
+
+/** Takes from the points that hold the same as one what was found in what they hold: that one has restored as it should. */
+export async function clearDamageOfTwins(tx: Database, recoveryPointId: string): Promise<void> {
+  for (const twin of await lockTwins(tx, recoveryPointId)) {
+    if (damageOfContents(twin).length === 0) continue
+    const damage = damageOfFiles(twin)
+    const isClear = damage.length === 0
+    await tx
+      .update(recoveryPoints)
+      .set({
+        damage,
+        ...(isClear && { damageLevel: null }),
+        ...(isClear && twin.state === 'SUSPECT' && { state: 'AVAILABLE' }),
+      })
+      .where(eq(recoveryPoints.id, twin.id))
+  }
+}
+
+async function lockTwins(tx: Database, recoveryPointId: string): Promise<RecoveryPoint[]> {
+  const [point] = await tx.select().from(recoveryPoints).where(eq(recoveryPoints.id, recoveryPointId))
+  if (!point) return []
+  return tx
+    .select()
+    .from(recoveryPoints)
+    .where(and(isTwinOf(point), isNull(recoveryPoints.sweepStartedAt)))
+    .orderBy(recoveryPoints.id)
+    .for('update')
+}
+
+function damageOfFiles(point: RecoveryPoint): string[] {
+  const ofContents = damageOfContents(point)
+  return point.damage.filter((sentence) => !ofContents.includes(sentence))
+}
+
+async function mark(
+  tx: Database,
+  recoveryPointId: string,
+  found: Pick<RecoveryPoint, 'damage' | 'damageLevel'>,
+): Promise<void> {
   await tx
     .update(recoveryPoints)
     .set({
       state: sql`case when ${recoveryPoints.state} = 'REMOVING' then 'REMOVING' else 'SUSPECT' end::recovery_point_state`,
-      damage,
-      damageLevel,
+      ...found,
     })
     .where(eq(recoveryPoints.id, recoveryPointId))
-  const isNew = damage.some((sentence) => !point.damage.includes(sentence))
-  if (isNew && point.state !== 'REMOVING') await tell(tx, { ...point, damage }, { jobId, now })
 }
 
 /** What a further look has found stands beside what this one finds: this one could not have seen it. */

@@ -3,6 +3,7 @@ import type { Database } from '../database/connect.ts'
 import { backupInstances } from '../database/tables/backup-instance.ts'
 import { recoveryPoints } from '../database/tables/recovery-point.ts'
 import { statesThatExpire } from '../instance/states.ts'
+import { clearDamageOfTwins } from './record-damage.ts'
 import { proofLevels, type VerifyLevel } from './recovery-point.ts'
 
 export interface RecordProof {
@@ -13,7 +14,8 @@ export interface RecordProof {
 
 /**
  * Writes down that a point was shown good to a level just now. A higher level reached before is kept as it is;
- * a point that was suspect is available again when what found the damage went no further than this.
+ * a point that was suspect is available again when what found the damage went no further than this. What has restored as it
+ * should clears the points that hold the same of what was found in that.
  */
 export async function recordProof(tx: Database, { recoveryPointId, proof, now }: RecordProof): Promise<void> {
   await lookAtExpiryAgain(tx, recoveryPointId)
@@ -34,6 +36,7 @@ export async function recordProof(tx: Database, { recoveryPointId, proof, now }:
         or(isNull(recoveryPoints.damageLevel), inArray(recoveryPoints.damageLevel, upToThis)),
       ),
     )
+  if (proof === 'RESTORED') await clearDamageOfTwins(tx, recoveryPointId)
 }
 
 /** When each look was last taken: a level takes those of the levels before it as well. */

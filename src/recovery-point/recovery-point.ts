@@ -1,4 +1,5 @@
-import type { recoveryPoints } from '../database/tables/recovery-point.ts'
+import { sql } from 'drizzle-orm'
+import { recoveryPoints } from '../database/tables/recovery-point.ts'
 import { Refusal } from '../refusal.ts'
 
 /** One backup that can be returned to. */
@@ -38,6 +39,25 @@ export function manifestDigestsOf({
   nextManifestSha256,
 }: Pick<RecoveryPoint, 'manifestSha256' | 'nextManifestSha256'>): string[] {
   return nextManifestSha256 === null ? [manifestSha256] : [manifestSha256, nextManifestSha256]
+}
+
+/**
+ * What of a point's damage is of what it holds, as a restore into a scratch server has found it: every point that holds the
+ * same has it, too. The rest names files of its folder.
+ */
+export function damageOfContents({
+  prefix,
+  damage,
+  damageLevel,
+}: Pick<RecoveryPoint, 'prefix' | 'damage' | 'damageLevel'>): string[] {
+  return damageLevel === 'RESTORED' ? damage.filter((sentence) => !sentence.includes(prefix)) : []
+}
+
+/** What taking back a point's mark sets: it is what it was before. Only for points whose sweep has not begun. */
+export const takenBack = {
+  state: sql`case when ${recoveryPoints.damage} = '[]' then 'AVAILABLE' else 'SUSPECT' end::recovery_point_state`,
+  markedAt: null,
+  markReason: null,
 }
 
 /** The recovery point was chosen for removal: nothing is begun with it any more. */

@@ -36,6 +36,8 @@ export interface WorkerContext {
   metadata: MetadataSource
   /** Where scratch servers live while a proof restores into them; this machine's workers alone use it. */
   scratchDirectory: string
+  /** Where the embedded metadata database lives; left out where it is another server's. */
+  embeddedDirectory?: string
   /** Connections that one restore into a server loads its data over. */
   restoreJobs: number
   /** Where archives lie unpacked while they are restored over several connections. */

@@ -29,8 +29,11 @@ export function copyHandler(context: WorkerContext): Handler {
     ...handlerDefaults(context),
     perform: (run) => copy(context, run),
     abandon: (run) => abandonAttempts(context, run),
-    recordFailure: async (tx, { recoveryPointId }) =>
-      recordCopyFailure(tx, { recoveryPointId: recoveryPointId ?? '', now: await context.dueNow(tx) }),
+    recordFailure: async (tx, { recoveryPointId, cancelRequestedAt }, error) => {
+      // A copy that turned out to be needless has not failed.
+      if (error === null && cancelRequestedAt === null) return
+      await recordCopyFailure(tx, { recoveryPointId: recoveryPointId ?? '', now: await context.dueNow(tx) })
+    },
   }
 }
 

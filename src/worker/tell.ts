@@ -37,10 +37,14 @@ export async function tellOfEnd(tx: Database, job: JobRow, now: Date): Promise<v
   })
 }
 
-/** A replica that is not there fails every copy into it, again and again: that is told once a day for each reason. */
-function onceADay({ operation, vaultId, error }: JobRow, now: Date): { onceKey?: string } {
-  if (operation !== 'COPY' || !error || error.code === 'ARTIFACT_DAMAGED') return {}
-  return { onceKey: `copy-failed:${vaultId}:${error.code}:${now.toISOString().slice(0, 10)}` }
+/** A vault that is not there fails every copy into it and every expiry there, again and again: that is told once a day for each reason. */
+function onceADay({ operation, vaultId, instanceId, error }: JobRow, now: Date): { onceKey?: string } {
+  if (!error || error.code === 'ARTIFACT_DAMAGED') return {}
+  const day = now.toISOString().slice(0, 10)
+  if (operation === 'COPY') return { onceKey: `copy-failed:${vaultId}:${error.code}:${day}` }
+  if (operation !== 'EXPIRE') return {}
+  const place = error.code.startsWith('STORAGE_') ? vaultId : instanceId
+  return { onceKey: `maintenance-failed:${place}:${error.code}:${day}` }
 }
 
 function whatToTell(

@@ -8,7 +8,7 @@ import { type Finding, passed, problem, warning } from './finding.ts'
 import { knownSources, type RestorePlan } from './plan.ts'
 
 /** Whether the role may create databases, and whether it may do more than a restore needs. */
-export function checkRights({ self, roles }: TargetFacts, { ownership }: RestorePlan): Finding[] {
+export function checkRights({ self, roles, versionNumber }: TargetFacts, { ownership }: RestorePlan): Finding[] {
   const role = quoteIdentifier(self.name)
   if (self.isSuperuser && ownership.kind === 'TO_ROLE' && !roles.get(ownership.role)?.isSuperuser) {
     const message = `What is restored runs as ${quoteIdentifier(ownership.role)}, which is not a superuser.`
@@ -23,7 +23,15 @@ export function checkRights({ self, roles }: TargetFacts, { ownership }: Restore
       ]),
     ]
   }
-  const leastPrivilege = passed('LEAST_PRIVILEGE', self.name, `${role} is not a superuser.`)
+  const leastPrivilege =
+    self.createsRoles && versionNumber < 160_000
+      ? warning(
+          'LEAST_PRIVILEGE',
+          self.name,
+          `${role} has CREATEROLE, which before PostgreSQL 16 is as good as the server's own account: functions that the restored data runs could give it pg_execute_server_program.`,
+          ['Register the server with a role that has CREATEDB alone, with the owners made before.'],
+        )
+      : passed('LEAST_PRIVILEGE', self.name, `${role} is not a superuser.`)
   if (self.createsDatabases) return [passed('RIGHTS', self.name, `${role} may create databases.`), leastPrivilege]
   const error = new EngineError('PERMISSION_DENIED', `Role ${role} may not create databases.`)
   return [problem('RIGHTS', self.name, error, [`As a superuser: ALTER ROLE ${role} CREATEDB`]), leastPrivilege]

@@ -17,17 +17,21 @@ export interface RecordExpiry {
   removed: { count: number; storedBytes: number }
   jobId: string
   removalGraceMs: number
+  /** Some points could not be looked at, or not be removed: what is due now is tried again later. */
+  isPartial?: boolean
   now: Date
 }
 
 /** Notes that an expiry run is over: when the next one is due, and what went, for those who want to be told. */
 export async function recordExpiry(
   tx: Database,
-  { instanceId, removed, jobId, removalGraceMs, now }: RecordExpiry,
+  { instanceId, removed, jobId, removalGraceMs, isPartial = false, now }: RecordExpiry,
 ): Promise<void> {
   const [instance] = await tx.select().from(backupInstances).where(eq(backupInstances.id, instanceId)).for('update')
   if (!instance) return
-  const expiryDueAt = await nextRun(tx, { instance, removalGraceMs, now })
+  const nextAt = await nextRun(tx, { instance, removalGraceMs, now })
+  const retryAt = new Date(now.getTime() + lookAgainMs)
+  const expiryDueAt = isPartial && nextAt && nextAt < retryAt ? retryAt : nextAt
   const isApprovalOver = await isSpent(tx, { instance, now })
   await tx
     .update(backupInstances)

@@ -1,6 +1,7 @@
-import { and, eq, isNull, sql } from 'drizzle-orm'
+import { and, eq, isNull } from 'drizzle-orm'
 import type { Database } from '../../database/connect.ts'
 import { recoveryPoints } from '../../database/tables/recovery-point.ts'
+import { takenBack } from '../../recovery-point/recovery-point.ts'
 
 /**
  * Takes back the choice of an instance's points for removal, but for those whose bytes are being removed already. The
@@ -9,11 +10,7 @@ import { recoveryPoints } from '../../database/tables/recovery-point.ts'
 export async function takeBackMarks(tx: Database, instanceId: string): Promise<number> {
   const kept = await tx
     .update(recoveryPoints)
-    .set({
-      state: sql`case when ${recoveryPoints.damage} = '[]' then 'AVAILABLE' else 'SUSPECT' end::recovery_point_state`,
-      markedAt: null,
-      markReason: null,
-    })
+    .set(takenBack)
     .where(
       and(
         eq(recoveryPoints.instanceId, instanceId),

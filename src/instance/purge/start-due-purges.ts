@@ -3,7 +3,7 @@ import type { Database } from '../../database/connect.ts'
 import { backupInstances } from '../../database/tables/backup-instance.ts'
 import { notifications } from '../../database/tables/notification.ts'
 import { enqueueJobs, enqueueOrFind, type NewJob } from '../../job/enqueue.ts'
-import type { JobRow } from '../../job/states.ts'
+import { type JobRow, pendingList } from '../../job/states.ts'
 import { recordNotification } from '../../notification/record.ts'
 import { findPlaces } from '../../recovery-point/find.ts'
 import { type EnqueueExpiry, vaultLanes } from '../expiry/enqueue-expiry.ts'
@@ -20,7 +20,7 @@ const nearMs = 2 * 24 * 60 * 60_000
 export async function startDuePurges(database: Database, { now, atMost }: StartDue): Promise<number> {
   return database.transaction(async (tx) => {
     const isWithoutJob = sql`not exists (select 1 from jobs where exclusive_key = 'purge:' || ${backupInstances.id}
-      and status in ('QUEUED', 'IN_PROGRESS', 'CANCELLING'))`
+      and status in (${pendingList}))`
     const due = await tx
       .select()
       .from(backupInstances)

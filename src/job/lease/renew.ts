@@ -1,4 +1,4 @@
-import { or, sql } from 'drizzle-orm'
+import { inArray, or, sql } from 'drizzle-orm'
 import type { Database } from '../../database/connect.ts'
 import { jobs } from '../../database/tables/job.ts'
 import { type Holder, heldBy } from '../change.ts'
@@ -27,22 +27,47 @@ export interface Renewal {
   cancelled: Lease[]
 }
 
-/** Renews leases in one statement. A lease is never taken to reach further than the database was asked for before it answered. */
+/**
+ * Renews leases in one statement, which waits for none of them: a job whose row somebody holds, such as its own settlement,
+ * is left for the next time. A lease is never taken to reach further than the database was asked for before it answered.
+ */
 export async function renewLeases(database: Database, leases: readonly Lease[], leaseMs: number): Promise<Renewal> {
   if (leases.length === 0) return { lost: [], cancelled: [] }
   const askedAt = performance.now()
-  const rows = await database
+  const free = database
+    .select({ id: jobs.id })
+    .from(jobs)
+    .where(heldByAny(leases))
+    .for('no key update', { skipLocked: true })
+  const renewed = await database
     .update(jobs)
     .set({ leaseUntil: leaseEnd(leaseMs) })
-    .where(or(...leases.map(({ holder }) => heldBy(holder))))
-    .returning({ id: jobs.id, attempt: jobs.attempt, cancelRequestedAt: jobs.cancelRequestedAt })
+    .where(inArray(jobs.id, free))
+    .returning(facts)
+  const passedOver = leases.filter((lease) => !renewed.some(isOf(lease)))
+  const stillHeld = await lookAt(database, passedOver)
   const renewal: Renewal = { lost: [], cancelled: [] }
   for (const lease of leases) {
-    const row = rows.find(({ id, attempt }) => id === lease.holder.jobId && attempt === lease.holder.attempt)
+    const now = renewed.find(isOf(lease))
+    const row = now ?? stillHeld.find(isOf(lease))
     // An answer that comes when the lease has already run out does not bring it back: the run has been stopped.
     if (!row) renewal.lost.push(lease)
-    else if (isHeld(lease)) lease.heldUntil = askedAt + leaseMs
+    else if (now && isHeld(lease)) lease.heldUntil = askedAt + leaseMs
     if (row?.cancelRequestedAt) renewal.cancelled.push(lease)
   }
   return renewal
+}
+
+const facts = { id: jobs.id, attempt: jobs.attempt, cancelRequestedAt: jobs.cancelRequestedAt }
+
+async function lookAt(database: Database, leases: readonly Lease[]) {
+  return leases.length === 0 ? [] : database.select(facts).from(jobs).where(heldByAny(leases))
+}
+
+function heldByAny(leases: readonly Lease[]) {
+  return or(...leases.map(({ holder }) => heldBy(holder)))
+}
+
+function isOf({ holder }: Lease) {
+  return ({ id, attempt }: { id: string; attempt: number }) => id === holder.jobId && attempt === holder.attempt
 }

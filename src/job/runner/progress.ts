@@ -6,6 +6,7 @@ import { storableText } from '../settle/storable.ts'
 import type { SubTaskStatus } from '../states.ts'
 
 const mostWarnings = 100
+const mostNotes = 100
 
 /** What a run says about itself, kept until it is written: the newest state of everything, the events not yet written. */
 export interface Progress extends Pick<JobRun, 'progress' | 'subTask' | 'warn' | 'note'> {
@@ -92,6 +93,7 @@ export function collectProgress(
     },
     note(name, value) {
       const note = { name: storableText(name, 100), value: storableText(value, 1_000) }
+      if (notes.size >= mostNotes && !notes.has(note.name)) return
       notes.set(note.name, note)
       tell({ type: 'NOTED', data: { message: `${note.name}: ${note.value}` } })
     },

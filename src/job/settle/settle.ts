@@ -39,7 +39,8 @@ export async function settle(
     [...report.events, eventOf(verdict, now)],
     now,
   )
-  if (settled && (settled.status === 'FAILED' || settled.status === 'CANCELLED')) {
+  const isRecorded = ending.kind === 'failed' && ending.recordsFailure === true
+  if (settled && (settled.status === 'FAILED' || settled.status === 'CANCELLED') && !isRecorded) {
     await handler?.recordFailure?.(tx, settled, settled.error)
   }
   if (settled && isEnded(settled.status)) await handler?.recordEnd?.(tx, settled)

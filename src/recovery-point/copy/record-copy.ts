@@ -5,7 +5,7 @@ import { recoveryPoints } from '../../database/tables/recovery-point.ts'
 import { statesThatExpire } from '../../instance/states.ts'
 import { NotFound } from '../../refusal.ts'
 import { findVaults } from '../../vault/find.ts'
-import type { ContainedDatabase } from '../recovery-point.ts'
+import { type ContainedDatabase, damageOfContents } from '../recovery-point.ts'
 import { endOfCopy } from './copy.ts'
 
 export interface RecordCopy {
@@ -25,7 +25,7 @@ export interface RecordCopy {
 
 /**
  * Adds the second copy of a point, whose artifacts have been read back from the replica: a point of its own, made when its
- * original was, with an end by its own rule as that is now. Call it in the transaction that settles the copy's job.
+ * original was, with an end by its own rule as that is now, and suspect where what the original holds is. Call it in the transaction that settles the copy's job.
  */
 export async function recordCopy(tx: Database, { originalId, replicaId, now, ...copy }: RecordCopy): Promise<void> {
   const [seen] = await tx.select().from(recoveryPoints).where(eq(recoveryPoints.id, originalId))
@@ -40,11 +40,13 @@ export async function recordCopy(tx: Database, { originalId, replicaId, now, ...
   if (!original || !vault) throw new NotFound('recovery point')
   const { instanceId, tag, policyName, policyVersion, isTagRequested, pointInTime, createdAt } = original
   const { serverVersionNumber, toolMajor, sourceBytes } = original
+  const damage = damageOfContents(original)
   await tx.insert(recoveryPoints).values({
     ...copy,
     instanceId,
     vaultId: replicaId,
-    state: 'AVAILABLE',
+    // Found while it was being copied.
+    ...(damage.length > 0 ? { state: 'SUSPECT', damage, damageLevel: 'RESTORED' } : { state: 'AVAILABLE' }),
     tag,
     policyName,
     policyVersion,

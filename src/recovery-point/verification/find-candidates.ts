@@ -6,7 +6,7 @@ import { bytesReadAt, decodedOrMadeAt, recoveryPoints } from '../../database/tab
 import { wanted, wantedId } from '../../database/wanted.ts'
 import type { BackupInstance } from '../../instance/instance.ts'
 import { startsFrom } from '../../instance/states.ts'
-import { isPending } from '../../job/states.ts'
+import { isPending, pendingList } from '../../job/states.ts'
 import type { RecoveryPoint } from '../recovery-point.ts'
 import { firstPauseMs, longestPauseMs, type VerificationCandidate } from './candidate.ts'
 import { decidePauses } from './decide-pauses.ts'
@@ -17,7 +17,7 @@ export type CandidatePoint = RecoveryPoint & Pick<VerificationCandidate, 'isPend
 
 const isPendingVerification: SQL<boolean> = sql<boolean>`exists (select 1 from jobs
   where jobs.recovery_point_id = recovery_points.id and operation = 'VERIFY'
-    and status in ('QUEUED', 'IN_PROGRESS', 'CANCELLING'))`
+    and status in (${pendingList}))`
 
 /** Whether a point is left alone for a while, because verifications of it failed; the same as mayBeTriedAt, but for levels. */
 function isLeftAlone(now: Date): SQL {

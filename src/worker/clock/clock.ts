@@ -16,6 +16,8 @@ export interface ClockOptions {
   pollMs?: number
   /** A round waits no longer for its chores; one that takes longer goes on by itself, and is not begun again meanwhile. */
   longestRoundMs?: number
+  /** A chore that takes longer is named in the log, once, ms; 10 min when left out. */
+  longestChoreMs?: number
 }
 
 /** The longest pause after the time could not be told, and after a chore failed. Pauses begin with the poll's, and double. */
@@ -28,6 +30,7 @@ interface Duty {
   /** By the monotonic clock, and by the service's: when it was begun last. */
   begunMs: number
   begunAt: number
+  isOverlong: boolean
   running: Promise<void> | undefined
 }
 
@@ -37,18 +40,26 @@ interface Duty {
  */
 export function startClock(
   context: WorkerContext,
-  { chores, pollMs = 1_000, longestRoundMs = 10_000 }: ClockOptions,
+  { chores, pollMs = 1_000, longestRoundMs = 10_000, longestChoreMs = 10 * 60_000 }: ClockOptions,
 ): AsyncDisposable {
   const { log } = context
   const alarm = createAlarm()
   const duties = chores.map(
-    (chore): Duty => ({ chore, failures: 0, begunMs: -Infinity, begunAt: -Infinity, running: undefined }),
+    (chore): Duty => ({
+      chore,
+      failures: 0,
+      begunMs: -Infinity,
+      begunAt: -Infinity,
+      isOverlong: false,
+      running: undefined,
+    }),
   )
   let isClosing = false
 
   const perform = async (duty: Duty, now: Date) => {
     duty.begunMs = performance.now()
     duty.begunAt = now.getTime()
+    duty.isOverlong = false
     try {
       await duty.chore.run(context, now)
       duty.failures = 0
@@ -62,7 +73,15 @@ export function startClock(
       duty.running = undefined
     })
   }
+  const nameOverlong = () => {
+    for (const duty of duties) {
+      if (!duty.running || duty.isOverlong || performance.now() - duty.begunMs < longestChoreMs) continue
+      duty.isOverlong = true
+      log.error({ chore: duty.chore.name }, 'A chore of the clock hangs; it is not begun again before it has ended.')
+    }
+  }
   const round = async () => {
+    nameOverlong()
     const now = await context.dueNow()
     const due = duties.filter((duty) => !duty.running && isDue(duty, { now, pollMs }))
     for (const duty of due) begin(duty, now)

@@ -76,14 +76,19 @@ export async function openPoint(
     },
     readBack: ({ file, digest }, look) => readBackArtifact(storage, `${point.prefix}${file}`, digest, look),
     prove: ({ file, compression, digest }, { signal: abort, onBytes }, decode) => {
-      const how = { identity, compression, digest, signal: abort, onCheckedBytes: onBytes }
-      return proveArtifact(storage, `${point.prefix}${file}`, how, decode)
+      const how = { identity, compression, digest, signal: abort }
+      return proveArtifact(telling(storage, onBytes), `${point.prefix}${file}`, how, decode)
     },
     extract: ({ file, compression, digest }, abort, onBytes, into) => {
       const how = { identity, compression, digest, signal: abort, onCheckedBytes: onBytes }
       return proveArtifact(storage, `${point.prefix}${file}`, how, (plain) => pipeline([plain, ...into]))
     },
   }
+}
+
+/** The storage, with how much of an object has been read told in every reading of it: what may be damage is read a second time. */
+function telling(storage: Storage, onBytes: (total: number) => void): Storage {
+  return { ...storage, read: async (key, options) => counted(await storage.read(key, options), onBytes) }
 }
 
 /** What a point's plain header has to say, from what the catalogue knows of the point. */

@@ -13,7 +13,7 @@ export type Adopt = (tx: Database, recoveryPointId: string) => Promise<void>
 /** Writes down what a point holds before the point is recorded. No backup fails for it: the point may go without. */
 export async function stagePointContents(context: WorkerContext, run: JobRun, facts: PointFacts): Promise<Adopt> {
   const staged = { facts, jobId: run.job.id, now: context.now() }
-  const contentsId = await patiently(run, () => stageContents(context.database, staged))
+  const contentsId = await patiently(context, run, () => stageContents(context.database, staged))
   return async (tx, recoveryPointId) => {
     if (contentsId !== undefined) await adoptContents(tx, { contentsId, recoveryPointId })
   }
@@ -26,18 +26,23 @@ export async function recordPointContents(
   { recoveryPointId, facts }: { recoveryPointId: string; facts: PointFacts },
 ): Promise<void> {
   const staged = { recoveryPointId, facts, jobId: run.job.id, now: context.now() }
-  await patiently(run, () => recordContents(context.database, staged))
+  await patiently(context, run, () => recordContents(context.database, staged))
 }
 
-/** Outages of the database are waited out for a while; then there is a warning, and nothing to answer. */
-async function patiently<Result>(run: JobRun, work: () => Promise<Result>): Promise<Result | undefined> {
+/** Outages of the database are waited out for a while; then, or when it cannot be done, there is a warning and nothing to answer. */
+async function patiently<Result>(
+  { log }: WorkerContext,
+  run: JobRun,
+  work: () => Promise<Result>,
+): Promise<Result | undefined> {
   for (let tries = 1; ; tries++) {
     try {
       return await work()
     } catch (cause) {
-      if (!isOutage(cause)) throw cause
-      if (tries === mostTries) break
       await run.confirm()
+      if (isOutage(cause) && tries < mostTries) continue
+      log.error({ err: cause, jobId: run.job.id }, 'The list of what a recovery point holds could not be recorded.')
+      break
     }
   }
   run.warn('The metadata database did not take the list of what the point holds: verify the point to have that done.')

@@ -52,16 +52,18 @@ async function expire(context: WorkerContext, run: JobRun): Promise<Outcome> {
     return [...failures.values()]
   })
   const now = await context.dueNow()
+  const troubles = [...unseen, ...stuck]
   const record = async (tx: Database) => {
     const removed = await sumRemovals(tx, { jobId: run.job.id, createdAt: run.job.createdAt })
     const { removalGraceMs } = context
-    await recordExpiry(tx, { instanceId: instance.id, removed, jobId: run.job.id, removalGraceMs, now })
+    const isPartial = troubles.length > 0
+    await recordExpiry(tx, { instanceId: instance.id, removed, jobId: run.job.id, removalGraceMs, isPartial, now })
     for (const vaultId of vaultIds) await forgetUnusedKeys(tx, vaultId)
   }
-  const troubles = [...unseen, ...stuck]
   const [first] = troubles
   if (!first) return { kind: 'completed', record }
-  return { kind: 'failed', error: failureOf(first.code, troubles.map(({ message }) => message).join('\n')), record }
+  const error = failureOf(first.code, troubles.map(({ message }) => message).join('\n'))
+  return { kind: 'failed', error, record, recordsFailure: true }
 }
 
 /**

@@ -2,6 +2,7 @@ import { failureOf } from '../../failure.ts'
 import type { BackupInstance } from '../../instance/instance.ts'
 import { beginPurge, retryPurgeLater } from '../../instance/purge/begin-purge.ts'
 import { finishPurge } from '../../instance/purge/finish-purge.ts'
+import { forgetPoints, type PointSum, sumPoints } from '../../instance/purge/forget-points.ts'
 import { markPurged } from '../../instance/purge/mark-purged.ts'
 import type { Handler, JobRun, Outcome } from '../../job/handler.ts'
 import { pageRecoveryPoints } from '../../recovery-point/find.ts'
@@ -17,6 +18,8 @@ import { removeBytes } from './remove-bytes.ts'
 
 const pageSize = 100
 const markedAtOnce = 5_000
+/** Few: each may have had a list of 100,000 tables. */
+const forgottenAtOnce = 20
 
 /** Ends deleted backup instances: the bytes of every point, then what else lies in their folder, then the rows. */
 export function purgeHandler(context: WorkerContext): Handler {
@@ -58,11 +61,12 @@ async function purge(context: WorkerContext, run: JobRun): Promise<Outcome> {
           removeBytes(place, instancePrefix(instance.id)),
         )
       }
+      const points = await run.subTask('Forget recovery points', () => forget(context, run, instance.id))
       await run.confirm()
       return {
         kind: 'completed',
         record: async (tx) => {
-          await finishPurge(tx, { ...ask, now: context.now() })
+          await finishPurge(tx, { ...ask, points, now: context.now() })
           for (const { vault } of places) await forgetUnusedKeys(tx, vault.id)
         },
       }
@@ -105,5 +109,18 @@ async function removePoints({ database }: WorkerContext, run: JobRun, place: Com
     const last = rows.at(-1)
     if (!last) return
     after = { at: last.createdAt, id: last.id }
+  }
+}
+
+/** Forgets all points, whose bytes are gone; answers what they were before any attempt at this job had forgotten one. */
+async function forget({ database }: WorkerContext, run: JobRun, instanceId: string): Promise<PointSum> {
+  // Kept by an attempt of this very job only.
+  const points = (run.job.kept as PointSum | null) ?? (await sumPoints(database, instanceId))
+  await run.keep(points)
+  for (;;) {
+    run.signal.throwIfAborted()
+    await run.confirm()
+    if ((await forgetPoints(database, { instanceId, atOnce: forgottenAtOnce })) === 0) return points
+    run.alive()
   }
 }

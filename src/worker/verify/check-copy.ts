@@ -3,6 +3,7 @@ import { checkRelations } from '../../engine/check-relations.ts'
 import { compareRows } from '../../engine/compare-rows.ts'
 import { openCopy } from '../../engine/prepare-scratch.ts'
 import { type StagedDatabase, stageRestore } from '../../engine/stage-restore.ts'
+import { watchRestore } from '../../engine/watch-restore.ts'
 import type { JobRun } from '../../job/handler.ts'
 import type { CheckedAssertion } from '../../recovery-point/proof.ts'
 import type { ManifestArtifact, ManifestDatabase } from '../point/manifest.ts'
@@ -36,9 +37,10 @@ export async function checkCopy(run: JobRun, copy: CopyRequest): Promise<CopyFac
     findings.differences.push(`The manifest does not describe database ${JSON.stringify(artifact.database)}.`)
     return none
   }
-  const staged = await stage(copy, source)
+  const staged = await stage(run, copy, source)
   if (!staged) return none
   await using database = staged
+  await using _ = watchCopy(run, copy, database)
   const named = JSON.stringify(source.report.name)
   for (const sentence of database.omitted) run.warn(`${named}: ${sentence}`)
   findings.differences.push(...compareRows(source, database.rows).map(({ message }) => `${named}: ${message}`))
@@ -54,7 +56,11 @@ export async function checkCopy(run: JobRun, copy: CopyRequest): Promise<CopyFac
 }
 
 /** Restored under a name of its own, as the scratch server has a "postgres" already; undefined when what is stored does not restore. */
-async function stage(copy: CopyRequest, { report }: ManifestDatabase): Promise<StagedDatabase | undefined> {
+async function stage(
+  run: JobRun,
+  copy: CopyRequest,
+  { report }: ManifestDatabase,
+): Promise<StagedDatabase | undefined> {
   const { artifact, index, point, server, tools, findings, onBytes } = copy
   try {
     const archive = await point.open(artifact, server.signal, onBytes)
@@ -67,6 +73,7 @@ async function stage(copy: CopyRequest, { report }: ManifestDatabase): Promise<S
       // Nobody but a superuser may give every object to the owner it had; who owns a copy that is dropped is of no account.
       ownership: 'NONE',
       signal: server.signal,
+      onLife: () => run.alive(),
     })
   } catch (cause) {
     const difference = differenceOf(cause, copy)
@@ -74,6 +81,12 @@ async function stage(copy: CopyRequest, { report }: ManifestDatabase): Promise<S
     findings.differences.push(difference)
     return undefined
   }
+}
+
+/** A large index, or an assertion, may be at work for hours and tell of nothing. */
+function watchCopy(run: JobRun, { server: { admin } }: CopyRequest, { temporaryName }: StagedDatabase) {
+  const watched = { address: admin, adminDatabase: admin.maintenanceDatabase }
+  return watchRestore(watched, temporaryName, { onLife: () => run.alive() })
 }
 
 interface Restored {

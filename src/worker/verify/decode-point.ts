@@ -5,6 +5,7 @@ import type { JobRun } from '../../job/handler.ts'
 import type { WorkerContext } from '../context.ts'
 import type { OpenPoint } from '../point/read-point.ts'
 import { drain } from '../streams.ts'
+import { databasesWithoutArchive } from './databases-without-archive.ts'
 import { eachArtifact } from './each-artifact.ts'
 import type { Checked } from './verdict.ts'
 
@@ -15,6 +16,7 @@ export async function decodePoint(
   { point, damage }: { point: OpenPoint; damage: string[] },
 ): Promise<Partial<Checked>> {
   const { manifest } = point
+  damage.push(...databasesWithoutArchive(manifest))
   const { tools, reason } = chooseRestoreTools(await findTools({ extraDirectories: context.postgresDirectories }), {
     archiveToolMajor: manifest.tools.major,
     targetVersionNumber: manifest.server.versionNumber,

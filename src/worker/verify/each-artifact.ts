@@ -48,7 +48,7 @@ function storedProgress(run: JobRun, artifacts: readonly ManifestArtifact[]) {
   return (artifact: ManifestArtifact, bytes: number) => {
     // What is read a second time, to be sure of damage, is not counted twice.
     const before = done.get(artifact) ?? 0
-    if (bytes <= before) return
+    if (bytes <= before) return run.alive()
     done.set(artifact, bytes)
     sum += bytes - before
     run.progress({ bytesDone: sum })

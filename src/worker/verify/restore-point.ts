@@ -1,7 +1,6 @@
 import { chooseRestoreTools } from '../../engine/choose-tools.ts'
-import { createMissingRoles } from '../../engine/create-roles.ts'
 import { findTools, type Toolset } from '../../engine/find-tools.ts'
-import { prepareScratch } from '../../engine/prepare-scratch.ts'
+import { createSourceRoles, prepareScratch } from '../../engine/prepare-scratch.ts'
 import type { ProofAssertion } from '../../instance/proof-assertion.ts'
 import type { JobRun } from '../../job/handler.ts'
 import type { WorkerContext } from '../context.ts'
@@ -10,8 +9,9 @@ import { damageIn } from '../point/damage.ts'
 import { type OpenPoint, readBytesOf } from '../point/read-point.ts'
 import { drain } from '../streams.ts'
 import { type CopyFacts, checkCopy } from './check-copy.ts'
+import { databasesWithoutArchive } from './databases-without-archive.ts'
 import { chooseScratchPrograms, type ServerPrograms } from './scratch-programs.ts'
-import { refuseScarceSpace, type ScratchServer, startScratchServer } from './scratch-server.ts'
+import { promiseSpace, type ScratchServer, startScratchServer } from './scratch-server.ts'
 import type { Checked, Findings } from './verdict.ts'
 
 export interface RestoredPoint {
@@ -44,11 +44,10 @@ export async function restorePoint(
     `PostgreSQL ${programs.version} in ${programs.binDir}; the source is ${manifest.server.version}.`,
   )
   findings.unanswered.push(...askedOfNothing(point, assertions))
-  await refuseScarceSpace(context, run, Math.max(...manifest.databases.map(({ report }) => report.sizeBytes)))
+  findings.damage.push(...databasesWithoutArchive(manifest))
+  using _ = await promiseSpace(context, run, Math.max(...manifest.databases.map(({ report }) => report.sizeBytes)))
   await using server = await run.subTask('Start a scratch server', () => prepared(context, run, point, programs))
-  await run.subTask('Create roles', () =>
-    createMissingRoles(server.as('restorer'), manifest.roles, { signal: server.signal }),
-  )
+  await run.subTask('Create roles', () => createSourceRoles(server.admin, manifest.roles, { signal: server.signal }))
   const isSameMajor = programs.major === sourceMajor
   const facts = await restoreAll(run, { point, server, tools, isSameMajor, assertions, findings })
   return { ...totalsOf(point, facts), toolVersion: tools.version, serverVersion: programs.version }

@@ -20,18 +20,31 @@ export async function makeScratchFolder({ scratchDirectory }: WorkerContext, job
 
 /**
  * Stops the scratch servers that attempts which are over have left on this machine, and removes their folders. Attempts
- * that a worker still holds are let be, and so is what belongs to no job of this catalogue.
+ * that a worker still holds are let be, and so is what belongs to no job of this catalogue. A folder that cannot be removed
+ * holds up no other, and is tried again the next time. Answers whether all of them are gone that the job named in `of` left.
  */
-export async function sweepScratch({
-  database,
-  scratchDirectory,
-}: Pick<WorkerContext, 'database' | 'scratchDirectory'>): Promise<void> {
+export async function sweepScratch(
+  { database, scratchDirectory, log }: Pick<WorkerContext, 'database' | 'scratchDirectory' | 'log'>,
+  { of }: { of?: string } = {},
+): Promise<boolean> {
   const left = (await readdir(scratchDirectory).catch(ifMissing)).flatMap(attemptOf)
   const jobs = await findJobs(database, [...new Set(left.map(({ id }) => id))])
+  let isAllGone = true
   for (const attempt of left) {
     const job = jobs.get(attempt.id)
-    if (job && !isHeld(job, attempt)) await removeScratch(folderOf(scratchDirectory, attempt))
+    if (!job || isHeld(job, attempt)) continue
+    const folder = folderOf(scratchDirectory, attempt)
+    try {
+      await removeScratch(folder)
+    } catch (cause) {
+      log.warn(
+        { err: cause, folder },
+        'A scratch folder could not be removed; it is tried again at the next verification.',
+      )
+      if (attempt.id === of) isAllGone = false
+    }
   }
+  return isAllGone
 }
 
 /** Stops the server in a scratch folder if one runs, and removes the folder; absent is fine. */

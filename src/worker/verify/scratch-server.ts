@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { statfs } from 'node:fs/promises'
+import { stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { startCluster } from '../../cluster/start.ts'
 import type { ServerAddress } from '../../engine/address.ts'
@@ -43,17 +43,54 @@ const settings = {
 const growth = 1.5
 const baseBytes = 512 * 1024 * 1024
 
-/** Throws STORAGE_FULL unless there is room for a scratch server that holds so many bytes of the source. */
-export async function refuseScarceSpace(context: WorkerContext, run: JobRun, sourceBytes: number): Promise<void> {
+/** Beside it on one device: the embedded metadata database, which stops when it cannot write. */
+const reserveBytes = 2 * 1024 * 1024 * 1024
+
+/** What the scratch servers of this process may come to need, each a number of its own. */
+const promised = new Set<{ bytes: number }>()
+
+/**
+ * Sets room aside for a scratch server that holds so many bytes of the source, beside all others of this process, until it is
+ * disposed of. Throws STORAGE_FULL when there is none.
+ */
+export async function promiseSpace(context: WorkerContext, run: JobRun, sourceBytes: number): Promise<Disposable> {
   const folder = await makeScratchFolder(context, run.job)
-  const { bavail, bsize } = await statfs(folder)
-  const needed = Math.ceil(sourceBytes * growth) + baseBytes
-  if (bavail * bsize >= needed) return
-  await removeScratch(folder)
+  const [{ bavail, bsize }, reserve] = await Promise.all([statfs(folder), reserveOf(context, folder)])
+  const own = { bytes: Math.ceil(sourceBytes * growth) + baseBytes }
+  const others = [...promised].reduce((sum, { bytes }) => sum + bytes, 0)
+  // Nothing may come in between: whoever asks next has to see it.
+  if (bavail * bsize >= own.bytes + others + reserve) {
+    promised.add(own)
+    return { [Symbol.dispose]: () => void promised.delete(own) }
+  }
+  await removeOwn(context, run, folder)
+  const beside = [
+    ...(others > 0 ? [`${others} for those that run already`] : []),
+    ...(reserve > 0 ? [`${reserve} to be left for the metadata database on the same device`] : []),
+  ]
   throw new WorkFailed(
     'STORAGE_FULL',
-    `${context.scratchDirectory} has ${bavail * bsize} bytes left; the scratch server needs ${needed}: the size of the largest database and half of it again, and ${baseBytes} for itself. HOLDFAST_SCRATCH_DIR moves it.`,
+    `${context.scratchDirectory} has ${bavail * bsize} bytes left; the scratch server needs ${own.bytes}: the size of the largest database and half of it again, and ${baseBytes} for itself${beside.map((each) => `; ${each}`).join('')}. HOLDFAST_SCRATCH_DIR moves it.`,
   )
+}
+
+async function reserveOf({ embeddedDirectory }: WorkerContext, folder: string): Promise<number> {
+  if (embeddedDirectory === undefined) return 0
+  const [scratch, embedded] = await Promise.all([stat(folder), stat(embeddedDirectory)])
+  return scratch.dev === embedded.dev ? reserveBytes : 0
+}
+
+/** Removes the attempt's own folder. One that stays says nothing of the proof: it is tried again at the next verification. */
+async function removeOwn({ log }: WorkerContext, run: JobRun, folder: string): Promise<void> {
+  try {
+    await removeScratch(folder)
+  } catch (cause) {
+    log.warn(
+      { err: cause, folder },
+      'A scratch folder could not be removed; it is tried again at the next verification.',
+    )
+    run.warn(`The scratch folder ${folder} could not be removed; that is tried again at the next verification.`)
+  }
 }
 
 /** Starts a scratch server in the attempt's own folder; disposing of it stops it and removes the folder. */
@@ -64,7 +101,7 @@ export async function startScratchServer(
 ): Promise<ScratchServer> {
   const folder = await makeScratchFolder(context, run.job)
   await using started = new AsyncDisposableStack()
-  started.defer(() => removeScratch(folder))
+  started.defer(() => removeOwn(context, run, folder))
   const token = randomBytes(6).toString('hex')
   const superuser = `holdfast_scratch_${token}`
   const cluster = await startCluster({

@@ -23,3 +23,18 @@ export function hasNone({ damage, differences }: Findings): boolean {
 export function codeOf({ damage }: Findings): FailureCode {
   return damage.length > 0 ? 'ARTIFACT_DAMAGED' : 'PROOF_FAILED'
 }
+
+/** More than that nobody reads, and a point carries its findings wherever it goes. */
+const mostFindings = 100
+
+/** The findings as they are kept: a hundred sentences of each kind at most, with how many more there were. `damage` is both kinds. */
+export function boundedFindings({ damage, differences }: Findings): { differences: string[]; damage: string[] } {
+  const kept = bounded(differences)
+  return { differences: kept, damage: [...bounded(damage), ...kept] }
+}
+
+function bounded(sentences: readonly string[]): string[] {
+  const more = sentences.length - mostFindings
+  if (more <= 0) return [...sentences]
+  return [...sentences.slice(0, mostFindings), `… and ${more} more findings like these.`]
+}

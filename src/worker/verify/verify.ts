@@ -2,7 +2,7 @@ import { failureOf } from '../../failure.ts'
 import { findProofAssertions } from '../../instance/find-proof-assertions.ts'
 import { recountOverdue } from '../../instance/schedule/recount-overdue.ts'
 import type { Handler, JobRun, Outcome } from '../../job/handler.ts'
-import { recordDamage } from '../../recovery-point/record-damage.ts'
+import { recordDamage, recordDamageOfTwins } from '../../recovery-point/record-damage.ts'
 import { recordEvidence } from '../../recovery-point/record-evidence.ts'
 import { recordProof } from '../../recovery-point/record-proof.ts'
 import {
@@ -22,9 +22,7 @@ import { decodePoint } from './decode-point.ts'
 import { eachArtifact } from './each-artifact.ts'
 import { restorePoint } from './restore-point.ts'
 import { sweepScratch } from './scratch-folder.ts'
-import { type Checked, codeOf, type Findings, hasNone } from './verdict.ts'
-
-const longestQuietMs = 6 * 60 * 60 * 1000
+import { boundedFindings, type Checked, codeOf, type Findings, hasNone } from './verdict.ts'
 
 /**
  * Verifies recovery points to the level that was asked. Only what is wrong with the point itself makes it suspect: whatever
@@ -33,10 +31,11 @@ const longestQuietMs = 6 * 60 * 60 * 1000
 export function verifyHandler(context: WorkerContext): Handler {
   return {
     ...handlerDefaults(context),
-    // Building and checking the indexes of a large table moves no byte that could be seen.
-    stallMs: Math.max(context.noProgressMs, longestQuietMs),
     perform: (run) => verify(context, run),
-    abandon: () => sweepScratch(context),
+    abandon: async ({ job }) => {
+      if (await sweepScratch(context, { of: job.id })) return
+      throw new WorkFailed('SCRATCH_SERVER_FAILED', `What it left in ${context.scratchDirectory} could not be removed.`)
+    },
   }
 }
 
@@ -74,7 +73,10 @@ async function lookDespite(context: WorkerContext, run: JobRun, looking: Looking
   const { findings } = looking
   try {
     const looked = await look(context, run, looking)
-    if (findings.unanswered.length > 0) throw new WorkFailed('ASSERTION_UNUSABLE', findings.unanswered.join('\n'))
+    if (findings.unanswered.length > 0 && hasNone(findings)) {
+      throw new WorkFailed('ASSERTION_UNUSABLE', findings.unanswered.join('\n'))
+    }
+    for (const sentence of findings.unanswered) run.warn(sentence)
     return looked
   } catch (cause) {
     run.signal.throwIfAborted()
@@ -135,14 +137,17 @@ function failed(
   findings: Findings,
 ): Outcome {
   const { id: recoveryPointId, instanceId } = point
-  const damage = [...findings.damage, ...findings.differences]
+  const { differences, damage } = boundedFindings(findings)
   const jobId = run.job.id
   return {
     kind: 'failed',
     error: failureOf(codeOf(findings), damage.join('\n')),
     record: async (tx) => {
       const now = await context.dueNow(tx)
-      await recountOverdue(tx, instanceId, () => recordDamage(tx, { recoveryPointId, damage, level, jobId, now }))
+      await recountOverdue(tx, instanceId, async () => {
+        await recordDamage(tx, { recoveryPointId, damage, level, jobId, now })
+        if (differences.length > 0) await recordDamageOfTwins(tx, { recoveryPointId, differences })
+      })
       const evidence = { level, outcome: 'FAILED', startedAt, endedAt: now, jobId } as const
       await recordEvidence(tx, { recoveryPointId, ...evidence, checked: { ...checked, findings: damage } })
     },
