@@ -1,3 +1,4 @@
+import { withheldFrom } from '../create-roles.ts'
 import { EngineError } from '../engine-error.ts'
 import { isSystemRole } from '../managed-roles.ts'
 import { whyForeignOwnerRole, whyNoOwnerRole } from '../owner-role.ts'
@@ -49,7 +50,8 @@ function checkKeptOwners(facts: TargetFacts, plan: RestorePlan): Finding[] {
   const wanted = plan.roles.filter(({ name }) => !isSystemRole(name))
   const missing = wanted.filter(({ name }) => !roles.has(name))
   const mayCreate = self.isSuperuser || self.createsRoles
-  const findings = missing.map(({ name, isSuperuser }) => {
+  const findings = missing.map((role) => {
+    const { name } = role
     if (!mayCreate) {
       const error = whyMissingRole(name, `keep owners and grants, and ${quoteIdentifier(self.name)} may not create it`)
       return problem('ROLES', name, error, [
@@ -57,9 +59,12 @@ function checkKeptOwners(facts: TargetFacts, plan: RestorePlan): Finding[] {
         `As a superuser: ALTER ROLE ${quoteIdentifier(self.name)} CREATEROLE`,
       ])
     }
-    if (isSuperuser && !self.isSuperuser) {
-      const message = `${quoteIdentifier(name)} will be created without SUPERUSER, which ${quoteIdentifier(self.name)} may not give.`
-      return warning('ROLES', name, message)
+    const withheld = withheldFrom(role).join(', ')
+    if (withheld !== '') {
+      const message = `${quoteIdentifier(name)} is not there and will be created without a password and without ${withheld}, which no restore gives.`
+      return warning('ROLES', name, message, [
+        `Where it is to have that, or owns what only a superuser may, such as event triggers: CREATE ROLE ${quoteIdentifier(name)} ${withheldFrom(role).join(' ')}`,
+      ])
     }
     return passed('ROLES', name, `${quoteIdentifier(name)} is not there and will be created, without a password.`)
   })

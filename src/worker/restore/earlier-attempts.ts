@@ -26,7 +26,8 @@ export function keptOf({ kept }: JobRun['job']): Kept {
  */
 async function takeUpEarlier(run: JobRun, address: ServerAddress): Promise<RestoreReport | undefined> {
   const { signal } = run
-  const { restored } = keptOf(run.job)
+  const { restored, missingRoles } = keptOf(run.job)
+  if (missingRoles.length > 0) run.note('Roles created', `${missingRoles.join(', ')}: by an earlier attempt`)
   const found = restored && (await findPublished(address, restored.publications, { signal }))
   if (restored && !found?.isPublished) await giveBackTargets(address, restored.publications)
   const { kept } = await dropLeftoverDatabases(address, { tokenPrefix: tokenOf(run, ''), signal })

@@ -2,16 +2,16 @@ import type { ServerAddress } from '../../engine/address.ts'
 import { chooseRestoreTools } from '../../engine/choose-tools.ts'
 import { createMissingRoles } from '../../engine/create-roles.ts'
 import { findTools } from '../../engine/find-tools.ts'
-import { inspectServer, type ServerReport } from '../../engine/inspect.ts'
+import { inspectServer, type RoleReport, type ServerReport } from '../../engine/inspect.ts'
 import { publishRestores } from '../../engine/publish-restore.ts'
 import { failureOf } from '../../failure.ts'
 import type { JobRun, Outcome } from '../../job/handler.ts'
 import type { RestoreReport, ServerRequest } from '../../restore/restore.ts'
 import type { WorkerContext } from '../context.ts'
-import type { Manifest } from '../point/manifest.ts'
 import { openPoint } from '../point/read-point.ts'
 import { addressOf, pointOf, serverOf } from '../subjects.ts'
 import { keptOf } from './earlier-attempts.ts'
+import { neededRoles } from './needed-roles.ts'
 import { type RestoredDatabase, stageAll } from './stage-databases.ts'
 
 /**
@@ -34,9 +34,13 @@ export async function restoreToServer(context: WorkerContext, run: JobRun, reque
   run.note('Restored as', restoringRole(address, target, request))
   const roles =
     request.ownership.kind === 'KEEP'
-      ? await run.subTask('Create missing roles', () => createRoles(run, address, opened.manifest))
+      ? await run.subTask('Create missing roles', () =>
+          createRoles(run, address, neededRoles(opened.manifest, request)),
+        )
       : { created: [], omitted: [] }
   await using staged = new AsyncDisposableStack()
+  const stay = roles.created.join(', ')
+  if (stay !== '') staged.defer(() => run.warn(`Roles that were created for the restore are still there: ${stay}.`))
   const databases = await stageAll({ context, run, opened, address, tools, request, staged })
   const report = reportOf(server.name, databases, roles)
   const differences = databases.flatMap((each) => each.differences)
@@ -83,11 +87,11 @@ function reportOf(
   }
 }
 
-/** Creates the roles that the server lacks; those that an earlier attempt created are told as well. */
+/** Creates those roles that the server lacks; those that an earlier attempt created are told as well. */
 async function createRoles(
   run: JobRun,
   address: ServerAddress,
-  { roles }: Manifest,
+  roles: readonly RoleReport[],
 ): Promise<{ created: string[]; omitted: string[] }> {
   const before = new Set(keptOf(run.job).missingRoles)
   const { created, existing, omitted } = await createMissingRoles(address, roles, {
