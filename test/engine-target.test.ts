@@ -67,6 +67,16 @@ describe('A server looked at before a restore', () => {
     expect(await leftoversOn(source)).toEqual([])
   })
 
+  test('by a superuser has the advice not to be one, also where everything goes to a lesser role', async ({
+    source,
+  }) => {
+    await run(source, 'postgres', 'create role lesser')
+    const plan = planOf({}, { ownership: { kind: 'TO_ROLE', role: 'lesser' } })
+    const { findings } = await checkTarget(addressOf(source), plan, { signal: never })
+    expect(lines(findings, 'LEAST_PRIVILEGE')).toEqual([`WARNING ${source.superuser}`])
+    expect(findings.find(({ kind }) => kind === 'LEAST_PRIVILEGE')?.message).toContain('not from intent')
+  })
+
   test('that does not answer, or does not let the role in, says which', async ({ source }) => {
     const asked = async (changes: Parameters<typeof addressOf>[1]) => {
       const { server, findings } = await checkTarget(addressOf(source, changes), planOf({}), { signal: never })

@@ -11,16 +11,17 @@ import { knownSources, type RestorePlan } from './plan.ts'
 /** Whether the role may create databases, and whether it may do more than a restore needs. */
 export function checkRights({ self, roles }: TargetFacts, { ownership }: RestorePlan): Finding[] {
   const role = quoteIdentifier(self.name)
-  if (self.isSuperuser && ownership.kind === 'TO_ROLE' && !roles.get(ownership.role)?.isSuperuser) {
-    const message = `What is restored runs as ${quoteIdentifier(ownership.role)}, which is not a superuser.`
-    return [passed('RIGHTS', self.name, `${role} may create databases.`), passed('LEAST_PRIVILEGE', self.name, message)]
-  }
   if (self.isSuperuser) {
-    const message = `${role} is a superuser: functions that the restored data runs, in CHECK constraints and indexes say, run with all rights.`
+    const isLesser = ownership.kind === 'TO_ROLE' && !roles.get(ownership.role)?.isSuperuser
+    // The session stays the superuser's: RESET ROLE is open to whatever runs in it.
+    const how = isLesser
+      ? `run as ${quoteIdentifier(ownership.role)}. That keeps from accidents, not from intent: such a function can take up all rights of ${role} again.`
+      : 'run with all rights.'
+    const message = `${role} is a superuser: functions that the restored data runs, in CHECK constraints and indexes say, ${how}`
     return [
       passed('RIGHTS', self.name, `${role} may create databases.`),
       warning('LEAST_PRIVILEGE', self.name, message, [
-        'Restore with ownership TO_ROLE to a lesser role, or register the server with a role that has CREATEDB (and CREATEROLE, to keep owners).',
+        'Register the server with a role that is no superuser and has CREATEDB (and CREATEROLE, to keep owners). Ownership TO_ROLE to a lesser role keeps from accidents alone.',
       ]),
     ]
   }

@@ -59,10 +59,12 @@ export async function restoreToServer(context: WorkerContext, run: JobRun, reque
 }
 
 function restoringRole({ username }: ServerAddress, { isSuperuser }: ServerReport, { ownership }: ServerRequest) {
-  if (ownership.kind === 'TO_ROLE') return `role "${ownership.role}", which everything belongs to`
-  return isSuperuser
-    ? `role "${username}", a superuser: what checks, indexes and generated columns call runs with all rights while it is restored; ownership TO_ROLE avoids that`
-    : `role "${username}"`
+  const isToRole = ownership.kind === 'TO_ROLE'
+  const role = isToRole ? `role "${ownership.role}", which everything belongs to` : `role "${username}"`
+  if (!isSuperuser) return role
+  return isToRole
+    ? `${role}, by superuser "${username}": what checks, indexes and generated columns call can take up all rights again`
+    : `${role}, a superuser: what checks, indexes and generated columns call runs with all rights while it is restored`
 }
 
 function reportOf(
