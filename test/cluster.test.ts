@@ -1,7 +1,8 @@
-import { spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import postgres from 'postgres'
 import { describe, expect } from 'vitest'
 import { launchAs } from '../src/cluster/account.ts'
@@ -13,6 +14,7 @@ import { clusterTemplate, password, superuser } from './kit/postgres-programs.ts
 import { test } from './kit/test.ts'
 import { waitFor, within } from './kit/wait-for.ts'
 
+const run = promisify(execFile)
 const isRoot = process.getuid?.() === 0
 
 async function optionsFor(folder: string) {
@@ -129,6 +131,28 @@ describe.runIf(process.platform === 'linux')('after a crash of ours', () => {
       await using cluster = await startCluster(options)
       expect(orphan.exitCode ?? orphan.signalCode).not.toBeNull()
       expect(await ask(cluster, 'select 1 as one')).toEqual([{ one: 1 }])
+    } finally {
+      orphan.kill('SIGKILL')
+    }
+  })
+
+  test.runIf(isRoot)('it is stopped as well by a root that may not see where it works', async ({ folder }) => {
+    const options = await optionsFor(folder)
+    const { command, args, identity } = launchAs(await initialiseCluster(options), join(options.binDir, 'postgres'), [
+      ...['-D', options.dataDir, '-k', options.dataDir, '-c', 'listen_addresses='],
+    ])
+    const orphan = spawn(command, args, { ...identity, detached: true, stdio: 'ignore', env: { LC_ALL: 'C' } })
+    try {
+      await waitFor('the orphan to be ready', async () =>
+        (await readFile(join(options.dataDir, 'postmaster.pid'), 'utf8').catch(() => '')).includes('ready'),
+      )
+      const takingOver = `
+        import { takeOver } from ${JSON.stringify(join(import.meta.dirname, '../src/cluster/take-over.ts'))}
+        await takeOver(${JSON.stringify(options.dataDir)})`
+      // As Docker starts root.
+      const withoutTracing = ['--bounding-set=-sys_ptrace', '--inh-caps=-sys_ptrace', '--', process.execPath]
+      await run('setpriv', [...withoutTracing, '--input-type=module', '--eval', takingOver])
+      expect(orphan.exitCode ?? orphan.signalCode ?? (await isRunning(orphan.pid ?? 0))).not.toBe(true)
     } finally {
       orphan.kill('SIGKILL')
     }
