@@ -1,4 +1,5 @@
 import { execFile, spawn } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
 import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -94,6 +95,27 @@ test('a server that is killed tells of it, and starts again with its data', asyn
   await within('the server to be reported as gone', cluster.exited)
   await using again = await startCluster(options)
   expect(await ask(again, 'select number from kept')).toEqual([{ number: 7 }])
+})
+
+test('a server that recovers for long is waited for, and told of', async ({ folder }) => {
+  const options = await optionsFor(folder)
+  await (await startCluster(options)).stop()
+  const gate = join(folder, 'gate')
+  await writeFile(join(options.dataDir, 'recovery.signal'), '')
+  await chmod(join(options.dataDir, 'recovery.signal'), 0o666)
+  const restoreCommand = `until test -e ${gate}; do sleep 0.05; done; false`
+  let told = 0
+  await using cluster = await startCluster({
+    ...options,
+    settings: { ...options.settings, restore_command: restoreCommand },
+    patienceMs: 300,
+    onSlowRecovery: () => {
+      told++
+      writeFileSync(gate, '')
+    },
+  })
+  expect(told).toBe(1)
+  expect(await ask(cluster, 'select 1 as one')).toEqual([{ one: 1 }])
 })
 
 test('giving up a start leaves no server behind', async ({ folder }) => {
