@@ -10,7 +10,7 @@ import type { RestoreReport, ServerRequest } from '../../restore/restore.ts'
 import type { WorkerContext } from '../context.ts'
 import { openPoint } from '../point/read-point.ts'
 import { addressOf, pointOf, serverOf } from '../subjects.ts'
-import { keptOf } from './earlier-attempts.ts'
+import { keptOf, noteRoles } from './earlier-attempts.ts'
 import { neededRoles } from './needed-roles.ts'
 import { type RestoredDatabase, stageAll } from './stage-databases.ts'
 
@@ -101,8 +101,13 @@ async function createRoles(
     beforeCreating: (names) => run.keep({ ...keptOf(run.job), missingRoles: [...before, ...names] }),
   })
   const all = [...existing.filter((name) => before.has(name)), ...created].sort()
-  const sentences = omitted.map(({ role, what, reason }) => `Role "${role}" was created without ${what}: ${reason}`)
+  const kept = keptOf(run.job)
+  const sentences = [
+    ...(kept.omittedOfRoles ?? []),
+    ...omitted.map(({ role, what, reason }) => `Role "${role}" was created without ${what}: ${reason}`),
+  ]
+  if (omitted.length > 0) await run.keep({ ...kept, omittedOfRoles: sentences })
   for (const sentence of sentences) run.warn(sentence)
-  if (all.length > 0) run.note('Roles created', `${all.join(', ')}: without passwords, set them before they sign in`)
+  noteRoles(run, all)
   return { created: all, omitted: sentences }
 }
