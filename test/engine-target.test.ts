@@ -2,6 +2,7 @@ import { describe, expect } from 'vitest'
 import { compareVersions } from '../src/engine/extension-version.ts'
 import type { DatabaseReport } from '../src/engine/inspect.ts'
 import { inspectServer } from '../src/engine/inspect.ts'
+import { refuseForeignOwner } from '../src/engine/restore-conditions.ts'
 import { openSession } from '../src/engine/session.ts'
 import { lookForLocale } from '../src/engine/target/check-locale.ts'
 import { checkTarget } from '../src/engine/target/check-target.ts'
@@ -129,6 +130,23 @@ describe('A server looked at before a restore', () => {
     expect(await toRole('owner')).toEqual(['PROBLEM owner PERMISSION_DENIED'])
     expect(await toRole('nobody')).toEqual(['PROBLEM nobody ROLE_MISSING'])
     expect(await toRole('poor "role')).toEqual(['PASSED poor "role'])
+  })
+
+  test('takes a membership that lets nobody act as the other role for none, before anything is restored', async () => {
+    await using target = await sourceServer({ major: 18 })
+    await run(
+      target,
+      'postgres',
+      `create role maker login password 'x' createdb; create role owner; grant owner to maker with set false`,
+    )
+    const empty = await createDatabase(target, '', 'empty')
+    await run(target, 'postgres', 'alter database empty owner to owner')
+    const address = addressOf(target, { username: 'maker', password: 'x' })
+    const { findings } = await checkTarget(address, planOf({}, { targetName: empty }), { signal: never })
+    expect(lines(findings, 'RIGHTS')).toEqual(['PASSED maker', 'PROBLEM empty PERMISSION_DENIED'])
+    expect(findings.flatMap(({ cures }) => cures)).toContain('GRANT "owner" TO "maker" WITH SET TRUE')
+    await using session = await openSession(address, 'postgres', { signal: never })
+    await expect(refuseForeignOwner(session, 'owner', 'own it')).rejects.toMatchObject({ code: 'PERMISSION_DENIED' })
   })
 
   test('names what lies where a database shall be, and who uses it', async ({ source }) => {

@@ -47,8 +47,9 @@ async function checkContents(address: ServerAddress, targetName: string, signal:
 }
 
 function checkOwner({ self, roles }: TargetFacts, { name, ownerName }: PresentDatabase): Finding[] {
-  if (roles.get(ownerName)?.hasRights) return []
-  const error = whyForeignOwner(self.name, ownerName, `replace database ${quoteIdentifier(name)}`)
+  const owner = roles.get(ownerName)
+  if (owner?.hasRights && owner.mayBecome) return []
+  const error = whyForeignOwner(self.name, ownerName, `replace database ${quoteIdentifier(name)}`, owner?.hasRights)
   return [problem('RIGHTS', name, error, [error.details])]
 }
 

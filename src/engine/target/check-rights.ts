@@ -73,7 +73,7 @@ function checkKeptOwners(facts: TargetFacts, plan: RestorePlan): Finding[] {
   const made = new Set(missing.map(({ name }) => name))
   for (const owner of owners) {
     const purpose = 'give it the database that it owned at the source'
-    if (isForeign(facts, owner)) findings.push(foreign(self.name, owner, purpose))
+    if (isForeign(facts, owner)) findings.push(foreign(facts, owner, purpose))
     else if (!roles.has(owner) && !made.has(owner)) {
       const cures = ['Restore with ownership NONE or TO_ROLE.']
       findings.push(problem('ROLES', owner, whyMissingRole(owner, purpose), cures))
@@ -90,8 +90,8 @@ function isForeign({ roles }: TargetFacts, name: string): boolean {
   return role !== undefined && !(role.hasRights && role.mayBecome)
 }
 
-function foreign(self: string, owner: string, purpose: string): Finding {
-  const error = whyForeignOwner(self, owner, purpose)
+function foreign({ self, roles }: TargetFacts, owner: string, purpose: string): Finding {
+  const error = whyForeignOwner(self.name, owner, purpose, roles.get(owner)?.hasRights)
   return problem('ROLES', owner, error, [error.details])
 }
 
