@@ -1,3 +1,5 @@
+import { chown, mkdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe, expect } from 'vitest'
 import { compareVersions } from '../src/engine/extension-version.ts'
 import type { DatabaseReport } from '../src/engine/inspect.ts'
@@ -147,6 +149,19 @@ describe('A server looked at before a restore', () => {
     expect(findings.flatMap(({ cures }) => cures)).toContain('GRANT "owner" TO "maker" WITH SET TRUE')
     await using session = await openSession(address, 'postgres', { signal: never })
     await expect(refuseForeignOwner(session, 'owner', 'own it')).rejects.toMatchObject({ code: 'PERMISSION_DENIED' })
+  })
+
+  test('tells what an empty database that is replaced does not pass on', async ({ folder }) => {
+    await using target = await sourceServer()
+    const place = join(folder, 'place')
+    await mkdir(place)
+    const { uid, gid } = await stat(target.dataDir)
+    await chown(place, uid, gid)
+    await run(target, 'postgres', `create tablespace fast location '${place}'`)
+    await run(target, 'postgres', 'create database placed tablespace fast is_template true')
+    const { findings } = await checkTarget(addressOf(target), planOf({}, { targetName: 'placed' }), { signal: never })
+    expect(lines(findings, 'TARGET_DATABASE')).toEqual(['PASSED placed', 'WARNING placed', 'WARNING placed'])
+    expect(findings.flatMap(({ cures }) => cures).join()).toContain('ALTER DATABASE "placed" SET TABLESPACE "fast"')
   })
 
   test('names what lies where a database shall be, and who uses it', async ({ source }) => {
