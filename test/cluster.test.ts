@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
-import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -54,6 +54,19 @@ test('a new server keeps UTF-8 with checksums and lets nobody in without the pas
   expect((await readdir(tmpdir())).filter((name) => name.includes(`PGSQL.${cluster.port}`))).toEqual([])
 })
 
+test('the password lies where the next start removes it, while a new server is made', async ({ folder }) => {
+  const { template: _, ...options } = await optionsFor(folder)
+  const before = new Set(await readdir(tmpdir()))
+  const password = join(`${options.dataDir}.partial`, 'password')
+  const made = initialiseCluster(options)
+  expect(await waitFor('the password to be written', () => readFile(password, 'utf8').catch(() => ''))).toBe(
+    `${options.password}\n`,
+  )
+  expect((await readdir(tmpdir())).filter((name) => !before.has(name) && name.startsWith('holdfast-'))).toEqual([])
+  await made
+  expect(await readdir(folder)).toEqual(['data'])
+})
+
 test.runIf(isRoot)(
   'root runs a server as an unprivileged user, with at most the capability of reaching its folder',
   async ({ folder }) => {
@@ -83,7 +96,11 @@ test('a folder that holds something else is left alone', async ({ folder }) => {
   const options = await optionsFor(folder)
   await mkdir(options.dataDir)
   await writeFile(join(options.dataDir, 'notes.txt'), 'mine')
+  await chmod(options.dataDir, 0o755)
+  const before = await stat(options.dataDir)
   await expect(startCluster(options)).rejects.toThrow('holds no PostgreSQL data')
+  const { mode, uid } = await stat(options.dataDir)
+  expect({ mode, uid }).toEqual({ mode: before.mode, uid: before.uid })
   expect(await readFile(join(options.dataDir, 'notes.txt'), 'utf8')).toBe('mine')
 })
 
