@@ -128,7 +128,8 @@ export const failures = {
     'Create the role that the details name: policies name their roles, whoever owns the tables.',
   ]),
   LOCALE_MISSING: user('The target server lacks the locale or encoding of a database.', [
-    'Install the locale on the target server, or restore into an empty database that you created there.',
+    'Install the locale on the target server, or restore into a server that has it.',
+    'Or restore as files, and load the archive into a database that you created with another locale: text then sorts as that has it.',
   ]),
   TARGET_FULL: user('The target server has no space left; what was restored so far was removed again.', [
     'Free space on the target server, then restore again.',

@@ -1,7 +1,9 @@
-import { spawn } from 'node:child_process'
-import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { execFile, spawn } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import postgres from 'postgres'
 import { describe, expect } from 'vitest'
 import { launchAs } from '../src/cluster/account.ts'
@@ -13,6 +15,7 @@ import { clusterTemplate, password, superuser } from './kit/postgres-programs.ts
 import { test } from './kit/test.ts'
 import { waitFor, within } from './kit/wait-for.ts'
 
+const run = promisify(execFile)
 const isRoot = process.getuid?.() === 0
 
 async function optionsFor(folder: string) {
@@ -51,6 +54,19 @@ test('a new server keeps UTF-8 with checksums and lets nobody in without the pas
   expect((await readdir(tmpdir())).filter((name) => name.includes(`PGSQL.${cluster.port}`))).toEqual([])
 })
 
+test('the password lies where the next start removes it, while a new server is made', async ({ folder }) => {
+  const { template: _, ...options } = await optionsFor(folder)
+  const before = new Set(await readdir(tmpdir()))
+  const password = join(`${options.dataDir}.partial`, 'password')
+  const made = initialiseCluster(options)
+  expect(await waitFor('the password to be written', () => readFile(password, 'utf8').catch(() => ''))).toBe(
+    `${options.password}\n`,
+  )
+  expect((await readdir(tmpdir())).filter((name) => !before.has(name) && name.startsWith('holdfast-'))).toEqual([])
+  await made
+  expect(await readdir(folder)).toEqual(['data'])
+})
+
 test.runIf(isRoot)(
   'root runs a server as an unprivileged user, with at most the capability of reaching its folder',
   async ({ folder }) => {
@@ -80,7 +96,11 @@ test('a folder that holds something else is left alone', async ({ folder }) => {
   const options = await optionsFor(folder)
   await mkdir(options.dataDir)
   await writeFile(join(options.dataDir, 'notes.txt'), 'mine')
+  await chmod(options.dataDir, 0o755)
+  const before = await stat(options.dataDir)
   await expect(startCluster(options)).rejects.toThrow('holds no PostgreSQL data')
+  const { mode, uid } = await stat(options.dataDir)
+  expect({ mode, uid }).toEqual({ mode: before.mode, uid: before.uid })
   expect(await readFile(join(options.dataDir, 'notes.txt'), 'utf8')).toBe('mine')
 })
 
@@ -92,6 +112,27 @@ test('a server that is killed tells of it, and starts again with its data', asyn
   await within('the server to be reported as gone', cluster.exited)
   await using again = await startCluster(options)
   expect(await ask(again, 'select number from kept')).toEqual([{ number: 7 }])
+})
+
+test('a server that recovers for long is waited for, and told of', async ({ folder }) => {
+  const options = await optionsFor(folder)
+  await (await startCluster(options)).stop()
+  const gate = join(folder, 'gate')
+  await writeFile(join(options.dataDir, 'recovery.signal'), '')
+  await chmod(join(options.dataDir, 'recovery.signal'), 0o666)
+  const restoreCommand = `until test -e ${gate}; do sleep 0.05; done; false`
+  let told = 0
+  await using cluster = await startCluster({
+    ...options,
+    settings: { ...options.settings, restore_command: restoreCommand },
+    patienceMs: 300,
+    onSlowRecovery: () => {
+      told++
+      writeFileSync(gate, '')
+    },
+  })
+  expect(told).toBe(1)
+  expect(await ask(cluster, 'select 1 as one')).toEqual([{ one: 1 }])
 })
 
 test('giving up a start leaves no server behind', async ({ folder }) => {
@@ -129,6 +170,28 @@ describe.runIf(process.platform === 'linux')('after a crash of ours', () => {
       await using cluster = await startCluster(options)
       expect(orphan.exitCode ?? orphan.signalCode).not.toBeNull()
       expect(await ask(cluster, 'select 1 as one')).toEqual([{ one: 1 }])
+    } finally {
+      orphan.kill('SIGKILL')
+    }
+  })
+
+  test.runIf(isRoot)('it is stopped as well by a root that may not see where it works', async ({ folder }) => {
+    const options = await optionsFor(folder)
+    const { command, args, identity } = launchAs(await initialiseCluster(options), join(options.binDir, 'postgres'), [
+      ...['-D', options.dataDir, '-k', options.dataDir, '-c', 'listen_addresses='],
+    ])
+    const orphan = spawn(command, args, { ...identity, detached: true, stdio: 'ignore', env: { LC_ALL: 'C' } })
+    try {
+      await waitFor('the orphan to be ready', async () =>
+        (await readFile(join(options.dataDir, 'postmaster.pid'), 'utf8').catch(() => '')).includes('ready'),
+      )
+      const takingOver = `
+        import { takeOver } from ${JSON.stringify(join(import.meta.dirname, '../src/cluster/take-over.ts'))}
+        await takeOver(${JSON.stringify(options.dataDir)})`
+      // As Docker starts root.
+      const withoutTracing = ['--bounding-set=-sys_ptrace', '--inh-caps=-sys_ptrace', '--', process.execPath]
+      await run('setpriv', [...withoutTracing, '--input-type=module', '--eval', takingOver])
+      expect(orphan.exitCode ?? orphan.signalCode ?? (await isRunning(orphan.pid ?? 0))).not.toBe(true)
     } finally {
       orphan.kill('SIGKILL')
     }

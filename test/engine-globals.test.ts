@@ -55,6 +55,15 @@ const keptOf = (sql: string) =>
     .trim()
 
 describe('cleaning roles and tablespaces', () => {
+  test('goes through each statement once, so that many roles are no matter', { timeout: 15_000 }, () => {
+    const names = Array.from({ length: 15_000 }, (_, at) => `role_${at}`)
+    const sql = names.map(
+      (name) =>
+        `CREATE ROLE ${name}; ALTER ROLE ${name} WITH LOGIN; ALTER ROLE ${name} SET a TO 'b'; GRANT ${name} TO role_1;\n`,
+    )
+    expect(cleanGlobals(sql.join('')).leftOut).toEqual([])
+  })
+
   test.for([
     ['CREATE ROLE azure_pg_admin;', 'managed service'],
     ['ALTER ROLE azuresu WITH SUPERUSER REPLICATION;', 'managed service'],

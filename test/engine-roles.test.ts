@@ -43,11 +43,14 @@ describe('Roles', () => {
       const made = await createMissingRoles(addressOf(target), roles)
       expect(made.created).toEqual(['The Boss', 'backup_agent', 'team', "team's lead"])
       expect(made.existing).toEqual(['guest', target.superuser])
-      expect(made.omitted).toEqual([])
+      const withheld = made.omitted.map(({ role, what }) => `${role}: ${what}`)
+      expect(withheld).toEqual(['The Boss: SUPERUSER', 'backup_agent: REPLICATION', 'backup_agent: BYPASSRLS'])
+      expect(made.omitted[0]?.reason).toContain('ALTER ROLE "The Boss" SUPERUSER')
       const now = await inspectServer(addressOf(target))
       const roleOf = (list: typeof roles, name: string) => list.find((role) => role.name === name)
-      expect(roleOf(now.roles, 'The Boss')).toEqual(roleOf(roles, 'The Boss'))
-      expect(roleOf(now.roles, 'backup_agent')).toEqual(roleOf(roles, 'backup_agent'))
+      expect(roleOf(now.roles, 'The Boss')).toEqual({ ...roleOf(roles, 'The Boss'), isSuperuser: false })
+      const guarded = { isReplication: false, bypassesRowSecurity: false }
+      expect(roleOf(now.roles, 'backup_agent')).toEqual({ ...roleOf(roles, 'backup_agent'), ...guarded })
       expect(roleOf(now.roles, "team's lead")?.memberships).toEqual([expect.objectContaining({ role: 'team' })])
       // An existing role stays exactly as it is.
       expect(roleOf(now.roles, 'guest')).toMatchObject({
@@ -120,6 +123,22 @@ describe('Roles', () => {
       )
       expect(owner).toEqual({ name: 'team' })
     }
+  })
+
+  test('that a database needs are told with its dump, unless its rows may name others', async ({ source }) => {
+    const owner = 'create role "own""er"; create role reader; create role policed; create role mapped; create role idle'
+    await run(source, 'postgres', owner)
+    const database = await createDatabase(
+      source,
+      `create table t (id int); alter table t owner to "own""er";
+       alter default privileges in schema public grant select on tables to reader;
+       create policy p on t to policed using (true);
+       create foreign data wrapper w; create server s foreign data wrapper w; create user mapping for mapped server s`,
+    )
+    const { facts } = await archiveOf(source, database)
+    expect(facts.roles).toEqual([source.superuser, 'mapped', 'own"er', 'policed', 'reader'].sort())
+    await run(source, database, 'create domain who as regrole; create table people (id who)')
+    expect((await archiveOf(source, database)).facts).not.toHaveProperty('roles')
   })
 
   test('are not made by a role without the right, nor half of them', async ({ source }) => {

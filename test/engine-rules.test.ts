@@ -8,6 +8,7 @@ import type { Toolset } from '../src/engine/find-tools.ts'
 import { isOnlyHarmless, toleratesHarmlessError } from '../src/engine/harmless-error.ts'
 import { quoteIdentifier, quoteLiteral } from '../src/engine/quote.ts'
 import { redact } from '../src/engine/redact.ts'
+import { failures } from '../src/failure.ts'
 
 const connecting = 'pg_dump: error: connection to server at "db" (10.0.0.1), port 5432 failed:'
 
@@ -120,6 +121,12 @@ describe('A failure is told by what was said', () => {
   })
 })
 
+test('A locale that is missing has a way out that there is: an empty database of another locale is no target', () => {
+  const actions = failures.LOCALE_MISSING.recommendedActions.join(' ')
+  expect(actions).toContain('restore as files')
+  expect(actions).not.toContain('empty database')
+})
+
 describe('What is shown of a failure', () => {
   test('holds no secret, no row and no statement', () => {
     const text = [
@@ -137,6 +144,24 @@ describe('What is shown of a failure', () => {
     expect(shown).not.toMatch(/hunter22|anna/)
     expect(shown).toContain('COPY people, line 3, column email')
     expect(shown).toContain('pg_restore: error: the next one')
+  })
+
+  test.for([
+    'ERROR:  new row violates check constraint "c"\nDETAIL:  Failing row contains (1, SECRET\nSECRET).',
+    'DETAIL:  Key (a, b)=(SECRET\nSECRET, 1) already exists.',
+    'DETAIL:  Partition key of the failing row contains (a) = (SECRET).',
+    'CONTEXT:  COPY t, line 1, column b: "SECRET\nSECRET"',
+    'pg_restore: error: COPY failed for table "t": ERROR:  invalid input syntax for type integer: "SECRET"',
+    'ERROR:  invalid input syntax for type json\nDETAIL:  Token "SECRET" is invalid.\nCONTEXT:  JSON data, line 1: {"a": SECRET...',
+    'ERROR:  invalid input value for enum mood: "SECRET"',
+    'ERROR:  malformed array literal: "SECRET"\nDETAIL:  Array value must start with "{".',
+    'ERROR:  value "SECRET" is out of range for type integer',
+    'ERROR:  date/time field value out of range: "SECRET"',
+  ])('holds nothing of a row, over however many lines it goes: %j', (said) => {
+    const shown = redact(`${said}\nHINT:  Look at it.\npg_restore: error: the next one`, [])
+    expect(shown).not.toContain('SECRET')
+    expect(shown).toContain('[left out]')
+    expect(shown).toMatch(/\nHINT: {2}Look at it.\npg_restore: error: the next one$/)
   })
 
   test('is at most 16 KiB, its end kept', () => {

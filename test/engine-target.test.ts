@@ -1,7 +1,10 @@
+import { chown, mkdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe, expect } from 'vitest'
 import { compareVersions } from '../src/engine/extension-version.ts'
 import type { DatabaseReport } from '../src/engine/inspect.ts'
 import { inspectServer } from '../src/engine/inspect.ts'
+import { refuseForeignOwner } from '../src/engine/restore-conditions.ts'
 import { openSession } from '../src/engine/session.ts'
 import { lookForLocale } from '../src/engine/target/check-locale.ts'
 import { checkTarget } from '../src/engine/target/check-target.ts'
@@ -67,6 +70,16 @@ describe('A server looked at before a restore', () => {
     expect(await leftoversOn(source)).toEqual([])
   })
 
+  test('by a superuser has the advice not to be one, also where everything goes to a lesser role', async ({
+    source,
+  }) => {
+    await run(source, 'postgres', 'create role lesser')
+    const plan = planOf({}, { ownership: { kind: 'TO_ROLE', role: 'lesser' } })
+    const { findings } = await checkTarget(addressOf(source), plan, { signal: never })
+    expect(lines(findings, 'LEAST_PRIVILEGE')).toEqual([`WARNING ${source.superuser}`])
+    expect(findings.find(({ kind }) => kind === 'LEAST_PRIVILEGE')?.message).toContain('not from intent')
+  })
+
   test('that does not answer, or does not let the role in, says which', async ({ source }) => {
     const asked = async (changes: Parameters<typeof addressOf>[1]) => {
       const { server, findings } = await checkTarget(addressOf(source, changes), planOf({}), { signal: never })
@@ -128,6 +141,36 @@ describe('A server looked at before a restore', () => {
     expect(await toRole('owner')).toEqual(['PROBLEM owner PERMISSION_DENIED'])
     expect(await toRole('nobody')).toEqual(['PROBLEM nobody ROLE_MISSING'])
     expect(await toRole('poor "role')).toEqual(['PASSED poor "role'])
+  })
+
+  test('takes a membership that lets nobody act as the other role for none, before anything is restored', async () => {
+    await using target = await sourceServer({ major: 18 })
+    await run(
+      target,
+      'postgres',
+      `create role maker login password 'x' createdb; create role owner; grant owner to maker with set false`,
+    )
+    const empty = await createDatabase(target, '', 'empty')
+    await run(target, 'postgres', 'alter database empty owner to owner')
+    const address = addressOf(target, { username: 'maker', password: 'x' })
+    const { findings } = await checkTarget(address, planOf({}, { targetName: empty }), { signal: never })
+    expect(lines(findings, 'RIGHTS')).toEqual(['PASSED maker', 'PROBLEM empty PERMISSION_DENIED'])
+    expect(findings.flatMap(({ cures }) => cures)).toContain('GRANT "owner" TO "maker" WITH SET TRUE')
+    await using session = await openSession(address, 'postgres', { signal: never })
+    await expect(refuseForeignOwner(session, 'owner', 'own it')).rejects.toMatchObject({ code: 'PERMISSION_DENIED' })
+  })
+
+  test('tells what an empty database that is replaced does not pass on', async ({ folder }) => {
+    await using target = await sourceServer()
+    const place = join(folder, 'place')
+    await mkdir(place)
+    const { uid, gid } = await stat(target.dataDir)
+    await chown(place, uid, gid)
+    await run(target, 'postgres', `create tablespace fast location '${place}'`)
+    await run(target, 'postgres', 'create database placed tablespace fast is_template true')
+    const { findings } = await checkTarget(addressOf(target), planOf({}, { targetName: 'placed' }), { signal: never })
+    expect(lines(findings, 'TARGET_DATABASE')).toEqual(['PASSED placed', 'WARNING placed', 'WARNING placed'])
+    expect(findings.flatMap(({ cures }) => cures).join()).toContain('ALTER DATABASE "placed" SET TABLESPACE "fast"')
   })
 
   test('names what lies where a database shall be, and who uses it', async ({ source }) => {

@@ -5,6 +5,8 @@ import type { Cluster } from '../src/cluster/start.ts'
 import { cancelJob } from '../src/instance/cancel-job.ts'
 import { ownershipOf } from '../src/restore/ownership.ts'
 import { restoreReportOf } from '../src/restore/restore.ts'
+import type { Manifest } from '../src/worker/point/manifest.ts'
+import { neededRoles } from '../src/worker/restore/needed-roles.ts'
 import { backedUp, databasesOf, startRestore } from './kit/backed-up.ts'
 import { connect, run } from './kit/engine.ts'
 import { actor, startService } from './kit/protected-server.ts'
@@ -168,6 +170,67 @@ describe('a restore over several connections', { timeout: 120_000 }, () => {
       },
     ])
     expect(await databasesOf(target)).toEqual([])
+  })
+})
+
+describe('the roles of a restore that keeps owners', { timeout: 60_000 }, () => {
+  test('are those that it needs alone, none of them past the guards of the server', async ({ databaseUrl, folder }) => {
+    await using source = await sourceWith(
+      'shop',
+      `create role team nologin; create role owner login superuser in role team; create role idle superuser login;
+       create table goods as select generate_series(1, 5) as i; alter table goods owner to owner`,
+    )
+    await run(source, 'postgres', 'create database other owner idle')
+    await using target = await sourceServer()
+    await using service = await startService({ databaseUrl, folder })
+    const point = await backedUp(service, source, folder)
+    const databases = [{ name: 'shop', targetName: 'shop' }]
+    const ended = await service.ended((await startRestore(service, { point, target, databases })).id)
+    const without =
+      'Role "owner" was created without SUPERUSER: no restore gives it; a superuser may: ALTER ROLE "owner" SUPERUSER'
+    expect(ended).toMatchObject({ status: 'COMPLETED_WITH_WARNINGS', error: null, warnings: [without] })
+    expect(restoreReportOf(ended)).toMatchObject({ rolesCreated: ['owner', 'team'], omitted: [without] })
+    expect(
+      await run(
+        target,
+        'shop',
+        `select tableowner as owner, rolsuper as super from pg_tables join pg_roles on rolname = tableowner
+          where tablename = 'goods'`,
+      ),
+    ).toEqual([{ owner: 'owner', super: false }])
+  })
+
+  test('are named when they stay behind a restore that failed', async ({ databaseUrl, folder }) => {
+    await using source = await sourceWith('slow', `create role owner; ${slow(4)}; alter table other owner to owner`)
+    await run(source, 'slow', 'insert into numbers values (1)')
+    await using target = await sourceServer()
+    await using service = await startService({ databaseUrl, folder })
+    const point = await backedUp(service, source, folder)
+    const job = await startRestore(service, { point, target })
+    await waitFor('the index that takes long', async () => (await indexBuilds(target)) > 0)
+    await cancelJob(service.database, { jobId: job.id, actor, now: new Date() })
+    expect(await service.ended(job.id)).toMatchObject({
+      status: 'CANCELLED',
+      warnings: ['Roles that were created for the restore are still there: owner.'],
+    })
+  })
+
+  test('are all of the source where the manifest does not tell which', () => {
+    const role = (name: string, ...memberOf: string[]) =>
+      ({ name, memberships: memberOf.map((each) => ({ role: each })) }) as unknown as Manifest['roles'][number]
+    const database = (name: string, more: object) =>
+      ({
+        report: { name, ownerName: 'a', acl: null, settings: [] },
+        ...more,
+      }) as unknown as Manifest['databases'][number]
+    const roles = [role('a', 'b'), role('b', 'c'), role('c', 'a'), role('d'), role('e')]
+    const databases = [database('told', { roles: ['e'] }), database('untold', {})]
+    const namesFor = (...names: string[]) =>
+      neededRoles({ databases, roles }, { databases: names.map((name) => ({ name, targetName: name })) })
+        .map(({ name }) => name)
+        .join()
+    expect(namesFor('told')).toBe('a,b,c,e')
+    expect(namesFor('told', 'untold')).toBe('a,b,c,d,e')
   })
 })
 

@@ -140,6 +140,19 @@ test('an upload that a killed attempt left unfinished is swept by the next one',
   expect(await place.everything()).toEqual(['exports/other/a.dump (unfinished)'])
 })
 
+test('a set in a folder of a bucket leaves alone those in the folders below it, and is not kept from its end by them', async () => {
+  await using place = await bucketPlace()
+  const first = writer()
+  place.server.store.uploads.set('below', { key: `${folder}below/a.dump`, metadata: {}, parts: new Map() })
+  const heir = place.set({ ...first, attempt: 2 })
+  await heir.removeEarlier()
+  expect(await place.everything()).toEqual([`${folder}below/a.dump (unfinished)`])
+  await heir.write('a.dump', put('a'), never)
+  await place.putOther('below/b.dump', 'of another restore')
+  await heir.commit('manifest.json', 'whole', confirmed)
+  expect(await place.files()).toEqual({ 'a.dump': 'a', 'below/b.dump': 'of another restore', 'manifest.json': 'whole' })
+})
+
 test('what an attempt that lost its job writes late makes way, and the job tries again', async () => {
   await using place = await bucketPlace()
   const first = writer()

@@ -1,11 +1,13 @@
 import { execFile } from 'node:child_process'
-import { chmod, chown, mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { chmod, chown, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { type Account, chooseAccount, launchAs, reachingAccount } from './account.ts'
 
 const run = promisify(execFile)
+
+/** It takes a second or two; on the slowest of disks some more. */
+const initdbMs = 300_000
 
 /** All of the environment that PostgreSQL's programs get: nothing of ours, so no PG* variable and no secret. */
 export const programEnvironment = {
@@ -32,26 +34,29 @@ export interface Initialise {
 export async function initialiseCluster(options: Initialise): Promise<Account> {
   const { binDir, dataDir } = options
   await mkdir(dataDir, { recursive: true })
+  const isEmpty = (await readdir(dataDir)).length === 0
+  if (!isEmpty) await refuseOther(dataDir)
   const chosen = await chooseAccount(dataDir)
   await makePrivate(chosen, dataDir)
   const account = await reachingAccount(chosen, [binDir, dataDir])
-  if ((await readdir(dataDir)).length > 0) await adopt(account, dataDir)
-  else await create(account, options)
+  if (isEmpty) await create(account, options)
+  else await adopt(account, dataDir)
   return account
 }
 
+/** Made beside the directory, in a folder that the next start removes when this one is killed: it may hold the password. */
 async function create(account: Account, options: Initialise): Promise<void> {
   const partial = `${options.dataDir}.partial`
   await rm(partial, { recursive: true, force: true })
   await mkdir(partial)
   await makePrivate(account, partial)
+  const dataDir = join(partial, 'data')
   try {
-    if (options.template) await copyTemplate(account, options.template, partial)
-    else await initdb(account, { ...options, dataDir: partial })
-    await rename(partial, options.dataDir)
-  } catch (cause) {
+    if (options.template) await copyTemplate(account, options.template, dataDir)
+    else await initdb(account, { ...options, dataDir, passwordFile: join(partial, 'password') })
+    await rename(dataDir, options.dataDir)
+  } finally {
     await rm(partial, { recursive: true, force: true })
-    throw cause
   }
 }
 
@@ -60,9 +65,14 @@ async function makePrivate({ user }: Account, folder: string): Promise<void> {
   await chmod(folder, 0o700)
 }
 
-async function adopt({ user }: Account, dataDir: string): Promise<void> {
+/** What is not PostgreSQL's keeps its owner and its mode. */
+async function refuseOther(dataDir: string): Promise<void> {
   const version = await stat(join(dataDir, 'PG_VERSION')).catch(() => undefined)
   if (!version) throw new Error(`${dataDir} is not empty and holds no PostgreSQL data.`)
+}
+
+async function adopt({ user }: Account, dataDir: string): Promise<void> {
+  const version = await stat(join(dataDir, 'PG_VERSION'))
   const { uid, gid } = user ?? { uid: process.getuid?.(), gid: process.getgid?.() }
   if (uid === undefined || version.uid === uid) return
   if (!user) {
@@ -72,19 +82,18 @@ async function adopt({ user }: Account, dataDir: string): Promise<void> {
 }
 
 async function copyTemplate({ user }: Account, template: string, dataDir: string): Promise<void> {
+  await mkdir(dataDir)
   await run('cp', ['-R', `${template}/.`, dataDir])
   if (user) await run('chown', ['-R', `${user.uid}:${user.gid}`, dataDir])
   await run('chmod', ['-R', 'u=rwX,go=', dataDir])
 }
 
-async function initdb(account: Account, { binDir, dataDir, superuser, password, signal }: Initialise): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), 'holdfast-'))
-  const passwordFile = join(folder, 'password')
+async function initdb(
+  account: Account,
+  { binDir, dataDir, superuser, password, passwordFile, signal }: Initialise & { passwordFile: string },
+): Promise<void> {
   await writeFile(passwordFile, `${password}\n`, { mode: 0o600 })
-  if (account.user) {
-    await chown(passwordFile, account.user.uid, account.user.gid)
-    await chown(folder, account.user.uid, account.user.gid)
-  }
+  if (account.user) await chown(passwordFile, account.user.uid, account.user.gid)
   const { command, args, identity } = launchAs(account, join(binDir, 'initdb'), [
     `--pgdata=${dataDir}`,
     `--username=${superuser}`,
@@ -97,11 +106,11 @@ async function initdb(account: Account, { binDir, dataDir, superuser, password, 
       : ['--no-locale']),
   ])
   try {
-    await run(command, args, { ...identity, env: programEnvironment, ...(signal && { signal }) })
+    await run(command, args, { ...identity, env: programEnvironment, timeout: initdbMs, ...(signal && { signal }) })
   } catch (cause) {
     throw new Error(`initdb failed: ${saidBy(cause)}`, { cause })
   } finally {
-    await rm(folder, { recursive: true, force: true })
+    await rm(passwordFile, { force: true })
   }
 }
 

@@ -28,6 +28,10 @@ export interface ClusterOptions {
   logFile?: string
   /** Gives up starting. */
   signal?: AbortSignal
+  /** How long it may take to begin, and to become ready from then on unless it is recovering; default 120 s. */
+  patienceMs?: number
+  /** Told once when it recovers for longer than that: it is waited for all the same. */
+  onSlowRecovery?: () => void
 }
 
 /** A running private PostgreSQL server. Disposing of it stops it. */
@@ -54,7 +58,8 @@ const longestSocketFolder = 80
 /**
  * Starts PostgreSQL on a data directory, initialising it when empty; resolves when it accepts connections. As root it runs
  * as an unprivileged user. A server that a crash of ours left running on the same directory is stopped first.
- * Throws with the end of the server's log when it cannot start within 120 s.
+ * Throws with the end of the server's log when it cannot start within 120 s; one that recovers from a crash may take longer,
+ * as it would begin anew when it was stopped.
  */
 export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const dataDir = resolve(options.dataDir)
@@ -73,7 +78,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
 }
 
 async function launch(options: ClusterOptions & { port: number }, account: Account): Promise<Cluster> {
-  const { dataDir, port, host = '127.0.0.1', superuser, password, signal } = options
+  const { dataDir, port, host = '127.0.0.1', superuser, password } = options
   const log = await openLog(options.logFile ?? join(dataDir, 'server.log'), account)
   const server = await spawnServer({ ...options, host }, account, log.fd).finally(log.close)
   const ended = new Promise<void>((done) => {
@@ -86,7 +91,7 @@ async function launch(options: ClusterOptions & { port: number }, account: Accou
     await stopServer(server, ended, mode)
   }
   try {
-    await accepting(server, dataDir, signal)
+    await accepting(server, options)
   } catch (cause) {
     await stop('immediate')
     throw new Error(`PostgreSQL did not start on ${dataDir}: ${await log.written()}`, { cause })
@@ -142,14 +147,23 @@ function canDieWithParent(): Promise<boolean> {
   return dyingWithParent
 }
 
-async function accepting(server: ChildProcess, dataDir: string, signal?: AbortSignal): Promise<void> {
-  const until = Date.now() + startPatienceMs
+async function accepting(
+  server: ChildProcess,
+  { dataDir, signal, patienceMs = startPatienceMs, onSlowRecovery }: ClusterOptions,
+): Promise<void> {
+  const until = Date.now() + patienceMs
+  let isSlow = false
   for (;;) {
     if (server.pid === undefined) throw new Error('the program could not be run')
     if (server.exitCode !== null || server.signalCode !== null) throw new Error('the program ended')
     const lines = (await readFile(join(dataDir, 'postmaster.pid'), 'utf8').catch(() => '')).split('\n')
-    if (Number(lines[0]) === server.pid && lines[7]?.startsWith('ready')) return
-    if (Date.now() > until) throw new Error(`not ready within ${startPatienceMs / 1000} s`)
+    const state = Number(lines[0]) === server.pid ? lines[7]?.trim() : undefined
+    if (state === 'ready') return
+    if (!isSlow && Date.now() > until) {
+      isSlow = true
+      if (state === 'starting') onSlowRecovery?.()
+    }
+    if (isSlow && state !== 'starting') throw new Error(`not ready within ${patienceMs / 1000} s`)
     await delay(15, undefined, { ...(signal && { signal }) })
   }
 }

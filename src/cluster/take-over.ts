@@ -27,38 +27,61 @@ export async function takeOver(dataDir: string): Promise<void> {
   throw new Error(`PostgreSQL still runs on ${dataDir} and cannot be stopped (process ${left}).`)
 }
 
-/** A number left in the lock file may by now be another program's, which PostgreSQL would take for its own. */
+/**
+ * A number left in the lock file may by now be another program's, which PostgreSQL would take for its own. Where some
+ * process of PostgreSQL does not tell where it works, PostgreSQL is left to judge.
+ */
 async function forget(directory: string): Promise<void> {
-  if (process.platform === 'linux') await rm(join(directory, 'postmaster.pid'), { force: true })
+  if (process.platform !== 'linux') return
+  if (!(await placesOfAll(directory)).some(({ place }) => place === 'UNKNOWN'))
+    await rm(join(directory, 'postmaster.pid'), { force: true })
 }
 
 async function postmasterOf(directory: string): Promise<number | undefined> {
   const text = await readFile(join(directory, 'postmaster.pid'), 'utf8').catch(() => '')
   const pid = Number.parseInt(text, 10)
   if (!(pid > 0)) return undefined
-  return (await worksIn(pid, directory)) ? pid : undefined
+  return (await placeOf(pid, directory)) === 'HERE' ? pid : undefined
 }
 
 /** Only Linux tells of a process where it works; elsewhere nothing is found. */
 async function processesIn(directory: string): Promise<number[]> {
-  const names = await readdir('/proc').catch((): string[] => [])
-  const pids = names.map(Number).filter((pid) => pid > 0)
-  const works = await Promise.all(pids.map((pid) => worksIn(pid, directory)))
-  return pids.filter((_, index) => works[index])
+  return (await placesOfAll(directory)).filter(({ place }) => place === 'HERE').map(({ pid }) => pid)
 }
 
-async function worksIn(pid: number, directory: string): Promise<boolean> {
+async function placesOfAll(directory: string): Promise<{ pid: number; place: Place }[]> {
+  const names = await readdir('/proc').catch((): string[] => [])
+  const pids = names.map(Number).filter((pid) => pid > 0)
+  return Promise.all(pids.map(async (pid) => ({ pid, place: await placeOf(pid, directory) })))
+}
+
+/** Where a process of PostgreSQL works; what is gone, or is none, works elsewhere. */
+type Place = 'HERE' | 'ELSEWHERE' | 'UNKNOWN'
+
+async function placeOf(pid: number, directory: string): Promise<Place> {
   try {
     if (process.platform !== 'linux') {
       const { stdout } = await run('ps', ['-o', 'command=', '-p', String(pid)])
-      return stdout.includes('postgres') && stdout.includes(directory)
+      return stdout.includes('postgres') && stdout.includes(directory) ? 'HERE' : 'ELSEWHERE'
     }
-    const [program, folder] = await Promise.all([readFile(`/proc/${pid}/comm`, 'utf8'), readlink(`/proc/${pid}/cwd`)])
-    return program.trim() === 'postgres' && folder === directory
+    if ((await readFile(`/proc/${pid}/comm`, 'utf8')).trim() !== 'postgres') return 'ELSEWHERE'
+    const folder = await readlink(`/proc/${pid}/cwd`).catch((cause) => {
+      if (cause.code === 'EACCES' || cause.code === 'EPERM') return startedOn(pid)
+      throw cause
+    })
+    if (folder === undefined) return 'UNKNOWN'
+    return folder === directory ? 'HERE' : 'ELSEWHERE'
   } catch {
-    // Gone meanwhile, or another user's: in neither case ours to signal.
-    return false
+    // Gone meanwhile.
+    return 'ELSEWHERE'
   }
+}
+
+/** Root in a container may not see where others work, but how they were started; children of a postmaster hide that. */
+async function startedOn(pid: number): Promise<string | undefined> {
+  const words = (await readFile(`/proc/${pid}/cmdline`, 'utf8')).split('\0')
+  const given = words[words.indexOf('-D') + 1]
+  return words.includes('-D') && given ? realpath(given) : undefined
 }
 
 async function allGone(directory: string, withinMs: number): Promise<boolean> {

@@ -34,6 +34,8 @@ export async function startEmbeddedDatabase({
     superuser: name,
     password: await passwordOf(dataDirectory, dataDir),
     settings: { log_checkpoints: 'off' },
+    onSlowRecovery: () =>
+      log?.warn('The metadata database still recovers what it held when it was stopped: waiting on.'),
   }
   const first = await startCluster(options)
   const url = first.url(name)

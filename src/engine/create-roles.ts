@@ -22,7 +22,8 @@ export interface CreatedRoles {
 
 /**
  * Creates the roles that a server lacks, all or none, without passwords, with the attributes and memberships that the
- * connecting role may give; what it may not give is answered in `omitted`. Existing roles are never altered. A role that
+ * connecting role may give, but none past the server's own guards: no SUPERUSER, REPLICATION or BYPASSRLS. What was not
+ * given is answered in `omitted`. Existing roles are never altered. A role that
  * is not a superuser becomes a member of what it creates, as it could not restore anything to their name otherwise.
  * `beforeCreating` hears which are missing, and the first is created when it has resolved.
  */
@@ -68,26 +69,20 @@ interface Self {
   name: string
   isSuperuser: boolean
   createsDatabases: boolean
-  isReplication: boolean
-  bypassesRowSecurity: boolean
 }
 
 async function lookAtSelf({ sql }: Session): Promise<Self> {
   const [self] = await sql<Self[]>`
-    select rolname as name, rolsuper as "isSuperuser", rolcreatedb as "createsDatabases",
-      rolreplication as "isReplication", rolbypassrls as "bypassesRowSecurity"
+    select rolname as name, rolsuper as "isSuperuser", rolcreatedb as "createsDatabases"
     from pg_roles where rolname = current_user`
   if (!self) throw new Error('A session has no role.')
   return self
 }
 
 async function createRole({ sql, versionNumber }: Session, role: RoleReport, self: Self): Promise<OmittedPart[]> {
-  const mayPassOn = versionNumber >= 160_000
+  const name = quoteIdentifier(role.name)
   const attributes: readonly (readonly [attribute: string, isWanted: boolean, mayGive: boolean])[] = [
-    ['superuser', role.isSuperuser, self.isSuperuser],
-    ['replication', role.isReplication, self.isSuperuser || (mayPassOn && self.isReplication)],
-    ['bypassrls', role.bypassesRowSecurity, self.isSuperuser || (mayPassOn && self.bypassesRowSecurity)],
-    ['createdb', role.createsDatabases, self.isSuperuser || !mayPassOn || self.createsDatabases],
+    ['createdb', role.createsDatabases, self.isSuperuser || versionNumber < 160_000 || self.createsDatabases],
     ['createrole', role.createsRoles, true],
     ['login', role.canLogin, true],
   ]
@@ -95,13 +90,26 @@ async function createRole({ sql, versionNumber }: Session, role: RoleReport, sel
   if (!role.inherits) given.push('noinherit')
   if (role.connectionLimit >= 0) given.push(`connection limit ${Math.trunc(role.connectionLimit)}`)
   if (role.validUntil !== null) given.push(`valid until ${quoteLiteral(role.validUntil)}`)
-  await sql.unsafe(`create role ${quoteIdentifier(role.name)} ${given.join(' ')}`)
-  return attributes
+  await sql.unsafe(`create role ${name} ${given.join(' ')}`)
+  const notGiven = attributes
     .filter(([, isWanted, mayGive]) => isWanted && !mayGive)
     .map(([attribute]) => {
       const reason = `${quoteIdentifier(self.name)} may not give it`
       return { role: role.name, what: attribute.toUpperCase(), reason }
     })
+  const withheld = withheldFrom(role).map((what) => {
+    return { role: role.name, what, reason: `no restore gives it; a superuser may: ALTER ROLE ${name} ${what}` }
+  })
+  return [...withheld, ...notGiven]
+}
+
+/** What no role gets by being created: without a password yet, it may be let in by whoever is trusted by the server. */
+export function withheldFrom({ isSuperuser, isReplication, bypassesRowSecurity }: RoleReport): string[] {
+  return [
+    ...(isSuperuser ? ['SUPERUSER'] : []),
+    ...(isReplication ? ['REPLICATION'] : []),
+    ...(bypassesRowSecurity ? ['BYPASSRLS'] : []),
+  ]
 }
 
 async function grantToSelf({ sql }: Session, role: RoleReport, self: Self): Promise<void> {

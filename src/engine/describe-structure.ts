@@ -6,6 +6,11 @@ export interface StructureFacts {
   schemas: { name: string; ownerName: string }[]
   /** Tables whose rows are in their partitions, by schema and name. */
   partitionedTables: PartitionedTable[]
+  /**
+   * The roles that own something in it, are granted something or are named by a policy; left out where its rows may name
+   * others, too.
+   */
+  roles?: string[]
 }
 
 export interface PartitionedTable {
@@ -19,7 +24,7 @@ interface PartitionedRow extends Omit<PartitionedTable, 'partitionOf'> {
   partitionOf: { schema: string; name: string } | null
 }
 
-/** Describes the database in the session's own transaction: two questions, however much it holds. */
+/** Describes the database in the session's own transaction: three questions, however much it holds. */
 export async function describeStructure({ sql }: Pick<Session, 'sql'>): Promise<StructureFacts> {
   const schemas = await sql<StructureFacts['schemas']>`
     select n.nspname as name, pg_get_userbyid(n.nspowner) as "ownerName"
@@ -43,5 +48,18 @@ export async function describeStructure({ sql }: Pick<Session, 'sql'>): Promise<
     ...table,
     ...(partitionOf && { partitionOf }),
   }))
-  return { schemas: [...schemas], partitionedTables }
+  const roles = await findRoles(sql)
+  return { schemas: [...schemas], partitionedTables, ...(roles && { roles }) }
+}
+
+// PostgreSQL notes which roles an object needs, but for the one that initdb made: that one is always there.
+async function findRoles(sql: Session['sql']): Promise<string[] | undefined> {
+  const [row] = await sql<{ roles: string[]; areAll: boolean }[]>`
+    select (select jsonb_agg(r.rolname order by r.rolname) from pg_roles r where r.oid = 10 or r.oid in (
+        select s.refobjid from pg_shdepend s where s.refclassid = 'pg_authid'::regclass
+          and s.dbid = (select d.oid from pg_database d where d.datname = current_database()))) as roles,
+      not exists (select from pg_attribute a join pg_type t on t.oid = a.atttypid
+        where a.attrelid >= 16384 and not a.attisdropped and (case t.typtype when 'd' then t.typbasetype else t.oid end)
+          in ('regrole'::regtype, 'regrole[]'::regtype, 'aclitem'::regtype, 'aclitem[]'::regtype)) as "areAll"`
+  return row?.areAll ? row.roles : undefined
 }

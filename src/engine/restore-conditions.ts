@@ -30,19 +30,31 @@ export function whyMissingRole(role: string, purpose: string): EngineError {
   return new EngineError('ROLE_MISSING', message)
 }
 
-/** A role that the own one would have to be a member of, told as the error PERMISSION_DENIED; its details are the cure. */
-export function whyForeignOwner(self: string, owner: string, purpose: string): EngineError {
+/**
+ * A role that the own one would have to be a member of, told as the error PERMISSION_DENIED; its details are the cure.
+ * `isMember`: it is one, and may not act as the other (WITH SET FALSE).
+ */
+export function whyForeignOwner(self: string, owner: string, purpose: string, isMember = false): EngineError {
+  const asWhat = isMember
+    ? `a member of ${quoteIdentifier(owner)} WITH SET TRUE`
+    : `a member of ${quoteIdentifier(owner)}`
   return new EngineError(
     'PERMISSION_DENIED',
-    `Role ${quoteIdentifier(self)} must be a member of ${quoteIdentifier(owner)} to ${purpose}.`,
-    `GRANT ${quoteIdentifier(owner)} TO ${quoteIdentifier(self)}`,
+    `Role ${quoteIdentifier(self)} must be ${asWhat} to ${purpose}.`,
+    `GRANT ${quoteIdentifier(owner)} TO ${quoteIdentifier(self)}${isMember ? ' WITH SET TRUE' : ''}`,
   )
 }
 
 /** Throws ROLE_MISSING or PERMISSION_DENIED unless the session's role may act as the owner; `purpose` says for what. */
-export async function refuseForeignOwner({ sql }: Session, owner: string, purpose: string): Promise<void> {
-  const [row] = await sql<{ mayAct: boolean; self: string }[]>`
-    select pg_has_role(r.oid, 'USAGE') as "mayAct", current_user as self from pg_roles r where r.rolname = ${owner}`
+export async function refuseForeignOwner(
+  { sql, versionNumber }: Session,
+  owner: string,
+  purpose: string,
+): Promise<void> {
+  const become = versionNumber >= 160_000 ? 'SET' : 'MEMBER'
+  const [row] = await sql<{ hasRights: boolean; mayBecome: boolean; self: string }[]>`
+    select pg_has_role(r.oid, 'USAGE') as "hasRights", pg_has_role(r.oid, ${become}) as "mayBecome", current_user as self
+    from pg_roles r where r.rolname = ${owner}`
   if (!row) throw whyMissingRole(owner, purpose)
-  if (!row.mayAct) throw whyForeignOwner(row.self, owner, purpose)
+  if (!row.hasRights || !row.mayBecome) throw whyForeignOwner(row.self, owner, purpose, row.hasRights)
 }

@@ -68,7 +68,7 @@ export interface RestoreReport {
   files: { name: string; sizeBytes: number }[]
   /** Roles that the target server lacked and that were created, without passwords. */
   rolesCreated: string[]
-  /** Left out by restores as files, and by version 0.2, as are the two after it. Any makes a restore fail. */
+  /** Left out by restores as files, as are the warnings, and by version 0.2, as are the two after it. Any makes a restore fail. */
   differences?: RestoreDifference[]
   /** What was not restored or applied, as a sentence each: of roles, of databases, of a part. */
   omitted?: string[]

@@ -21,20 +21,42 @@ const ownRole = 'postgres'
  */
 export function cleanGlobals(sql: string): CleanedGlobals {
   const known = splitStatements(sql).map(read)
+  const roles = rolesIn(known)
   const told = new Set<string>()
   const leave = (why: string, { text }: Statement) => {
     told.add(why)
     return leftOut(text, why)
   }
   const parts = known.map((each) => {
-    const why = whyLeftOut(each, known)
-    return why === undefined ? kept(each, known) : leave(why, each.statement)
+    const why = whyLeftOut(each, roles)
+    return why === undefined ? kept(each, roles) : leave(why, each.statement)
   })
   return { sql: parts.filter((part) => part !== '').join('\n'), leftOut: [...told] }
 }
 
+/** What all statements together say of roles. */
+interface Roles {
+  created: ReadonlySet<string>
+  /** All that makes each what it is, by its name. */
+  statements: ReadonlyMap<string, readonly Known[]>
+  /** Whether the role of every server is no superuser there. */
+  isOwnRoleLesser: boolean
+}
+
+function rolesIn(known: readonly Known[]): Roles {
+  const own = known.filter(({ kind }) => kind === 'CREATE' || kind === 'ROLE' || kind === 'SETTING')
+  const statements = Map.groupBy(own, ({ role = '' }) => role)
+  return {
+    created: new Set(own.filter(({ kind }) => kind === 'CREATE').map(({ role = '' }) => role)),
+    statements,
+    isOwnRoleLesser: (statements.get(ownRole) ?? []).some(
+      ({ kind, statement }) => kind === 'ROLE' && has(statement, 'nosuperuser'),
+    ),
+  }
+}
+
 /** Why a statement is of no use on a plain server, as a sentence; undefined when it is. */
-function whyLeftOut({ kind, role = '', member = '' }: Known, known: readonly Known[]): string | undefined {
+function whyLeftOut({ kind, role = '', member = '' }: Known, { created, isOwnRoleLesser }: Roles): string | undefined {
   const managed = [role, member].find(isManagedRole)
   if (managed !== undefined) return `Role ${quoteIdentifier(managed)} belongs to a managed service.`
   if (kind === 'TABLESPACE') {
@@ -43,12 +65,8 @@ function whyLeftOut({ kind, role = '', member = '' }: Known, known: readonly Kno
   if (kind === 'UNKNOWN') return 'This statement is not known to be of use elsewhere.'
   if (kind === 'ROLE' || kind === 'SETTING') {
     if (role === ownRole) return `Role ${quoteIdentifier(ownRole)} stays as every server has it.`
-    const isCreated = known.some((each) => each.kind === 'CREATE' && each.role === role)
-    if (!isCreated) return `Role ${quoteIdentifier(role)} is not created here, and stays as it is.`
+    if (!created.has(role)) return `Role ${quoteIdentifier(role)} is not created here, and stays as it is.`
   }
-  const isOwnRoleLesser = known.some(
-    (each) => each.kind === 'ROLE' && each.role === ownRole && has(each.statement, 'nosuperuser'),
-  )
   if (kind === 'MEMBERSHIP' && role === ownRole && isOwnRoleLesser) {
     return `Role ${quoteIdentifier(ownRole)} is no superuser where this comes from, and mostly is one elsewhere.`
   }
@@ -56,9 +74,9 @@ function whyLeftOut({ kind, role = '', member = '' }: Known, known: readonly Kno
 }
 
 /** A statement as a plain server takes it; "" for what is part of the block that creates a role. */
-function kept({ kind, role = '', member = '', statement }: Known, known: readonly Known[]): string {
+function kept({ kind, role = '', member = '', statement }: Known, { statements }: Roles): string {
   if (kind === 'SESSION') return `${statement.text};\n`
-  if (kind === 'CREATE') return roleBlock(role, ownStatements(known, role))
+  if (kind === 'CREATE') return roleBlock(role, ownStatements(statements.get(role) ?? [], role))
   if (kind === 'MEMBERSHIP') return onlyIfThere([role, member], withoutGrantor(statement))
   if (kind === 'PARAMETER') return guarded(withoutGrantor(statement))
   return ''
@@ -117,9 +135,8 @@ function has({ tokens }: Statement, word: string): boolean {
 }
 
 /** All that makes a role what it is, for the block that creates it. */
-function ownStatements(known: readonly Known[], role: string): { sql: string; mayFail: boolean }[] {
-  return known
-    .filter((each) => each.role === role && ['CREATE', 'ROLE', 'SETTING'].includes(each.kind))
+function ownStatements(own: readonly Known[], role: string): { sql: string; mayFail: boolean }[] {
+  return own
     .filter(({ kind }) => role !== ownRole || kind === 'CREATE')
     .map(({ kind, statement }) => ({ sql: statement.text, mayFail: kind === 'SETTING' }))
 }

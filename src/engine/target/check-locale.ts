@@ -12,7 +12,9 @@ import { knownSources, type RestorePlan } from './plan.ts'
 /** Whether a server can make a database with a locale, as far as its catalogues tell: UNKNOWN has to be tried. */
 export type LocaleAnswer = { kind: 'YES'; because: string } | { kind: 'NO'; error: EngineError } | { kind: 'UNKNOWN' }
 
-type LocaleFacts = Pick<TargetFacts, 'versionNumber' | 'databases' | 'collations' | 'hasIcu'>
+type LocaleFacts = Pick<TargetFacts, 'versionNumber' | 'collations' | 'hasIcu'> & {
+  databases: readonly DatabaseLocale[]
+}
 
 /** What a server's catalogues tell of a locale, without making anything. */
 export function lookForLocale(facts: LocaleFacts, source: DatabaseLocale): LocaleAnswer {

@@ -25,7 +25,7 @@ export async function checkNames(
         ]
       }
       const contents = await checkContents(address, targetName, signal)
-      return [contents, ...checkOwner(facts, present), checkUse(present)]
+      return [contents, ...checkOwner(facts, present), checkUse(present), ...checkPlace(present)]
     }),
   )
   return [...checked.flat(), ...leftovers(facts)]
@@ -47,9 +47,32 @@ async function checkContents(address: ServerAddress, targetName: string, signal:
 }
 
 function checkOwner({ self, roles }: TargetFacts, { name, ownerName }: PresentDatabase): Finding[] {
-  if (roles.get(ownerName)?.hasRights) return []
-  const error = whyForeignOwner(self.name, ownerName, `replace database ${quoteIdentifier(name)}`)
+  const owner = roles.get(ownerName)
+  if (owner?.hasRights && owner.mayBecome) return []
+  const error = whyForeignOwner(self.name, ownerName, `replace database ${quoteIdentifier(name)}`, owner?.hasRights)
   return [problem('RIGHTS', name, error, [error.details])]
+}
+
+/** What a database that is replaced does not pass on. */
+function checkPlace({ name, tablespace, isTemplate }: PresentDatabase): Finding[] {
+  const database = quoteIdentifier(name)
+  const findings: Finding[] = []
+  if (tablespace !== 'pg_default') {
+    const message = `${database} lies in tablespace ${quoteIdentifier(tablespace)}: what replaces it will lie in the default one.`
+    findings.push(
+      warning('TARGET_DATABASE', name, message, [
+        `After the restore: ALTER DATABASE ${database} SET TABLESPACE ${quoteIdentifier(tablespace)}. The default one needs the space until then.`,
+      ]),
+    )
+  }
+  if (isTemplate) {
+    findings.push(
+      warning('TARGET_DATABASE', name, `${database} is a template: what replaces it will be none.`, [
+        `After the restore: ALTER DATABASE ${database} IS_TEMPLATE true`,
+      ]),
+    )
+  }
+  return findings
 }
 
 function checkUse({ name, sessionCount, applications, preparedTransactionCount }: PresentDatabase): Finding {

@@ -1,3 +1,4 @@
+import { withheldFrom } from '../create-roles.ts'
 import { EngineError } from '../engine-error.ts'
 import { isSystemRole } from '../managed-roles.ts'
 import { whyForeignOwnerRole, whyNoOwnerRole } from '../owner-role.ts'
@@ -10,16 +11,17 @@ import { knownSources, type RestorePlan } from './plan.ts'
 /** Whether the role may create databases, and whether it may do more than a restore needs. */
 export function checkRights({ self, roles, versionNumber }: TargetFacts, { ownership }: RestorePlan): Finding[] {
   const role = quoteIdentifier(self.name)
-  if (self.isSuperuser && ownership.kind === 'TO_ROLE' && !roles.get(ownership.role)?.isSuperuser) {
-    const message = `What is restored runs as ${quoteIdentifier(ownership.role)}, which is not a superuser.`
-    return [passed('RIGHTS', self.name, `${role} may create databases.`), passed('LEAST_PRIVILEGE', self.name, message)]
-  }
   if (self.isSuperuser) {
-    const message = `${role} is a superuser: functions that the restored data runs, in CHECK constraints and indexes say, run with all rights.`
+    const isLesser = ownership.kind === 'TO_ROLE' && !roles.get(ownership.role)?.isSuperuser
+    // The session stays the superuser's: RESET ROLE is open to whatever runs in it.
+    const how = isLesser
+      ? `run as ${quoteIdentifier(ownership.role)}. That keeps from accidents, not from intent: such a function can take up all rights of ${role} again.`
+      : 'run with all rights.'
+    const message = `${role} is a superuser: functions that the restored data runs, in CHECK constraints and indexes say, ${how}`
     return [
       passed('RIGHTS', self.name, `${role} may create databases.`),
       warning('LEAST_PRIVILEGE', self.name, message, [
-        'Restore with ownership TO_ROLE to a lesser role, or register the server with a role that has CREATEDB (and CREATEROLE, to keep owners).',
+        'Register the server with a role that is no superuser and has CREATEDB (and CREATEROLE, to keep owners). Ownership TO_ROLE to a lesser role keeps from accidents alone.',
       ]),
     ]
   }
@@ -57,7 +59,8 @@ function checkKeptOwners(facts: TargetFacts, plan: RestorePlan): Finding[] {
   const wanted = plan.roles.filter(({ name }) => !isSystemRole(name))
   const missing = wanted.filter(({ name }) => !roles.has(name))
   const mayCreate = self.isSuperuser || self.createsRoles
-  const findings = missing.map(({ name, isSuperuser }) => {
+  const findings = missing.map((role) => {
+    const { name } = role
     if (!mayCreate) {
       const error = whyMissingRole(name, `keep owners and grants, and ${quoteIdentifier(self.name)} may not create it`)
       return problem('ROLES', name, error, [
@@ -65,9 +68,12 @@ function checkKeptOwners(facts: TargetFacts, plan: RestorePlan): Finding[] {
         `As a superuser: ALTER ROLE ${quoteIdentifier(self.name)} CREATEROLE`,
       ])
     }
-    if (isSuperuser && !self.isSuperuser) {
-      const message = `${quoteIdentifier(name)} will be created without SUPERUSER, which ${quoteIdentifier(self.name)} may not give.`
-      return warning('ROLES', name, message)
+    const withheld = withheldFrom(role).join(', ')
+    if (withheld !== '') {
+      const message = `${quoteIdentifier(name)} is not there and will be created without a password and without ${withheld}, which no restore gives.`
+      return warning('ROLES', name, message, [
+        `Where it is to have that, or owns what only a superuser may, such as event triggers: CREATE ROLE ${quoteIdentifier(name)} ${withheldFrom(role).join(' ')}`,
+      ])
     }
     return passed('ROLES', name, `${quoteIdentifier(name)} is not there and will be created, without a password.`)
   })
@@ -75,7 +81,7 @@ function checkKeptOwners(facts: TargetFacts, plan: RestorePlan): Finding[] {
   const made = new Set(missing.map(({ name }) => name))
   for (const owner of owners) {
     const purpose = 'give it the database that it owned at the source'
-    if (isForeign(facts, owner)) findings.push(foreign(self.name, owner, purpose))
+    if (isForeign(facts, owner)) findings.push(foreign(facts, owner, purpose))
     else if (!roles.has(owner) && !made.has(owner)) {
       const cures = ['Restore with ownership NONE or TO_ROLE.']
       findings.push(problem('ROLES', owner, whyMissingRole(owner, purpose), cures))
@@ -92,8 +98,8 @@ function isForeign({ roles }: TargetFacts, name: string): boolean {
   return role !== undefined && !(role.hasRights && role.mayBecome)
 }
 
-function foreign(self: string, owner: string, purpose: string): Finding {
-  const error = whyForeignOwner(self, owner, purpose)
+function foreign({ self, roles }: TargetFacts, owner: string, purpose: string): Finding {
+  const error = whyForeignOwner(self.name, owner, purpose, roles.get(owner)?.hasRights)
   return problem('ROLES', owner, error, [error.details])
 }
 

@@ -18,6 +18,9 @@ export interface OwnRole {
 export interface PresentDatabase extends DatabaseLocale {
   ownerName: string
   comment: string | null
+  /** Where what is made in it lies. */
+  tablespace: string
+  isTemplate: boolean
   /** Sessions in it that are not Holdfast's, and what they call themselves. */
   sessionCount: number
   applications: string[]
@@ -145,7 +148,8 @@ async function findRoles({ sql, versionNumber }: Session): Promise<TargetFacts['
 async function findDatabases({ sql }: Session): Promise<PresentDatabase[]> {
   const rows = await sql<(Omit<PresentDatabase, 'localeProvider'> & { provider: string | null })[]>`
     select d.datname as name, pg_get_userbyid(d.datdba) as "ownerName", pg_encoding_to_char(d.encoding) as encoding,
-      shobj_description(d.oid, 'pg_database') as comment, d.datcollate as collate, d.datctype as ctype, to_jsonb(d) ->> 'datlocprovider' as provider,
+      shobj_description(d.oid, 'pg_database') as comment, t.spcname as tablespace, d.datistemplate as "isTemplate",
+      d.datcollate as collate, d.datctype as ctype, to_jsonb(d) ->> 'datlocprovider' as provider,
       to_jsonb(d) ->> 'daticurules' as "icuRules",
       coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale') as locale,
       (select count(*)::int from pg_stat_activity a where a.datid = d.oid and a.usesysid is not null
@@ -153,7 +157,7 @@ async function findDatabases({ sql }: Session): Promise<PresentDatabase[]> {
       coalesce((select jsonb_agg(distinct a.application_name) from pg_stat_activity a where a.datid = d.oid
         and a.usesysid is not null and a.application_name not in ('', 'holdfast')), '[]') as applications,
       (select count(*)::int from pg_prepared_xacts p where p.database = d.datname) as "preparedTransactionCount"
-    from pg_database d order by d.datname`
+    from pg_database d join pg_tablespace t on t.oid = d.dattablespace order by d.datname`
   return rows.map(({ provider, ...row }) => {
     const localeProvider = localeProviderOf(provider)
     return { ...row, localeProvider, locale: localeProvider === 'LIBC' ? null : row.locale }

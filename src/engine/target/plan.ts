@@ -11,7 +11,7 @@ export interface PlannedDatabase {
 /** What is to be restored into a server. */
 export interface RestorePlan {
   databases: readonly PlannedDatabase[]
-  /** The roles of the source; empty when they could not be read. */
+  /** The roles of the source that what is restored needs; empty when they could not be read. */
   roles: readonly RoleReport[]
   /** KEEP: owners and grants as they were; TO_ROLE: all belongs to one role; NONE: to the role that restores. */
   ownership: { kind: 'KEEP' } | { kind: 'TO_ROLE'; role: string } | { kind: 'NONE' }

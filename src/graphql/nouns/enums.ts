@@ -170,9 +170,9 @@ export const RestoreOwnership = enumeration<'KEEP' | 'TO_ROLE' | 'NONE'>(
   'RestoreOwnership',
   'Who owns what is restored into a server.',
   {
-    KEEP: 'The same roles as at the source, with the same grants; roles that the server lacks are created without passwords.',
+    KEEP: 'The same roles as at the source, with the same grants; those that are needed and that the server lacks are created without passwords, SUPERUSER, REPLICATION and BYPASSRLS.',
     TO_ROLE:
-      'One role that exists owns everything, and its rights alone are used to restore; grants are left out, and so is what only a superuser can make.',
+      'One role that exists owns everything, and everything is restored as that role; grants are left out, and so is what only a superuser can make. Restored code can take up the rights of the role that Holdfast signs in with all the same.',
     NONE: 'The role that Holdfast signs in with owns everything, and grants are left out.',
   },
 )

@@ -46,7 +46,7 @@ export function bucketSet(bucket: Bucket, folder: string, { id, attempt }: SetWr
       if (attempt === 1) return
       // First the uploads: none may become an object after the objects are gone. They name no writer, but the folder was
       // empty when this id began to write into it.
-      await sweepUploads(bucket, bucket.objectKey(folder))
+      await sweepUploads(bucket, bucket.objectKey(folder), isInFolder)
       for await (const page of listPages(bucket, bucket.objectKey(folder))) {
         for (const { key } of page) await removeEarlierOne(bucket, key.slice(bucket.prefix.length), { id, attempt })
       }
@@ -90,9 +90,13 @@ async function occupantsOf(bucket: Bucket, folder: string, most = mostOccupants)
   const objectPrefix = bucket.objectKey(folder)
   const names: string[] = []
   for await (const page of listPages(bucket, objectPrefix)) {
-    // An object named as the folder is how some programs show an empty folder.
-    names.push(...page.map(({ key }) => key.slice(objectPrefix.length)).filter((name) => name !== ''))
+    names.push(...page.map(({ key }) => key.slice(objectPrefix.length)).filter(isInFolder))
     if (names.length >= most) break
   }
   return names.slice(0, most)
+}
+
+/** Folders below are sets of their own; an object named as the folder is how some programs show an empty one. */
+function isInFolder(name: string): boolean {
+  return name !== '' && !name.includes('/')
 }

@@ -25,8 +25,12 @@ export async function abortUpload(
   throw new StorageError('STORAGE_FAILED', objectKey, message)
 }
 
-/** Aborts every upload below a prefix in the bucket that was never completed. */
-export async function sweepUploads(bucket: Bucket, objectPrefix: string): Promise<void> {
+/** Aborts every upload below a prefix in the bucket that was never completed; only those whose further key is `isOwn`, where it is given. */
+export async function sweepUploads(
+  bucket: Bucket,
+  objectPrefix: string,
+  isOwn: (name: string) => boolean = () => true,
+): Promise<void> {
   const found: { key: string; uploadId: string }[] = []
   let marker: { KeyMarker?: string; UploadIdMarker?: string } = {}
   for (;;) {
@@ -38,7 +42,8 @@ export async function sweepUploads(bucket: Bucket, objectPrefix: string): Promis
     })
     const page = await bucket.guarded(bucket.description, request)
     for (const { Key, UploadId } of page?.Uploads ?? []) {
-      if (Key?.startsWith(objectPrefix) && UploadId) found.push({ key: Key, uploadId: UploadId })
+      if (!Key?.startsWith(objectPrefix) || !UploadId) continue
+      if (isOwn(Key.slice(objectPrefix.length))) found.push({ key: Key, uploadId: UploadId })
     }
     if (!page?.IsTruncated) break
     const next = { KeyMarker: page.NextKeyMarker ?? '', UploadIdMarker: page.NextUploadIdMarker ?? '' }

@@ -59,7 +59,7 @@ function isServer(value: unknown): boolean {
 
 function isDatabase(value: unknown): boolean {
   if (!isObject(value) || !isObject(value.report) || !Array.isArray(value.tables)) return false
-  const { report, tables, snapshotAt, largeObjectCount } = value
+  const { report, tables, snapshotAt, largeObjectCount, roles = [] } = value
   const isTable = (table: unknown) =>
     isObject(table) && isText(table.schema) && isText(table.name) && isCount(table.rows)
   return (
@@ -67,7 +67,9 @@ function isDatabase(value: unknown): boolean {
     isCount(report.sizeBytes) &&
     isTime(snapshotAt) &&
     isCount(largeObjectCount) &&
-    tables.every(isTable)
+    tables.every(isTable) &&
+    Array.isArray(roles) &&
+    roles.every(isText)
   )
 }
 

@@ -155,6 +155,7 @@ async function writeDatabase(
         tables: dumped.tables,
         schemas: dumped.schemas,
         partitionedTables: dumped.partitionedTables,
+        ...(dumped.roles && { roles: dumped.roles }),
         largeObjectCount: dumped.largeObjectCount,
       }
     },

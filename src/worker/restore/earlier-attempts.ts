@@ -10,6 +10,8 @@ import { addressOf, serverOf } from '../subjects.ts'
 export interface Kept {
   /** Roles that the server lacked when an attempt was about to create them. */
   missingRoles: string[]
+  /** What was left out of those that were created, a sentence each. */
+  omittedOfRoles?: string[]
   /** Written when everything is restored and compared, before it gets its names. */
   restored?: { report: RestoreReport; publications: Publication[] }
 }
@@ -26,7 +28,8 @@ export function keptOf({ kept }: JobRun['job']): Kept {
  */
 async function takeUpEarlier(run: JobRun, address: ServerAddress): Promise<RestoreReport | undefined> {
   const { signal } = run
-  const { restored } = keptOf(run.job)
+  const { restored, missingRoles } = keptOf(run.job)
+  if (missingRoles.length > 0) run.note('Roles created', `${missingRoles.join(', ')}: by an earlier attempt`)
   const found = restored && (await findPublished(address, restored.publications, { signal }))
   if (restored && !found?.isPublished) await giveBackTargets(address, restored.publications)
   const { kept } = await dropLeftoverDatabases(address, { tokenPrefix: tokenOf(run, ''), signal })
@@ -35,8 +38,17 @@ async function takeUpEarlier(run: JobRun, address: ServerAddress): Promise<Resto
   }
   if (!restored || !found?.isPublished) return undefined
   run.note('Restored', 'by an earlier attempt, whose worker was lost before it could say so')
+  const { rolesCreated, omitted = [], warnings = [] } = restored.report
+  noteRoles(run, rolesCreated)
+  for (const text of [...omitted, ...warnings]) run.warn(text)
   for (const name of found.gone) run.warn(`Database "${name}" was restored, and is not there any more.`)
   return restored.report
+}
+
+/** Says which roles a restore created, and that nobody can sign in as one of them yet. */
+export function noteRoles(run: JobRun, created: readonly string[]): void {
+  if (created.length === 0) return
+  run.note('Roles created', `${created.join(', ')}: without passwords, set them before they sign in`)
 }
 
 /** As takeUpEarlier, on the server of a request. */

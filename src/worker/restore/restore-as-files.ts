@@ -25,11 +25,15 @@ export async function restoreAsFiles(context: WorkerContext, run: JobRun, reques
   const opened = await openPoint(context, { point, vault, signal: run.signal })
   try {
     const { manifest } = opened
-    const { files, partTables } = await writeDatabases(context, run, { point: opened, request, set: place.set })
+    const { files, partTables, omitted } = await writeDatabases(context, run, {
+      point: opened,
+      request,
+      set: place.set,
+    })
     const text = restoreText(manifest, { request, files })
     const instructions = await writeText(place.set, instructionsName, text, run.signal)
     files.push({ ...instructions, kind: 'INSTRUCTIONS', database: null })
-    const setManifest = setManifestOf(manifest, { request, job: run.job, files, partTables })
+    const setManifest = setManifestOf(manifest, { request, job: run.job, files, partTables, omitted })
     const json = `${JSON.stringify(setManifest, null, 2)}\n`
     const confirm = () => run.confirm()
     await atTarget(() => place.set.commit(setManifestName, json, { signal: run.signal, confirm }))
@@ -55,6 +59,7 @@ export async function completedBefore(
   const { set, name } = await filesPlaceOf(context, run.job, request)
   const text = await atTarget(() => set.read(setManifestName))
   const manifest = text === undefined ? undefined : ownManifest(text, run.job.id)
+  for (const sentence of manifest?.restore.omitted ?? []) run.warn(sentence)
   return manifest && { kind: 'completed', result: reportOf(name, manifest, Buffer.byteLength(text ?? '')) }
 }
 

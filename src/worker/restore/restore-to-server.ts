@@ -2,16 +2,16 @@ import type { ServerAddress } from '../../engine/address.ts'
 import { chooseRestoreTools } from '../../engine/choose-tools.ts'
 import { createMissingRoles } from '../../engine/create-roles.ts'
 import { findTools } from '../../engine/find-tools.ts'
-import { inspectServer, type ServerReport } from '../../engine/inspect.ts'
+import { inspectServer, type RoleReport, type ServerReport } from '../../engine/inspect.ts'
 import { publishRestores } from '../../engine/publish-restore.ts'
 import { failureOf } from '../../failure.ts'
 import type { JobRun, Outcome } from '../../job/handler.ts'
 import type { RestoreReport, ServerRequest } from '../../restore/restore.ts'
 import type { WorkerContext } from '../context.ts'
-import type { Manifest } from '../point/manifest.ts'
 import { openPoint } from '../point/read-point.ts'
 import { addressOf, pointOf, serverOf } from '../subjects.ts'
-import { keptOf } from './earlier-attempts.ts'
+import { keptOf, noteRoles } from './earlier-attempts.ts'
+import { neededRoles } from './needed-roles.ts'
 import { type RestoredDatabase, stageAll } from './stage-databases.ts'
 
 /**
@@ -34,9 +34,13 @@ export async function restoreToServer(context: WorkerContext, run: JobRun, reque
   run.note('Restored as', restoringRole(address, target, request))
   const roles =
     request.ownership.kind === 'KEEP'
-      ? await run.subTask('Create missing roles', () => createRoles(run, address, opened.manifest))
+      ? await run.subTask('Create missing roles', () =>
+          createRoles(run, address, neededRoles(opened.manifest, request)),
+        )
       : { created: [], omitted: [] }
   await using staged = new AsyncDisposableStack()
+  const stay = roles.created.join(', ')
+  if (stay !== '') staged.defer(() => run.warn(`Roles that were created for the restore are still there: ${stay}.`))
   const databases = await stageAll({ context, run, opened, address, tools, request, staged })
   const report = reportOf(server.name, databases, roles)
   const differences = databases.flatMap((each) => each.differences)
@@ -55,10 +59,12 @@ export async function restoreToServer(context: WorkerContext, run: JobRun, reque
 }
 
 function restoringRole({ username }: ServerAddress, { isSuperuser }: ServerReport, { ownership }: ServerRequest) {
-  if (ownership.kind === 'TO_ROLE') return `role "${ownership.role}", which everything belongs to`
-  return isSuperuser
-    ? `role "${username}", a superuser: what checks, indexes and generated columns call runs with all rights while it is restored; ownership TO_ROLE avoids that`
-    : `role "${username}"`
+  const isToRole = ownership.kind === 'TO_ROLE'
+  const role = isToRole ? `role "${ownership.role}", which everything belongs to` : `role "${username}"`
+  if (!isSuperuser) return role
+  return isToRole
+    ? `${role}, by superuser "${username}": what checks, indexes and generated columns call can take up all rights again`
+    : `${role}, a superuser: what checks, indexes and generated columns call runs with all rights while it is restored`
 }
 
 function reportOf(
@@ -83,11 +89,11 @@ function reportOf(
   }
 }
 
-/** Creates the roles that the server lacks; those that an earlier attempt created are told as well. */
+/** Creates those roles that the server lacks; those that an earlier attempt created are told as well. */
 async function createRoles(
   run: JobRun,
   address: ServerAddress,
-  { roles }: Manifest,
+  roles: readonly RoleReport[],
 ): Promise<{ created: string[]; omitted: string[] }> {
   const before = new Set(keptOf(run.job).missingRoles)
   const { created, existing, omitted } = await createMissingRoles(address, roles, {
@@ -95,8 +101,13 @@ async function createRoles(
     beforeCreating: (names) => run.keep({ ...keptOf(run.job), missingRoles: [...before, ...names] }),
   })
   const all = [...existing.filter((name) => before.has(name)), ...created].sort()
-  const sentences = omitted.map(({ role, what, reason }) => `Role "${role}" was created without ${what}: ${reason}`)
+  const kept = keptOf(run.job)
+  const sentences = [
+    ...(kept.omittedOfRoles ?? []),
+    ...omitted.map(({ role, what, reason }) => `Role "${role}" was created without ${what}: ${reason}`),
+  ]
+  if (omitted.length > 0) await run.keep({ ...kept, omittedOfRoles: sentences })
   for (const sentence of sentences) run.warn(sentence)
-  if (all.length > 0) run.note('Roles created', `${all.join(', ')}: without passwords, set them before they sign in`)
+  noteRoles(run, all)
   return { created: all, omitted: sentences }
 }

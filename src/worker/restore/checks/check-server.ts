@@ -11,6 +11,7 @@ import type { WorkerContext } from '../../context.ts'
 import type { Manifest } from '../../point/manifest.ts'
 import { addressOf, serverOf } from '../../subjects.ts'
 import { tokenOf } from '../earlier-attempts.ts'
+import { neededRoles } from '../needed-roles.ts'
 import { checkOf, passed, problemOf, skipped } from './check.ts'
 
 export interface ServerToCheck {
@@ -50,7 +51,7 @@ function planOf(context: WorkerContext, run: JobRun, { point, manifest, request 
       targetName,
       tableCount: point.databases.find((database) => database.name === name)?.tableCount ?? 0,
     })),
-    roles: manifest?.roles ?? [],
+    roles: manifest ? neededRoles(manifest, request) : [],
     ownership: request.ownership,
     sourceVersionNumber: point.serverVersionNumber,
     // Those of pg_restore, and the one that watches it.

@@ -17,7 +17,14 @@ export interface SetFile extends WrittenFile {
 
 /** What `manifest.json` of a restored set says: where it comes from, every file, and the rows of every table. */
 export type SetManifest = Omit<Manifest, 'artifacts'> & {
-  restore: { job: string; attempt: number; format: ArchiveFormat; part: WantedPart | null }
+  restore: {
+    job: string
+    attempt: number
+    format: ArchiveFormat
+    part: WantedPart | null
+    /** What could not come with the part, a sentence each; not told by version 0.3 and older. */
+    omitted?: string[]
+  }
   files: SetFile[]
 }
 
@@ -29,12 +36,15 @@ export function setManifestOf(
     job,
     files,
     partTables,
+    omitted,
   }: {
     request: FilesRequest
     job: { id: string; attempt: number }
     files: SetFile[]
     /** The tables of the part; undefined when the databases are whole. */
     partTables: readonly { schema: string; name: string }[] | undefined
+    /** What could not come with the part, a sentence each. */
+    omitted: string[]
   },
 ): SetManifest {
   const { format, part } = request
@@ -45,7 +55,7 @@ export function setManifestOf(
   return {
     ...manifest,
     databases,
-    restore: { job: job.id, attempt: job.attempt, format, part: chosen },
+    restore: { job: job.id, attempt: job.attempt, format, part: chosen, omitted },
     files,
   }
 }
@@ -65,6 +75,7 @@ export function reportOf(destination: string, manifest: SetManifest, sizeBytes: 
       { name: setManifestName, sizeBytes },
     ],
     rolesCreated: [],
+    omitted: manifest.restore.omitted ?? [],
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import type { ArchivePart } from '../../../engine/archive/archive-part.ts'
 import { chooseRestoreTools } from '../../../engine/choose-tools.ts'
 import { findTools, type Toolset } from '../../../engine/find-tools.ts'
 import { createStatements } from '../../../engine/plain/create-statements.ts'
@@ -24,6 +25,8 @@ export interface WrittenDatabases {
   files: SetFile[]
   /** The tables of the part that was asked for; undefined when databases are whole. */
   partTables: { schema: string; name: string }[] | undefined
+  /** What could not come with the part, a sentence each. */
+  omitted: string[]
 }
 
 interface Writing {
@@ -54,7 +57,7 @@ export async function writeDatabases(
       return run.subTask(`Write ${names.file}`, async (task) => {
         const onBytes = (bytesDone: number) => progress.of(artifact, bytesDone, task)
         return artifact.kind === 'GLOBALS'
-          ? { files: [await writeGlobals(run, { point, artifact, set, signal, onBytes })], partTables: undefined }
+          ? whole([await writeGlobals(run, { point, artifact, set, signal, onBytes })])
           : writeDatabase(writing, { artifact, names, signal, onBytes })
       })
     },
@@ -62,7 +65,12 @@ export async function writeDatabases(
   return {
     files: written.flatMap(({ files }) => files),
     partTables: written.find(({ partTables }) => partTables !== undefined)?.partTables,
+    omitted: written.flatMap(({ omitted }) => omitted),
   }
+}
+
+function whole(files: SetFile[]): WrittenDatabases {
+  return { files, partTables: undefined, omitted: [] }
 }
 
 interface OneDatabase {
@@ -81,14 +89,13 @@ async function writeDatabase(writing: Writing, one: OneDatabase): Promise<Writte
   try {
     if (!tools || !facts) {
       const archive = await writeFile(set, names.file, (sink) => pipeline(source, sink, { signal }), signal)
-      return { files: [{ ...archive, kind: 'DATABASE', database }], partTables: undefined }
+      return whole([{ ...archive, kind: 'DATABASE', database }])
     }
-    let partTables: WrittenDatabases['partTables']
+    let chosen: ArchivePart | undefined
     const omitsTablespaces = facts.report.tablespaces.length > 0
     const part = request.part ?? undefined
     const fill = async (sink: Writable) => {
-      const chosen = await writePlain(source, { tools, part, omitsTablespaces, sink, signal })
-      partTables = chosen?.tables
+      chosen = await writePlain(source, { tools, part, omitsTablespaces, sink, signal })
       for (const sentence of chosen?.leftOut ?? []) run.warn(sentence)
     }
     const plain = await writeFile(set, names.file, fill, signal)
@@ -98,7 +105,7 @@ async function writeDatabase(writing: Writing, one: OneDatabase): Promise<Writte
       const statements = createStatements(facts.report, point.manifest.server.versionNumber)
       files.unshift({ ...(await writeText(set, names.create, statements, signal)), kind: 'CREATE', database })
     }
-    return { files, partTables }
+    return { files, partTables: chosen?.tables, omitted: chosen?.leftOut ?? [] }
   } finally {
     // Not read at all when the file could not be begun.
     source.destroy()
