@@ -127,6 +127,22 @@ test.each(['', '{', '[]', '{"format":"holdfast-vault","formatVersion":2}'])(
   },
 )
 
+test('a manifest that would be too large to be read again is refused, and nothing is left of it', async () => {
+  const { storage, path } = await newPlace()
+  await mkdir(path)
+  // Two bytes each, where they are stored.
+  const manifest = 'é'.repeat(128 * 1024 * 1024)
+  const ids = { recoveryPointId: 'p', instanceId: 'i', vaultId: 'v' }
+  const end = writePointEnd(storage, 'points/i/j.1/', {
+    recipients: [recipient],
+    manifest,
+    header: ids,
+    createdAt: now,
+  })
+  await expect(end).rejects.toMatchObject({ code: 'STORAGE_FAILED', subject: manifestKey('points/i/j.1/') })
+  expect(await Array.fromAsync(storage.list(''))).toEqual([])
+})
+
 test('keys are made of ids, numbers and fixed names', () => {
   const prefix = pointPrefix('instance', 'job', 2)
   expect(prefix).toBe('points/instance/job.2/')

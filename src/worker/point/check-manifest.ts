@@ -2,6 +2,9 @@ import { isKeyPart } from '../../storage/key.ts'
 import { isId, isSha256 } from '../../storage/point-header.ts'
 import { type Manifest, manifestFormat } from './manifest.ts'
 
+/** What is longer, as it is stored, is not taken into memory unless its digest is known: the vault may be anybody's. */
+export const mostImportedManifestBytes = 64 * 1024 * 1024
+
 const tlsModes = ['DISABLE', 'REQUIRE', 'VERIFY_CA', 'VERIFY_FULL']
 const tags = ['DEFAULT', 'DAILY', 'WEEKLY', 'MONTHLY', 'YEARLY']
 
