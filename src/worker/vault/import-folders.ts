@@ -9,6 +9,7 @@ import { recordOrphans } from '../../vault/record-orphans.ts'
 import type { WorkerContext } from '../context.ts'
 import { WorkFailed } from '../failure.ts'
 import { compareWithVault } from '../removal/compare-vault.ts'
+import { keepReport } from './import-report.ts'
 import type { OpenedVault } from './open-imported.ts'
 import { readFoundPoint } from './read-found-point.ts'
 import { recordFoundPoint } from './record-found-point.ts'
@@ -68,6 +69,7 @@ export async function importFolders(context: WorkerContext, run: JobRun, input: 
         report,
       })
       if (refusal !== undefined) refuse(folder, refusal)
+      await keepReport(run, report)
     }
   }
   if (!dryRun) await recordStrays(context, run, { ...input, unreadable })
