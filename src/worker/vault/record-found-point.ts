@@ -10,7 +10,6 @@ import { headerKey } from '../../storage/vault-layout.ts'
 import { lockVaultAlone } from '../../vault/find.ts'
 import type { ImportReport } from '../../vault/import/request.ts'
 import type { WorkerContext } from '../context.ts'
-import { isListable } from '../point/check-contents.ts'
 import { containedDatabase } from '../point/contained-database.ts'
 import { contentsOf } from '../point/contents-of.ts'
 import { recordPointContents } from '../point/stage-contents.ts'
@@ -60,10 +59,8 @@ export async function recordFoundPoint(
       report.pointsImported += 1
       if (added.instance !== undefined) report.instances.push(added.instance)
       if (added.server !== undefined) report.servers.push(added.server)
-      if (isListable(manifest)) {
-        const { recoveryPointId } = manifest
-        await recordPointContents(context, run, { recoveryPointId, facts: contentsOf(manifest) })
-      }
+      const { recoveryPointId } = manifest
+      await recordPointContents(context, run, { recoveryPointId, facts: contentsOf(manifest) })
     }
     if (outcome === 'KNOWN') report.alreadyKnown += 1
     return refusals[outcome] && `${prefix} ${refusals[outcome]}.`
