@@ -5,6 +5,7 @@ import { generateIdentity } from '../src/secret/age-identity.ts'
 import { directoryStorage } from '../src/storage/directory.ts'
 import { openStorage } from '../src/storage/open.ts'
 import { readPlainJson, readSealedJson, writeSealedJson } from '../src/storage/sealed-json.ts'
+import { proveIdentity, readVaultHeader } from '../src/storage/vault-header.ts'
 import {
   artifactKey,
   checkVault,
@@ -64,6 +65,17 @@ test('a set-up that was cut short is finished by the next', async () => {
   await checkVault(storage, vault)
 })
 
+test('what a set-up of another vault has left is replaced, and its instructions name the right vault', async () => {
+  const { storage, path } = await newPlace()
+  await mkdir(path)
+  await writeFile(join(path, 'RESTORE.md'), 'vault: another, sealed for another key')
+  await initialiseVault(storage, { ...vault, now })
+  const text = await readFile(join(path, 'RESTORE.md'), 'utf8')
+  expect(text).toContain(vault.vaultId)
+  expect(text).toContain(vault.recipient)
+  expect(text).not.toContain('another key')
+})
+
 test('a place whose parent folder is missing is not made', async () => {
   const { storage } = await newPlace()
   const below = openStorage({ kind: 'DIRECTORY', path: join(storage.description.replace('folder ', ''), 'deeper') })
@@ -96,10 +108,10 @@ test('another vault, or the same one under another key, is refused', async () =>
 test('a key is proved by the canary', async () => {
   const { storage } = await newPlace()
   await initialiseVault(storage, { ...vault, now })
-  await checkVault(storage, { ...vault, identity })
-  await expect(checkVault(storage, { ...vault, identity: stranger.identity })).rejects.toMatchObject({
-    code: 'WRONG_KEY',
-  })
+  const header = await readVaultHeader(storage)
+  if (!header) throw new Error('There is no vault.')
+  await proveIdentity(header, identity)
+  await expect(proveIdentity(header, stranger.identity)).rejects.toMatchObject({ code: 'WRONG_KEY' })
 })
 
 test('an empty folder where the vault was is an unmounted disk, not a new vault', async () => {
