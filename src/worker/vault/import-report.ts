@@ -18,7 +18,7 @@ export function beginReport(
 ): ImportReport {
   const done = doneBefore(run.job)
   // What those have made known is found again as known.
-  const alreadyKnown = -done.pointsImported
+  const alreadyKnown = 0 - done.pointsImported
   return { vaultId, vaultName, dryRun, ...done, alreadyKnown, unreadableCount: 0, unreadable: [] }
 }
 
