@@ -1,4 +1,4 @@
-import { isAbsolute, join, resolve } from 'node:path'
+import { isAbsolute, resolve } from 'node:path'
 
 /** Which parts of the service this process runs. */
 export type Role = 'all' | 'api' | 'worker'
@@ -127,7 +127,7 @@ export function readSettings(environment: Record<string, string | undefined> = p
     removalGraceMs: whole('HOLDFAST_REMOVAL_GRACE_MINUTES', { fallback: 60, min: 0, max: 525_600 }) * 60_000,
     metadataBackupMs: whole('HOLDFAST_METADATA_BACKUP_HOURS', { fallback: 24, min: 1, max: 8760 }) * 3_600_000,
     metadataHasKeyFile: oneOf('HOLDFAST_METADATA_KEY_FILE', ['true', 'false'], 'true') === 'true',
-    scratchDirectory: resolve(text('HOLDFAST_SCRATCH_DIR') ?? join(dataDirectory, 'scratch')),
+    scratchDirectory: resolve(dataDirectory, text('HOLDFAST_SCRATCH_DIR') ?? 'scratch'),
     retentionLimits: {
       minDays: whole('HOLDFAST_RETENTION_MIN_DAYS', { fallback: 7, min: 1, max: 36_525 }),
       maxDays: whole('HOLDFAST_RETENTION_MAX_DAYS', { fallback: 3653, min: 1, max: 36_525 }),

@@ -1,4 +1,4 @@
-import { eq } from 'drizzle-orm'
+import { eq, sql } from 'drizzle-orm'
 import fc from 'fast-check'
 import { describe, expect } from 'vitest'
 import { pageAuditRecords } from '../src/audit/find.ts'
@@ -18,6 +18,7 @@ import { ForbiddenByImmutability, type Vault } from '../src/vault/vault.ts'
 import { addLife, addPoints, asked, dumpOf, now, refusalOf } from './kit/lifecycle.ts'
 import { copyJobsOf, nameReplica } from './kit/replica.ts'
 import { test } from './kit/test.ts'
+import { waitFor } from './kit/wait-for.ts'
 
 interface Vaults {
   instance: BackupInstance
@@ -117,6 +118,31 @@ describe('naming a replica', () => {
     await setImmutability(database, third, 'UNLOCKED')
     const moved = await nameReplica(database, { vaultId: vault.id, replicaId: third.id, retention: 'P1Y', now })
     expect(moved).toMatchObject({ replicaId: third.id, replicaRetention: 'P1Y' })
+  })
+
+  test.for([
+    { change: { replicaId: null }, ends: 'ForbiddenByImmutability' },
+    { change: {}, ends: 'done' },
+  ] as const)('while another call moves it goes by what that left: $change', async ({ change, ends }, { database }) => {
+    const { vault, other, third } = await addVaults(database)
+    await nameReplica(database, { vaultId: vault.id, replicaId: other.id, now })
+    await setImmutability(database, vault, 'LOCKED')
+    const changing = await database.transaction(async (tx) => {
+      await tx.update(vaults).set({ replicaId: third.id }).where(eq(vaults.id, vault.id))
+      const call = nameReplica(database, { vaultId: vault.id, now, ...change })
+      await waitFor('a session that waits for the vault', async () => {
+        const waiting = sql`select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+        return (await database.execute(waiting)).length > 0
+      })
+      return [
+        call.then(
+          () => 'done',
+          ({ name }: Error) => name,
+        ),
+      ]
+    })
+    expect(await Promise.all(changing)).toEqual([ends])
+    expect(await findVaults(database, [vault.id])).toMatchObject([{ replicaId: third.id }])
   })
 })
 

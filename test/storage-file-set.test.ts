@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { directorySet } from '../src/storage/directory/file-set.ts'
 import { lazyBucketSet, openFileSet } from '../src/storage/open-file-set.ts'
 import { fileSetContract } from './kit/file-set-contract.ts'
+import { hold } from './kit/hold.ts'
 import { type Fault, startS3Server } from './kit/s3-server.ts'
 import { put } from './kit/storage-contract.ts'
 import { temporaryFolder } from './kit/temporary-folder.ts'
@@ -167,6 +168,27 @@ test('an object that only shows an empty folder is no file', async () => {
   await using place = await bucketPlace()
   await place.putOther('', '')
   expect(await place.set(writer()).occupants()).toEqual([])
+})
+
+test('a set that cannot be made durable under its name is not left there', async () => {
+  await using root = await temporaryFolder()
+  const parent = join(root.path, 'parent')
+  await mkdir(parent)
+  if (process.getuid?.() === 0) await chown(parent, 65_534, 65_534)
+  // Names can be made in it, and it cannot be opened to have them written.
+  await chmod(parent, 0o300)
+  const held = await hold(`
+    import { directorySet } from './storage/directory/file-set.ts'
+    if (process.getuid() === 0) process.seteuid(65534)
+    const set = directorySet(${JSON.stringify(join(parent, 'restored'))}, { id: 'job', attempt: 1 })
+    const options = { signal: new AbortController().signal, confirm: async () => {} }
+    const outcome = await set.commit('manifest.json', '{}', options).then(() => 'done', ({ code }) => code)
+    await set.discard()
+    console.log(outcome)
+  `)
+  expect(held.said).toBe('STORAGE_PERMISSION_DENIED')
+  await chmod(parent, 0o700)
+  expect(await readdir(parent)).toEqual([])
 })
 
 test('a directory that is a file, or whose disk is not there, takes no set', async () => {

@@ -188,6 +188,38 @@ describe('a fault that stays', () => {
   })
 })
 
+describe('a replacement by bytes of the same size, where the store keeps nothing but bytes', () => {
+  const other = randomBytes(small.length)
+  beforeEach(async () => {
+    await storage.write(key, put(small))
+    const bare: Fault = {
+      kind: 'changed',
+      change: ({ headers = {}, ...made }) => {
+        const kept = Object.entries(headers).filter(([name]) => !name.startsWith('x-amz-meta-'))
+        return { ...made, headers: Object.fromEntries(kept) }
+      },
+    }
+    server.fail('HeadObject', bare, { times: 100 })
+  })
+
+  test('fails when the store refuses it', async () => {
+    server.fail('PutObject', answer(403, 'AccessDenied'), { times: 100 })
+    await expect(storage.replace(key, other)).rejects.toMatchObject({ code: 'STORAGE_PERMISSION_DENIED' })
+    expect((await read()).equals(small)).toBe(true)
+  })
+
+  test('fails when the store says yes and has not done it', async () => {
+    server.fail('PutObject', { kind: 'answer', answer: { status: 200, headers: { etag: '"x"' } } })
+    await expect(storage.replace(key, other)).rejects.toMatchObject({ code: 'STORAGE_FAILED', subject: key })
+  })
+
+  test('is done when only the answers were lost', async () => {
+    server.fail('PutObject', lost, { times: 100 })
+    await storage.replace(key, other)
+    expect((await read()).equals(other)).toBe(true)
+  })
+})
+
 test('a read that nobody ends leaves no connection waiting', async () => {
   await storage.write(key, dump(large))
   const source = await storage.read(key)

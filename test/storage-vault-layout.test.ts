@@ -5,6 +5,7 @@ import { generateIdentity } from '../src/secret/age-identity.ts'
 import { directoryStorage } from '../src/storage/directory.ts'
 import { openStorage } from '../src/storage/open.ts'
 import { readPlainJson, readSealedJson, writeSealedJson } from '../src/storage/sealed-json.ts'
+import { proveIdentity, readVaultHeader } from '../src/storage/vault-header.ts'
 import {
   artifactKey,
   checkVault,
@@ -64,6 +65,17 @@ test('a set-up that was cut short is finished by the next', async () => {
   await checkVault(storage, vault)
 })
 
+test('what a set-up of another vault has left is replaced, and its instructions name the right vault', async () => {
+  const { storage, path } = await newPlace()
+  await mkdir(path)
+  await writeFile(join(path, 'RESTORE.md'), 'vault: another, sealed for another key')
+  await initialiseVault(storage, { ...vault, now })
+  const text = await readFile(join(path, 'RESTORE.md'), 'utf8')
+  expect(text).toContain(vault.vaultId)
+  expect(text).toContain(vault.recipient)
+  expect(text).not.toContain('another key')
+})
+
 test('a place whose parent folder is missing is not made', async () => {
   const { storage } = await newPlace()
   const below = openStorage({ kind: 'DIRECTORY', path: join(storage.description.replace('folder ', ''), 'deeper') })
@@ -96,10 +108,10 @@ test('another vault, or the same one under another key, is refused', async () =>
 test('a key is proved by the canary', async () => {
   const { storage } = await newPlace()
   await initialiseVault(storage, { ...vault, now })
-  await checkVault(storage, { ...vault, identity })
-  await expect(checkVault(storage, { ...vault, identity: stranger.identity })).rejects.toMatchObject({
-    code: 'WRONG_KEY',
-  })
+  const header = await readVaultHeader(storage)
+  if (!header) throw new Error('There is no vault.')
+  await proveIdentity(header, identity)
+  await expect(proveIdentity(header, stranger.identity)).rejects.toMatchObject({ code: 'WRONG_KEY' })
 })
 
 test('an empty folder where the vault was is an unmounted disk, not a new vault', async () => {
@@ -126,6 +138,22 @@ test.each(['', '{', '[]', '{"format":"holdfast-vault","formatVersion":2}'])(
     expect(await readFile(join(path, 'holdfast-vault.json'), 'utf8')).toBe(text)
   },
 )
+
+test('a manifest that would be too large to be read again is refused, and nothing is left of it', async () => {
+  const { storage, path } = await newPlace()
+  await mkdir(path)
+  // Two bytes each, where they are stored.
+  const manifest = 'é'.repeat(128 * 1024 * 1024)
+  const ids = { recoveryPointId: 'p', instanceId: 'i', vaultId: 'v' }
+  const end = writePointEnd(storage, 'points/i/j.1/', {
+    recipients: [recipient],
+    manifest,
+    header: ids,
+    createdAt: now,
+  })
+  await expect(end).rejects.toMatchObject({ code: 'STORAGE_FAILED', subject: manifestKey('points/i/j.1/') })
+  expect(await Array.fromAsync(storage.list(''))).toEqual([])
+})
 
 test('keys are made of ids, numbers and fixed names', () => {
   const prefix = pointPrefix('instance', 'job', 2)

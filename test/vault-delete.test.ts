@@ -4,6 +4,7 @@ import { auditRecords } from '../src/database/tables/audit.ts'
 import { jobs } from '../src/database/tables/job.ts'
 import { vaultOrphans, vaults } from '../src/database/tables/vault.ts'
 import { encodeNodeId } from '../src/graphql/schema/ids.ts'
+import { recordCapabilities } from '../src/vault/record-capabilities.ts'
 import type { Vault } from '../src/vault/vault.ts'
 import { type Api, listAt, startApi } from './kit/api.ts'
 import { addInstance, addPoint, addServer, addVault, builtInPolicy } from './kit/catalogue.ts'
@@ -24,7 +25,8 @@ const remove = (input: Record<string, unknown> = {}) =>
     'deleteVault',
     { vault: id, confirmName: 'main', ...input },
     `... on DeleteVaultPayload { deletedVaultId name } ... on ConfirmationMismatch { field } ... on NotFound { kind }
-     ... on VaultNotEmpty { instanceCount recoveryPointCount orphanCount backupInstances { name state } }`,
+     ... on KeyRotationRunning { runningJob { operation } } ... on ImportAlreadyRunning { runningJob { operation } }
+     ... on RecoveryKeyNotExported { vault { name } } ... on VaultNotEmpty { instanceCount recoveryPointCount orphanCount backupInstances { name state } }`,
   )
 const exists = async () => (await api.database.$count(vaults, eq(vaults.id, vault.id))) === 1
 
@@ -78,6 +80,31 @@ test('a vault with bytes that belong to no recovery point is kept; a folder that
   await api.database.insert(vaultOrphans).values(orphan)
   expect(await remove()).toMatchObject({ __typename: 'VaultNotEmpty', instanceCount: 0, orphanCount: 1 })
   await api.database.update(vaultOrphans).set({ sizeBytes: 0 })
+  expect(await remove()).toMatchObject({ __typename: 'DeleteVaultPayload' })
+})
+
+test('a vault that is being imported, or whose key is being rotated, is kept', async () => {
+  await api.mutate('rotateVaultKey', { vault: id }, '')
+  const refused = { runningJob: { operation: 'ROTATE_KEY' } }
+  expect(await remove()).toMatchObject({ __typename: 'KeyRotationRunning', ...refused })
+  await api.database.update(jobs).set({ status: 'COMPLETED' })
+  // An import that has made the vault known goes on to look for its points.
+  await enqueue(api.database, { operation: 'IMPORT_VAULT', exclusiveKey: `import:${vault.locationKey}` })
+  expect(await remove()).toMatchObject({
+    __typename: 'ImportAlreadyRunning',
+    runningJob: { operation: 'IMPORT_VAULT' },
+  })
+  await api.database.update(jobs).set({ status: 'FAILED' })
+  expect(await remove()).toMatchObject({ __typename: 'DeleteVaultPayload' })
+})
+
+test('a vault that was set up is kept until somebody has its key', async () => {
+  const capabilities = { conditionalCreate: true, largestObjectBytes: null }
+  await recordCapabilities(api.database, { vaultId: vault.id, capabilities })
+  for (const dryRun of [true, false]) {
+    expect(await remove({ dryRun })).toMatchObject({ __typename: 'RecoveryKeyNotExported', vault: { name: 'main' } })
+  }
+  await api.mutate('exportRecoveryKey', { vault: id }, '')
   expect(await remove()).toMatchObject({ __typename: 'DeleteVaultPayload' })
 })
 

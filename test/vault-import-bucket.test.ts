@@ -71,7 +71,29 @@ test('a worker that is killed in the middle of an import is followed by one that
   await using _heir = await startServiceProcess({ databaseUrl, folder, keyFile })
   const ended = await endOf(database, job.id)
   expect(ended).toMatchObject({ status: 'COMPLETED', attempt: 2, error: null })
-  expect(importReportOf(ended)).toMatchObject({ pointsImported: 4 - before, alreadyKnown: before, pointsReadBack: 4 })
+  // What the lost one has made known is told as well.
+  expect(importReportOf(ended)).toMatchObject({
+    pointsImported: 4,
+    alreadyKnown: 0,
+    pointsReadBack: 4,
+    instances: ['Orders in Main'],
+    servers: ['Orders'],
+  })
   const points = await database.select().from(recoveryPoints)
   expect(points.map(({ proof }) => proof)).toEqual(['READ_BACK', 'READ_BACK', 'READ_BACK', 'READ_BACK'])
+})
+
+test('a store that does not answer while a point is made known holds nothing up, and the point is made known', {
+  timeout: 60_000,
+}, async ({ databaseUrl, folder }) => {
+  await using store = await startS3Server()
+  await using service = await startService({ databaseUrl, folder })
+  const { database, secrets } = service
+  const given = await bucketVault(store, 1)
+  // The first looks at the vault's own header, the second at what is being recorded.
+  store.fail('HeadObject', { kind: 'stalled' }, { passing: 1 })
+  const job = await importVault(database, { ...given, readBack: false, secrets })
+  const ended = await service.ended(job.id, { withinMs: 20_000 })
+  expect(ended).toMatchObject({ status: 'COMPLETED', attempt: 1, error: null })
+  expect(importReportOf(ended)).toMatchObject({ pointsImported: 1, alreadyKnown: 0, instances: ['Orders in Main'] })
 })

@@ -25,7 +25,7 @@ export async function findPointsToRewrap(
 
 /**
  * Writes down which manifest is about to take the place of a point's recorded one: readers take either from now on, and the
- * point is not removed meanwhile. `present` is what lies there now. False when the point is being removed, or gone: then
+ * point is not removed while the job that rotates the key is pending. `present` is what lies there now. False when the point is being removed, or gone: then
  * nothing of it may be written.
  */
 export async function announceManifest(

@@ -1,4 +1,4 @@
-import { lstat, statfs } from 'node:fs/promises'
+import { lstat, readdir, statfs } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { Storage } from './contract.ts'
 import { listFiles } from './directory/list.ts'
@@ -8,7 +8,7 @@ import { removeFile, removeFolder } from './directory/remove.ts'
 import { replaceFile } from './directory/replace.ts'
 import { writeFile } from './directory/write.ts'
 import { checkKey, checkPrefix } from './key.ts'
-import { probeStorage } from './probe.ts'
+import { probeStorage, sweepProbes } from './probe.ts'
 import { StorageError } from './storage-error.ts'
 
 /**
@@ -54,6 +54,7 @@ export function directoryStorage(path: string): Storage {
     },
     async probe() {
       await probeStorage(storage)
+      await sweepProbes(storage, namesIn(root))
       return { conditionalCreate: true, largestObjectBytes: null }
     },
     async freeBytes() {
@@ -63,4 +64,8 @@ export function directoryStorage(path: string): Storage {
     },
   }
   return storage
+}
+
+async function* namesIn(root: string): AsyncGenerator<string> {
+  yield* await guarded(root, readdir(root))
 }

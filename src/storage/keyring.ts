@@ -3,7 +3,7 @@ import { SecretError } from '../secret/secret-error.ts'
 import { headerLength, unwrapFileKey } from './age-header.ts'
 import type { Storage } from './contract.ts'
 import { readSmall, sealBytes, unsealBytes } from './sealed-json.ts'
-import { StorageError } from './storage-error.ts'
+import { isAboutStored, StorageError } from './storage-error.ts'
 import type { VaultHeader } from './vault-header.ts'
 
 /** A key pair that a vault had before its present one. */
@@ -51,7 +51,7 @@ export async function readKeyring(
     try {
       keys.push(await readKey(storage, recipient, identity))
     } catch (cause) {
-      if (!isOfOneKey(cause)) throw cause
+      if (!isAboutStored(cause)) throw cause
       lost.push(cause)
     }
   }
@@ -63,11 +63,6 @@ async function readKey(storage: Storage, recipient: string, identity: string): P
   const text = (await unsealBytes(await readSmall(storage, key, { mostBytes }), identity, key)).toString().trim()
   if (isPair(text, recipient)) return { recipient, identity: text }
   throw new StorageError('ARTIFACT_DAMAGED', key, `${key} does not hold the secret key of ${recipient}.`)
-}
-
-function isOfOneKey(cause: unknown): cause is StorageError {
-  const codes = ['ARTIFACT_DAMAGED', 'STORAGE_OBJECT_MISSING', 'STORAGE_KEY_INVALID', 'WRONG_KEY']
-  return cause instanceof StorageError && codes.includes(cause.code)
 }
 
 /**

@@ -10,21 +10,32 @@ import { StorageError } from './storage-error.ts'
 /** What is longer is no header, and no manifest: it is not taken into memory. */
 export const mostPlainBytes = 1024 * 1024
 export const mostSealedBytes = 256 * 1024 * 1024
+/** Leaves room for the sealing, and for the keys that rotations wrap around it. */
+const mostWrittenBytes = mostSealedBytes - 1024 * 1024
 
 /** A sealed object as it lies in the vault. */
 export interface SealedDigest extends StoredDigest {
   key: string
 }
 
-/** Stores a value as indented JSON, one property a line, sealed for the recipients. */
+/**
+ * Stores a value as indented JSON, one property a line, sealed for the recipients. Throws STORAGE_FAILED, with nothing
+ * written, for what could not be read again because it is too large.
+ */
 export async function writeSealedJson(
   storage: Storage,
   key: string,
   value: unknown,
   { recipients, signal }: { recipients: readonly string[]; signal?: AbortSignal | undefined },
 ): Promise<SealedDigest> {
+  const text = jsonText(value)
+  const sizeBytes = Buffer.byteLength(text)
+  if (sizeBytes > mostWrittenBytes) {
+    const message = `${key} would have ${sizeBytes} bytes, and more than ${mostWrittenBytes} are never read.`
+    throw new StorageError('STORAGE_FAILED', key, message)
+  }
   const written = await writeArtifact(storage, key, { recipients, compression: 'NONE', signal }, async (sink) => {
-    sink.end(jsonText(value))
+    sink.end(text)
   })
   return { key, storedBytes: written.storedBytes, storedSha256: written.storedSha256 }
 }

@@ -24,6 +24,18 @@ export class StorageError extends Error {
   }
 }
 
+const aboutStored: readonly StorageErrorCode[] = [
+  'ARTIFACT_DAMAGED',
+  'STORAGE_OBJECT_MISSING',
+  'STORAGE_KEY_INVALID',
+  'WRONG_KEY',
+]
+
+/** Whether a failure tells of what is stored, so that other objects of the place may be as good as ever. */
+export function isAboutStored(cause: unknown): cause is StorageError {
+  return cause instanceof StorageError && aboutStored.includes(cause.code)
+}
+
 /** A key is taken already: nothing is ever overwritten. */
 export function takenError(key: string): StorageError {
   return new StorageError('STORAGE_OBJECT_EXISTS', key, `${key} exists already and is never overwritten.`)

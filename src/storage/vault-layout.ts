@@ -1,16 +1,21 @@
 import type { Compression } from './artifact.ts'
 import type { Storage } from './contract.ts'
 import { probePrefix } from './probe.ts'
-import { readSmall, type SealedDigest, writePlainJson, writeSealedJson } from './sealed-json.ts'
+import { jsonText, readSmall, type SealedDigest, writePlainJson, writeSealedJson } from './sealed-json.ts'
 import { selfRestoreText } from './self-restore.ts'
 import { StorageError } from './storage-error.ts'
-import { isKeyOf, newVaultHeader, proveIdentity, readVaultHeader, vaultHeaderKey } from './vault-header.ts'
+import { isKeyOf, newVaultHeader, readVaultHeader, vaultHeaderKey } from './vault-header.ts'
 
 const selfRestoreKey = 'RESTORE.md'
 
 /** The folder of one backup attempt; a later attempt of the same job writes elsewhere. */
 export function pointPrefix(instanceId: string, jobId: string, attempt: number): string {
   return `points/${instanceId}/${jobId}.${attempt}/`
+}
+
+/** The job that such a folder is named after; "" for one that somebody else has made. */
+export function jobIdOf(prefix: string): string {
+  return prefix.split('/')[2]?.split('.')[0] ?? ''
 }
 
 /** The archive of one database, numbered from 1. */
@@ -94,7 +99,11 @@ export async function initialiseVault(
     await refuseForeign(storage)
     await writeUnlessThere(storage, selfRestoreKey, selfRestoreText({ vaultId, recipient }))
     const header = await newVaultHeader(vaultId, recipient, now)
-    await writeUnlessThere(storage, vaultHeaderKey, `${JSON.stringify(header, null, 2)}\n`)
+    await writeUnlessThere(storage, vaultHeaderKey, jsonText(header))
+    await checkVault(storage, { vaultId, recipient })
+    // A set-up of another vault that was cut short may have left its own there.
+    await refreshSelfRestore(storage, { vaultId, recipient })
+    return
   }
   await checkVault(storage, { vaultId, recipient })
 }
@@ -114,12 +123,9 @@ export async function isVault(storage: Storage, mark: VaultMark): Promise<boolea
 
 /**
  * Makes sure that a place holds this vault and not another, or none: an empty folder is a disk that is not mounted
- * (STORAGE_UNREACHABLE). Throws WRONG_KEY for another vault, or a key that never was the vault's; with an identity, also when that is not the vault's.
+ * (STORAGE_UNREACHABLE). Throws WRONG_KEY for another vault, or a key that never was the vault's.
  */
-export async function checkVault(
-  storage: Storage,
-  { vaultId, recipient, identity }: VaultMark & { identity?: string },
-): Promise<void> {
+export async function checkVault(storage: Storage, { vaultId, recipient }: VaultMark): Promise<void> {
   const place = storage.description
   const header = await readVaultHeader(storage)
   if (!header) {
@@ -133,7 +139,6 @@ export async function checkVault(
     const message = `The ${place} is sealed for ${header.recipient}, not for this vault's key ${recipient}.`
     throw new StorageError('WRONG_KEY', place, message)
   }
-  if (identity !== undefined) await proveIdentity(header, identity)
 }
 
 /** What a set-up that was cut short may have left is not foreign. */

@@ -1,13 +1,17 @@
-import { and, asc, count, eq, gt } from 'drizzle-orm'
+import { and, asc, count, eq, gt, inArray } from 'drizzle-orm'
 import { recordAudit } from '../audit/record.ts'
 import type { Database } from '../database/connect.ts'
 import { carryOut } from '../database/rehearse.ts'
 import { backupInstances } from '../database/tables/backup-instance.ts'
+import { jobs } from '../database/tables/job.ts'
 import { recoveryPoints } from '../database/tables/recovery-point.ts'
 import { vaultOrphans, vaults } from '../database/tables/vault.ts'
+import { isPending } from '../job/states.ts'
 import { ConfirmationMismatch, NotFound, Refusal } from '../refusal.ts'
 import { findReplicatedVaults } from './find-replicated.ts'
-import { factsOf } from './location.ts'
+import { ImportAlreadyRunning } from './import/import-vault.ts'
+import { KeyRotationRunning } from './key/rotate.ts'
+import { factsOf, placeOf } from './location.ts'
 import type { Vault } from './vault.ts'
 
 /** What keeps a vault from being deleted. */
@@ -54,6 +58,19 @@ export class VaultIsReplica extends Refusal {
   }
 }
 
+/** Nobody but this service has the vault's key, and something may be sealed for it. */
+export class RecoveryKeyNotExported extends Refusal {
+  readonly vaultId: string
+
+  constructor(vault: Vault) {
+    super(
+      `The recovery key of vault "${vault.name}" was never exported: what lies in its place could be opened by nobody any more.`,
+      ['Export it with exportRecoveryKey, then delete the vault.'],
+    )
+    this.vaultId = vault.id
+  }
+}
+
 export interface DeleteVault {
   vaultId: string
   /** The vault's name, typed by whoever deletes it. */
@@ -66,8 +83,9 @@ export interface DeleteVault {
 
 /**
  * Forgets an empty vault and its key; its place is not touched, and its jobs stay. A protection that is being configured
- * in it at the same time either comes first, and the vault is not empty, or finds no vault. Throws VaultNotEmpty, and
- * VaultIsReplica while another vault names it.
+ * in it at the same time either comes first, and the vault is not empty, or finds no vault. Throws VaultNotEmpty,
+ * VaultIsReplica while another vault names it, ImportAlreadyRunning and KeyRotationRunning. The catalogue may not know all
+ * that lies there: throws RecoveryKeyNotExported where this key is the only one of a vault that was ever set up.
  */
 export async function deleteVault(
   database: Database,
@@ -83,6 +101,8 @@ export async function deleteVault(
     if (contents.instanceCount + contents.recoveryPointCount + contents.orphanCount > 0) {
       throw new VaultNotEmpty(vault, contents)
     }
+    await refuseBusy(tx, vault)
+    if (vault.capabilities !== null && vault.recoveryKeyExportedAt === null) throw new RecoveryKeyNotExported(vault)
     await tx.delete(vaults).where(eq(vaults.id, vaultId))
     await recordAudit(tx, {
       actor,
@@ -98,6 +118,21 @@ export async function deleteVault(
     })
     return vault
   })
+}
+
+/** While what lies there is being made known, or gets another key. */
+async function refuseBusy(tx: Database, vault: Vault): Promise<void> {
+  const rotation = `rotate:${vault.id}`
+  const imports = [`import:${vault.id}`, `import:${vault.locationKey}`]
+  const [job] = await tx
+    .select({ id: jobs.id, exclusiveKey: jobs.exclusiveKey })
+    .from(jobs)
+    .where(and(isPending, inArray(jobs.exclusiveKey, [rotation, ...imports])))
+    .limit(1)
+  if (!job) return
+  throw job.exclusiveKey === rotation
+    ? new KeyRotationRunning(vault, job.id)
+    : new ImportAlreadyRunning(placeOf(vault.location), job.id)
 }
 
 async function contentsOf(tx: Database, vaultId: string): Promise<Contents> {

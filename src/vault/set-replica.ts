@@ -1,7 +1,7 @@
 import { eq, inArray } from 'drizzle-orm'
 import { recordAudit } from '../audit/record.ts'
 import type { Database } from '../database/connect.ts'
-import { carryOut } from '../database/rehearse.ts'
+import { carryOut, StartOver } from '../database/rehearse.ts'
 import { vaults } from '../database/tables/vault.ts'
 import { checkDuration, type RetentionLimits } from '../policy/check-duration.ts'
 import { isShorter } from '../policy/shortening.ts'
@@ -101,6 +101,8 @@ async function lockAll(
   const found = new Map(locked.map((vault) => [vault.id, vault]))
   const before = found.get(vaultId)
   if (!before) throw new NotFound('vault')
+  // Its present replica is not among those that are locked, and nothing would be known of that one's rules.
+  if (before.replicaId !== (seen?.former ?? null)) throw new StartOver('Another replica was named meanwhile.')
   const former = found.get(before.replicaId ?? '') ?? null
   if (replicaId == null) return { before, former, replica: replicaId === null ? null : former }
   const replica = found.get(replicaId)

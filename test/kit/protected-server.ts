@@ -42,6 +42,8 @@ export interface ServiceOptions
     Pick<WorkerContext, 'lockWaitMs' | 'jobCeilingMs' | 'noProgressMs' | 'restoreJobs' | 'spoolDirectory'>
   > {
   leaseMs?: number
+  /** Whether copies of the metadata hold the key file; they do unless told otherwise. */
+  copiesKeyFile?: boolean
   /** Whether the clock runs, which starts what is due; it does not unless asked for. */
   clock?: boolean
   /** What the service takes for the present, also to decide what is due; real time when left out. */
@@ -71,7 +73,11 @@ export async function startService(
     dueNow: async (tx = database) => limits.now?.() ?? (await databaseTime(tx)),
     machineNow: limits.now ?? (() => new Date()),
     removalGraceMs: 0,
-    metadata: { url: databaseUrl, keyFile: join(folder, 'secret.key'), everyMs: 24 * 3_600_000 },
+    metadata: {
+      url: databaseUrl,
+      keyFile: limits.copiesKeyFile === false ? null : join(folder, 'secret.key'),
+      everyMs: 24 * 3_600_000,
+    },
     scratchDirectory: join(folder, 'scratch'),
     restoreJobs: limits.restoreJobs ?? 2,
     spoolDirectory: limits.spoolDirectory ?? join(folder, 'spool'),

@@ -269,6 +269,15 @@ export function describeStorage(kind: string, openPlace: () => Promise<StoragePl
       expect(await place.everything()).toEqual([])
     })
 
+    test('removes with a probe what probes of lost workers have left, and not what another one is at', async () => {
+      const dayMs = 86_400_000
+      const atHand = `probe-${Date.now() - dayMs / 2}.${crypto.randomUUID()}`
+      const lost = [`probe-${crypto.randomUUID()}`, `probe-${Date.now() - 2 * dayMs}.${crypto.randomUUID()}`]
+      for (const key of [atHand, ...lost, 'object']) await storage.write(key, put('x'))
+      await storage.probe()
+      expect((await place.everything()).toSorted()).toEqual(['object', atHand])
+    })
+
     test('says how many bytes are free, where it can tell', async () => {
       const freeBytes = await storage.freeBytes()
       if (freeBytes !== undefined) expect(freeBytes).toBeGreaterThan(0)

@@ -74,7 +74,7 @@ export async function writePoint(
     expiresAt: '2026-03-01T02:30:00.000Z',
     databases: [
       {
-        report: { name: 'shop', sizeBytes: 9_000 },
+        report,
         snapshotAt: createdAt,
         tables: [{ schema: 'public', name: 'orders', rows: 12 }],
         largeObjectCount: 0,
@@ -85,10 +85,28 @@ export async function writePoint(
   }
   await writePointEnd(storage, prefix, {
     recipients: [recipient],
-    // As version 0.2 wrote it: the newer fields are left out, and of the report all that importing does not read.
+    // As version 0.2 wrote it: the newer fields are left out.
     manifest: seed.change ? seed.change(manifest as unknown as Manifest) : manifest,
     header: { recoveryPointId, instanceId: of, vaultId },
     createdAt: new Date(createdAt),
   })
   return { id: recoveryPointId, instanceId: of, prefix, file }
+}
+
+const report = {
+  name: 'shop',
+  sizeBytes: 9_000,
+  ownerName: 'owner',
+  encoding: 'UTF8',
+  localeProvider: 'LIBC',
+  collate: 'C.UTF-8',
+  ctype: 'C.UTF-8',
+  locale: null,
+  icuRules: null,
+  connectionLimit: -1,
+  comment: null,
+  settings: [],
+  acl: null,
+  extensions: [],
+  tablespaces: [],
 }

@@ -1,5 +1,7 @@
 import { ConfirmationMismatch, InvalidInput, NotFound } from '../../refusal.ts'
-import { deleteVault, VaultIsReplica, VaultNotEmpty } from '../../vault/delete.ts'
+import { deleteVault, RecoveryKeyNotExported, VaultIsReplica, VaultNotEmpty } from '../../vault/delete.ts'
+import { ImportAlreadyRunning } from '../../vault/import/import-vault.ts'
+import { KeyRotationRunning } from '../../vault/key/rotate.ts'
 import { type VaultRule as Rule, VaultLocked } from '../../vault/security.ts'
 import { type SecurityChange, updateVaultSecurity } from '../../vault/update-security.ts'
 import type { Vault as VaultRow } from '../../vault/vault.ts'
@@ -117,6 +119,14 @@ refusalType(VaultIsReplica, 'Other vaults have second copies of what they keep m
   }),
 }))
 
+refusalType(
+  RecoveryKeyNotExported,
+  'Only this service has the key of the vault, which was set up: files that the catalogue does not know could be opened by nobody once it is forgotten.',
+  (t) => ({
+    vault: t.field({ type: Vault, description: 'The vault.', resolve: ({ vaultId }) => vaultId }),
+  }),
+)
+
 mutation('updateVaultSecurity', {
   description:
     'Changes the rules that guard what a vault keeps; what is left out stays as it is. A changed retention of soft delete applies to later deletions only: what is deleted already keeps the date of its purge.',
@@ -184,7 +194,7 @@ function refuseNulls(given: Record<string, unknown>): void {
 
 mutation('deleteVault', {
   description:
-    'Forgets an empty vault and its key. Its place is not touched: files that lie there stay, and a later vault needs an empty directory. Its jobs stay too.',
+    'Forgets an empty vault and its key, which has to be exported before where the vault was ever set up. Its place is not touched: files that lie there stay, and a later vault needs an empty directory. Its jobs stay too.',
   input: (t) => ({
     vault: t.globalID({ required: true, description: 'The id of the vault.' }),
     confirmName: t.string({ required: true, description: 'The name of the vault, typed exactly.' }),
@@ -198,7 +208,15 @@ mutation('deleteVault', {
     deletedVaultId: { type: 'ID', description: 'The id that the vault had, or in a dry run has.' },
     name: { type: 'String', description: 'The name that the vault had, or in a dry run has.' },
   },
-  refusals: [NotFound, ConfirmationMismatch, VaultNotEmpty, VaultIsReplica],
+  refusals: [
+    NotFound,
+    ConfirmationMismatch,
+    VaultNotEmpty,
+    VaultIsReplica,
+    ImportAlreadyRunning,
+    KeyRotationRunning,
+    RecoveryKeyNotExported,
+  ],
   resolve: async ({ vault, confirmName, dryRun }, context) => {
     const vaultId = idOf('Vault', vault)
     const { id, name }: VaultRow = await deleteVault(context.database, {

@@ -58,7 +58,11 @@ export function directorySet(
         const isTaken = ['ENOTEMPTY', 'EEXIST', 'ENOTDIR'].includes(systemCode(error) ?? '')
         throw isTaken ? occupiedError(directory, []) : storageError(directory, error)
       })
-      await guarded(directory, syncFolder(dirname(directory)))
+      await syncFolder(dirname(directory)).catch(async (error) => {
+        // The name may not outlive a power cut: better none than one that was reported as failed.
+        await rename(directory, beside).catch(() => undefined)
+        throw storageError(directory, error)
+      })
     },
     async discard() {
       // Whatever is still being made or written: what comes after the removal would stay.

@@ -1,6 +1,5 @@
-import { randomUUID } from 'node:crypto'
 import { PutObjectCommand } from '@aws-sdk/client-s3'
-import { probePrefix } from '../probe.ts'
+import { newProbeKey } from '../probe.ts'
 import type { Bucket } from './bucket.ts'
 import { statusOf } from './error.ts'
 import { removeObject } from './remove.ts'
@@ -8,7 +7,7 @@ import { refusesConditions } from './write/commit.ts'
 
 /** Whether the store keeps the condition that an object is not there yet: tried on one that is. Leaves nothing. */
 export async function probeConditions(bucket: Bucket): Promise<boolean> {
-  const key = probePrefix + randomUUID()
+  const key = newProbeKey()
   const object = { Bucket: bucket.name, Key: bucket.objectKey(key) }
   try {
     await bucket.guarded(key, bucket.client.send(new PutObjectCommand({ ...object, Body: 'first' })))

@@ -1,8 +1,8 @@
 import type { Storage } from '../contract.ts'
 import { checkKey, checkPrefix } from '../key.ts'
-import { probeStorage } from '../probe.ts'
+import { probePrefix, probeStorage, sweepProbes } from '../probe.ts'
 import { StorageError } from '../storage-error.ts'
-import { openBucket } from './bucket.ts'
+import { type Bucket, openBucket } from './bucket.ts'
 import { listObjects } from './list.ts'
 import type { S3Location, S3Patience } from './location.ts'
 import { findObject, headBucket } from './look.ts'
@@ -53,9 +53,14 @@ export function bucketStorage(location: S3Location, patience: S3Patience): Stora
     },
     async probe() {
       await probeStorage(storage)
+      await sweepProbes(storage, probesIn(bucket))
       return { conditionalCreate: await probeConditions(bucket), largestObjectBytes }
     },
     freeBytes: async () => undefined,
   }
   return storage
+}
+
+async function* probesIn(bucket: Bucket): AsyncGenerator<string> {
+  for await (const { key } of listObjects(bucket, probePrefix)) yield key
 }

@@ -1,6 +1,11 @@
 import { isKeyPart } from '../../storage/key.ts'
 import { isId, isSha256 } from '../../storage/point-header.ts'
+import { isDatabase, isRole } from './check-facts.ts'
+import { isCount, isListOf, isObject, isOneOf, isText, isTime } from './check-value.ts'
 import { type Manifest, manifestFormat } from './manifest.ts'
+
+/** What is longer, as it is stored, is not taken into memory unless its digest is known: the vault may be anybody's. */
+export const mostImportedManifestBytes = 64 * 1024 * 1024
 
 const tlsModes = ['DISABLE', 'REQUIRE', 'VERIFY_CA', 'VERIFY_FULL']
 const tags = ['DEFAULT', 'DAILY', 'WEEKLY', 'MONTHLY', 'YEARLY']
@@ -17,7 +22,7 @@ export function manifestOf(value: unknown): Manifest | undefined {
     [value.pointInTime, value.createdAt, value.expiresAt].every(isTime) &&
     isText(value.policyName) &&
     isCount(value.policyVersion ?? 1) &&
-    tags.includes(String(value.tag)) &&
+    isOneOf(value.tag, tags) &&
     isObject(instance) &&
     isId(instance.id) &&
     isText(instance.name) &&
@@ -28,9 +33,8 @@ export function manifestOf(value: unknown): Manifest | undefined {
     isObject(tools) &&
     isText(tools.version) &&
     isCount(tools.major) &&
-    Array.isArray(databases) &&
-    databases.every(isDatabase) &&
-    Array.isArray(roles) &&
+    isListOf(databases, isDatabase) &&
+    isListOf(roles, isRole) &&
     Array.isArray(artifacts) &&
     artifacts.length > 0 &&
     artifacts.every(isArtifact) &&
@@ -51,25 +55,9 @@ function isServer(value: unknown): boolean {
   const { name, host, port, version, versionNumber, tlsMode = 'DISABLE', maintenanceDatabase = 'postgres' } = value
   const isHost = typeof host === 'string' && /^[A-Za-z0-9_.:][A-Za-z0-9_.:-]{0,254}$/.test(host)
   const isPort = isCount(port) && port >= 1 && port <= 65_535
-  const isHow = tlsModes.includes(String(tlsMode)) && isText(maintenanceDatabase)
+  const isHow = isOneOf(tlsMode, tlsModes) && isText(maintenanceDatabase)
   return (
     isHow && isText(name) && isHost && isPort && isText(version) && isCount(versionNumber) && versionNumber < 10_000_000
-  )
-}
-
-function isDatabase(value: unknown): boolean {
-  if (!isObject(value) || !isObject(value.report) || !Array.isArray(value.tables)) return false
-  const { report, tables, snapshotAt, largeObjectCount, roles = [] } = value
-  const isTable = (table: unknown) =>
-    isObject(table) && isText(table.schema) && isText(table.name) && isCount(table.rows)
-  return (
-    isText(report.name) &&
-    isCount(report.sizeBytes) &&
-    isTime(snapshotAt) &&
-    isCount(largeObjectCount) &&
-    tables.every(isTable) &&
-    Array.isArray(roles) &&
-    roles.every(isText)
   )
 }
 
@@ -85,22 +73,4 @@ function isArtifact(value: unknown): boolean {
 
 function isDigest({ storedBytes, storedSha256, plainBytes, plainSha256 }: Record<string, unknown>): boolean {
   return isCount(storedBytes) && isCount(plainBytes) && isSha256(storedSha256) && isSha256(plainSha256)
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-function isText(value: unknown): value is string {
-  return typeof value === 'string' && value.length <= 1000 && !value.includes('\0') && value.isWellFormed()
-}
-
-function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && Number(value) >= 0
-}
-
-/** Within what the catalogue can keep and show. */
-function isTime(value: unknown): boolean {
-  const time = typeof value === 'string' ? Date.parse(value) : Number.NaN
-  return time > Date.UTC(1970) && time < Date.UTC(9999)
 }

@@ -18,6 +18,7 @@ import type { SealedDigest } from '../../storage/sealed-json.ts'
 import { artifactKey, globalsKey, writePointEnd } from '../../storage/vault-layout.ts'
 import type { Vault } from '../../vault/vault.ts'
 import type { WorkerContext } from '../context.ts'
+import { mostImportedManifestBytes } from './check-manifest.ts'
 import { containedDatabase } from './contained-database.ts'
 import { contentsOf } from './contents-of.ts'
 import { type Manifest, type ManifestArtifact, type ManifestDatabase, manifestFormat } from './manifest.ts'
@@ -102,6 +103,11 @@ export async function writePoint(context: WorkerContext, run: JobRun, source: Po
           signal: run.signal,
         }),
       )
+      if (manifest.storedBytes > mostImportedManifestBytes) {
+        run.warn(
+          `The manifest has ${manifest.storedBytes} bytes, and importVault takes at most ${mostImportedManifestBytes}: protect fewer tables in one server.`,
+        )
+      }
       run.note('Archive format', `pg_dump custom format of ${tools.version}, sealed for ${vault.recipient}`)
       return manifest.storedSha256
     },

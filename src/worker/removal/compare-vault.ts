@@ -5,7 +5,7 @@ import { findKnownFolders, type KnownFolders } from '../../recovery-point/find-f
 import { recordDamage } from '../../recovery-point/record-damage.ts'
 import type { Storage } from '../../storage/contract.ts'
 import { holdsAll, isEmpty, listPointFolders, lossesOf, type PointFolder } from '../../storage/point-folders.ts'
-import { checkVault } from '../../storage/vault-layout.ts'
+import { checkVault, jobIdOf } from '../../storage/vault-layout.ts'
 import { orphanSentence, recordOrphans, type SeenOrphan } from '../../vault/record-orphans.ts'
 import type { Vault } from '../../vault/vault.ts'
 import type { WorkerContext } from '../context.ts'
@@ -63,7 +63,7 @@ async function findStrays(
   const prefixes = new Set(points.map(({ prefix }) => prefix))
   const strays: SeenOrphan[] = []
   for (const { prefix, objectCount, sizeBytes } of folders.values()) {
-    if (prefixes.has(prefix) || pendingJobIds.has(jobOf(prefix))) continue
+    if (prefixes.has(prefix) || pendingJobIds.has(jobIdOf(prefix))) continue
     // A backup or copy that failed meanwhile has removed what it wrote.
     if (prefix.endsWith('/') && (await isEmpty(storage, prefix))) continue
     strays.push({ prefix, kind: 'BYTES_WITHOUT_ROW', recoveryPointId: null, objectCount, sizeBytes })
@@ -96,9 +96,4 @@ async function findLost(
     lost.push({ point, damage, orphan })
   }
   return lost
-}
-
-/** The job that a folder such as "points/<instance>/<job>.<attempt>/" is named after. */
-function jobOf(prefix: string): string {
-  return prefix.split('/')[2]?.split('.')[0] ?? ''
 }

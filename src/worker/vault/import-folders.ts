@@ -3,18 +3,23 @@ import type { JobRun } from '../../job/handler.ts'
 import { findKnownFolders } from '../../recovery-point/find-folders.ts'
 import type { PointFolder } from '../../storage/point-folders.ts'
 import { isId, readPointHeader } from '../../storage/point-header.ts'
-import { StorageError } from '../../storage/storage-error.ts'
+import { isAboutStored } from '../../storage/storage-error.ts'
+import { jobIdOf } from '../../storage/vault-layout.ts'
 import type { ImportReport } from '../../vault/import/request.ts'
 import { recordOrphans } from '../../vault/record-orphans.ts'
 import type { WorkerContext } from '../context.ts'
 import { WorkFailed } from '../failure.ts'
 import { compareWithVault } from '../removal/compare-vault.ts'
+import { sideBySide } from '../side-by-side.ts'
+import { keepReport } from './import-report.ts'
 import type { OpenedVault } from './open-imported.ts'
 import { readFoundPoint } from './read-found-point.ts'
 import { recordFoundPoint } from './record-found-point.ts'
 import { takeOverRewrap } from './take-over-rewrap.ts'
 
 const mostListed = 1_000
+/** How many headers are asked for at once. */
+const mostReadAtOnce = 8
 
 export interface ImportFolders {
   opened: OpenedVault
@@ -46,14 +51,14 @@ export async function importFolders(context: WorkerContext, run: JobRun, input: 
   const known = await findKnownFolders(context.database, { instanceId, vaultId: opened.vaultId })
   const points = new Map(known.points.map((point) => [point.prefix, point]))
   const unknown = folders.filter(({ prefix }) => !points.has(prefix) && !known.pendingJobIds.has(jobIdOf(prefix)))
-  for (const folder of folders) {
+  await sideBySide(folders, { most: mostReadAtOnce, signal: run.signal }, async (folder) => {
     const point = points.get(folder.prefix)
-    if (!point) continue
-    run.signal.throwIfAborted()
+    if (!point) return
+    run.alive()
     report.alreadyKnown += 1
     if (!dryRun) await takeOverRewrap(context, run, { opened, folder, point })
-  }
-  for (const folder of await newestFirst(opened, unknown)) {
+  })
+  for (const folder of await newestFirst(run, opened, unknown)) {
     run.signal.throwIfAborted()
     onFolder()
     const found = await readable(() => readFoundPoint(opened, folder))
@@ -68,6 +73,7 @@ export async function importFolders(context: WorkerContext, run: JobRun, input: 
         report,
       })
       if (refusal !== undefined) refuse(folder, refusal)
+      await keepReport(run, report)
     }
   }
   if (!dryRun) await recordStrays(context, run, { ...input, unreadable })
@@ -94,12 +100,16 @@ async function recordStrays(
 }
 
 /** By what their headers say; those that say nothing come last. */
-async function newestFirst({ storage }: OpenedVault, folders: readonly PointFolder[]): Promise<PointFolder[]> {
-  const dated: { folder: PointFolder; at: number }[] = []
-  for (const folder of folders) {
+async function newestFirst(
+  { signal, alive }: JobRun,
+  { storage }: OpenedVault,
+  folders: readonly PointFolder[],
+): Promise<PointFolder[]> {
+  const dated = await sideBySide(folders, { most: mostReadAtOnce, signal }, async (folder) => {
+    alive()
     const header = folder.isWhole ? await readable(() => readPointHeader(storage, folder.prefix)) : ''
-    dated.push({ folder, at: typeof header === 'string' ? -Infinity : Date.parse(header.createdAt) })
-  }
+    return { folder, at: typeof header === 'string' ? -Infinity : Date.parse(header.createdAt) }
+  })
   return dated.toSorted((one, other) => (other.at === one.at ? 0 : other.at - one.at)).map(({ folder }) => folder)
 }
 
@@ -108,14 +118,8 @@ async function readable<Found extends object>(read: () => Promise<Found>): Promi
   try {
     return await read()
   } catch (cause) {
-    const codes = ['ARTIFACT_DAMAGED', 'STORAGE_OBJECT_MISSING', 'STORAGE_KEY_INVALID', 'WRONG_KEY']
-    if (cause instanceof StorageError && codes.includes(cause.code)) return cause.message
+    if (isAboutStored(cause)) return cause.message
     if (cause instanceof WorkFailed && cause.details !== null) return cause.details
     throw cause
   }
-}
-
-/** The backup job that a folder such as "points/<instance>/<job>.<attempt>/" is named after. */
-function jobIdOf(prefix: string): string {
-  return prefix.split('/')[2]?.split('.')[0] ?? ''
 }

@@ -1,9 +1,10 @@
 import type { Handler, JobRun, Outcome } from '../../job/handler.ts'
 import { listAllFolders } from '../../storage/point-folders.ts'
 import { forgetVaultImport } from '../../vault/import/record-import.ts'
-import { type ImportReport, importRequestOf } from '../../vault/import/request.ts'
+import { importRequestOf } from '../../vault/import/request.ts'
 import { handlerDefaults, type WorkerContext } from '../context.ts'
 import { importFolders } from './import-folders.ts'
+import { beginReport } from './import-report.ts'
 import { openImported } from './open-imported.ts'
 import { readBackImported } from './read-back-imported.ts'
 
@@ -28,19 +29,7 @@ async function importVault(context: WorkerContext, run: JobRun): Promise<Outcome
   const opened = await run.subTask('Open the vault', () => openImported(context, run, { dryRun }))
   const { storage, vault, vaultId, vaultName } = opened
   run.note('Vault', `${vaultId}, in the ${storage.description}`)
-  const report: ImportReport = {
-    vaultId,
-    vaultName,
-    dryRun,
-    pointsImported: 0,
-    alreadyKnown: 0,
-    pointsReadBack: 0,
-    pointsDamaged: 0,
-    instances: [],
-    servers: [],
-    unreadableCount: 0,
-    unreadable: [],
-  }
+  const report = beginReport(run, { vaultId, vaultName, dryRun })
   let rowsDone = 0
   const onFolder = () => run.progress({ rowsDone: ++rowsDone })
   await run.subTask('Find recovery points', async () => {
@@ -57,5 +46,6 @@ async function importVault(context: WorkerContext, run: JobRun): Promise<Outcome
       `${report.unreadableCount} folders hold no recovery point that can be made known; the job's report names them. They were left as they are.`,
     )
   }
-  return { kind: 'completed', result: report }
+  // Of what earlier attempts have made known, some may have been removed since.
+  return { kind: 'completed', result: { ...report, alreadyKnown: Math.max(0, report.alreadyKnown) } }
 }

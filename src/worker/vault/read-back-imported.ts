@@ -10,6 +10,7 @@ import type { Vault } from '../../vault/vault.ts'
 import type { WorkerContext } from '../context.ts'
 import { damageIn } from '../point/damage.ts'
 import { openPoint } from '../point/read-point.ts'
+import { keepReport } from './import-report.ts'
 
 const pageSize = 100
 
@@ -39,6 +40,7 @@ export async function readBackImported(
       await record(context, point, damage)
       if (damage.length > 0) report.pointsDamaged += 1
       else report.pointsReadBack += 1
+      await keepReport(run, report)
     }
   }
 }

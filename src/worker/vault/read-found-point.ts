@@ -7,11 +7,9 @@ import { isRewrapOf } from '../../storage/rewrap-point.ts'
 import { readSmall, requireDigest, unsealBytes } from '../../storage/sealed-json.ts'
 import { StorageError } from '../../storage/storage-error.ts'
 import { manifestKey } from '../../storage/vault-layout.ts'
-import { manifestOf } from '../point/check-manifest.ts'
+import { manifestOf, mostImportedManifestBytes } from '../point/check-manifest.ts'
 import type { Manifest } from '../point/manifest.ts'
 
-/** What is longer is not taken into memory: the vault may be anybody's. */
-const mostManifestBytes = 64 * 1024 * 1024
 const ageHeaderBytes = 64 * 1024
 
 /** A recovery point as it was found in a vault, with nothing known of it before. */
@@ -49,7 +47,7 @@ export async function readFoundPoint({ storage, vaultId, keys }: FoundIn, folder
     throw unfit(prefix, 'is of another vault or backup instance, by its header')
   }
   const key = manifestKey(prefix)
-  const stored = await readSmall(storage, key, { mostBytes: mostManifestBytes })
+  const stored = await readSmall(storage, key, { mostBytes: mostImportedManifestBytes })
   const { storedSha256, rewrappedSha256 = storedSha256 } = header.manifest
   const manifestSha256 = requireDigest(key, stored, [storedSha256, rewrappedSha256])
   const opener = sealedFor(stored.subarray(0, ageHeaderBytes), { keys, subject: key })

@@ -6,11 +6,11 @@ import type { JobRun } from '../../job/handler.ts'
 import { importPoint, linkCopies, type PointImport } from '../../recovery-point/record-import.ts'
 import { checkName, InvalidInput } from '../../refusal.ts'
 import { findOrImportServer } from '../../server/record-import.ts'
+import { StorageError } from '../../storage/storage-error.ts'
 import { headerKey } from '../../storage/vault-layout.ts'
 import { lockVaultAlone } from '../../vault/find.ts'
 import type { ImportReport } from '../../vault/import/request.ts'
 import type { WorkerContext } from '../context.ts'
-import { isListable } from '../point/check-contents.ts'
 import { containedDatabase } from '../point/contained-database.ts'
 import { contentsOf } from '../point/contents-of.ts'
 import { recordPointContents } from '../point/stage-contents.ts'
@@ -24,6 +24,10 @@ export interface RecordFoundPoint {
   report: ImportReport
 }
 
+/** How long a transaction that holds locks waits for the store, ms. */
+const mostWaitMs = 2_000
+const mostTries = 5
+
 /**
  * Adds a point that was found to the catalogue, in one transaction with the backup instance and the server that it needs.
  * Answers a sentence when it cannot be: the catalogue has its id or its instance elsewhere, or its bytes went meanwhile.
@@ -31,9 +35,26 @@ export interface RecordFoundPoint {
 export async function recordFoundPoint(
   context: WorkerContext,
   run: JobRun,
+  point: RecordFoundPoint,
+): Promise<string | undefined> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await recordOnce(context, run, point)
+    } catch (cause) {
+      if (!(cause instanceof StoreIsSlow) || tries === mostTries) throw cause
+      // Waits for as long as the store needs, with nothing locked.
+      await hasBytes(point)
+      await run.confirm()
+    }
+  }
+}
+
+async function recordOnce(
+  context: WorkerContext,
+  run: JobRun,
   { opened, found, backupJobId, report }: RecordFoundPoint,
 ): Promise<string | undefined> {
-  const { storage, vaultId } = opened
+  const { vaultId } = opened
   const { prefix, manifest } = found
   const now = await context.dueNow()
   const added: { server?: string; instance?: string } = {}
@@ -53,17 +74,15 @@ export async function recordFoundPoint(
       if (tried.outcome !== 'IMPORTED') return tried.outcome
       await recordImportedPoints(tx, { instance, now })
       // A point that was removed while it was looked at must not come back without its bytes.
-      if ((await storage.size(headerKey(prefix))) === undefined) throw new BytesGone()
+      if (!(await withinLimit(hasBytes({ opened, found }), prefix))) throw new BytesGone()
       return tried.outcome
     })
     if (outcome === 'IMPORTED') {
       report.pointsImported += 1
       if (added.instance !== undefined) report.instances.push(added.instance)
       if (added.server !== undefined) report.servers.push(added.server)
-      if (isListable(manifest)) {
-        const { recoveryPointId } = manifest
-        await recordPointContents(context, run, { recoveryPointId, facts: contentsOf(manifest) })
-      }
+      const { recoveryPointId } = manifest
+      await recordPointContents(context, run, { recoveryPointId, facts: contentsOf(manifest) })
     }
     if (outcome === 'KNOWN') report.alreadyKnown += 1
     return refusals[outcome] && `${prefix} ${refusals[outcome]}.`
@@ -91,6 +110,19 @@ async function findOrLockOut(
 }
 
 class BytesGone extends Error {}
+
+class StoreIsSlow extends StorageError {}
+
+async function hasBytes({ opened, found }: Pick<RecordFoundPoint, 'opened' | 'found'>): Promise<boolean> {
+  return (await opened.storage.size(headerKey(found.prefix))) !== undefined
+}
+
+async function withinLimit<Result>(work: Promise<Result>, subject: string): Promise<Result> {
+  const { promise: tooLate, reject } = Promise.withResolvers<never>()
+  const message = `The storage was asked for ${subject} and did not answer within ${mostWaitMs} ms.`
+  const timer = setTimeout(() => reject(new StoreIsSlow('STORAGE_UNREACHABLE', subject, message)), mostWaitMs)
+  return Promise.race([work, tooLate]).finally(() => clearTimeout(timer))
+}
 
 interface AddInstance {
   found: FoundPoint

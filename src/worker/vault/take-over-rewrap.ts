@@ -4,7 +4,7 @@ import { manifestDigestsOf } from '../../recovery-point/recovery-point.ts'
 import { recordFoundRewrap } from '../../recovery-point/rewrap.ts'
 import type { PointFolder } from '../../storage/point-folders.ts'
 import { readPointHeader } from '../../storage/point-header.ts'
-import { StorageError } from '../../storage/storage-error.ts'
+import { isAboutStored } from '../../storage/storage-error.ts'
 import type { WorkerContext } from '../context.ts'
 import type { OpenedVault } from './open-imported.ts'
 import { readFoundPoint } from './read-found-point.ts'
@@ -42,7 +42,6 @@ export async function takeOverRewrap(
     run.note('Key of the manifest taken over', folder.prefix)
   } catch (cause) {
     // What is damaged in the vault is for a verification to find and tell.
-    const codes = ['ARTIFACT_DAMAGED', 'STORAGE_OBJECT_MISSING', 'STORAGE_KEY_INVALID', 'WRONG_KEY']
-    if (!(cause instanceof StorageError && codes.includes(cause.code))) throw cause
+    if (!isAboutStored(cause)) throw cause
   }
 }
