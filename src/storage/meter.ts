@@ -7,11 +7,11 @@ export interface Measure {
   sha256: string
 }
 
-export interface Meter {
+export interface Meter<Measured = Measure> {
   /** Passes bytes on unchanged and measures them. */
   stream: Transform
   /** What went by; to be asked after the stream's end. */
-  measure(): Measure
+  measure(): Measured
 }
 
 /**
@@ -19,9 +19,24 @@ export interface Meter {
  * At the end `judge` may answer an error, which the stream then ends in.
  */
 export function meter(onBytes?: (total: number) => void, judge?: (measure: Measure) => Error | undefined): Meter {
-  const hash = createHash('sha256')
+  return meterOf('sha256', (bytes, sha256): Measure => ({ bytes, sha256 }), { onBytes, judge })
+}
+
+/** As meter, with any digest that node knows by that name; `measured` says what becomes of it. */
+export function meterOf<Measured>(
+  algorithm: string,
+  measured: (bytes: number, hex: string) => Measured,
+  {
+    onBytes,
+    judge,
+  }: {
+    onBytes?: ((total: number) => void) | undefined
+    judge?: ((measure: Measured) => Error | undefined) | undefined
+  } = {},
+): Meter<Measured> {
+  const hash = createHash(algorithm)
   let total = 0
-  let measured: Measure | undefined
+  let result: { measure: Measured } | undefined
   const stream = new Transform({
     highWaterMark: 1024 * 1024,
     transform(piece: Buffer, _encoding, done) {
@@ -31,13 +46,14 @@ export function meter(onBytes?: (total: number) => void, judge?: (measure: Measu
       done(null, piece)
     },
     flush(done) {
-      measured = { bytes: total, sha256: hash.digest('hex') }
-      done(judge?.(measured))
+      const measure = measured(total, hash.digest('hex'))
+      result = { measure }
+      done(judge?.(measure))
     },
   })
   const measure = () => {
-    if (!measured) throw new Error('A stream is measured at its end, not before.')
-    return measured
+    if (!result) throw new Error('A stream is measured at its end, not before.')
+    return result.measure
   }
   return { stream, measure }
 }
