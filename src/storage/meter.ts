@@ -29,16 +29,20 @@ export function meterOf<Measured>(
   {
     onBytes,
     judge,
+    aheadBytes = 1024 * 1024,
   }: {
     onBytes?: ((total: number) => void) | undefined
     judge?: ((measure: Measured) => Error | undefined) | undefined
+    /** What is held ready for its reader. One that asks for all that is there at once gets it in one piece, as a copy. */
+    aheadBytes?: number
   } = {},
 ): Meter<Measured> {
   const hash = createHash(algorithm)
   let total = 0
   let result: { measure: Measured } | undefined
   const stream = new Transform({
-    highWaterMark: 1024 * 1024,
+    writableHighWaterMark: 1024 * 1024,
+    readableHighWaterMark: aheadBytes,
     transform(piece: Buffer, _encoding, done) {
       hash.update(piece)
       total += piece.length

@@ -18,9 +18,9 @@ export function plainMeterLike(
   digest: PlainDigest,
   judge?: (measure: PlainDigest) => Error | undefined,
 ): Meter<PlainDigest> {
-  return digest.plainSha256 === undefined
-    ? meterOf('blake2b512', blake2bOf, { judge })
-    : meterOf('sha256', sha256Of, { judge })
+  // One piece ahead: programs that are fed with it get each as it is, not several copied together.
+  const how = { judge, aheadBytes: 1 }
+  return digest.plainSha256 === undefined ? meterOf('blake2b512', blake2bOf, how) : meterOf('sha256', sha256Of, how)
 }
 
 /** Whether two digests, made in the same way, are of the same bytes. */
