@@ -6,9 +6,17 @@ import { buffer } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { generateIdentity } from '../src/secret/age-identity.ts'
-import { type Compression, openArtifact, readBackArtifact, writeArtifact } from '../src/storage/artifact.ts'
+import {
+  type ArtifactDigest,
+  type Compression,
+  openArtifact,
+  readBackArtifact,
+  writeArtifact,
+} from '../src/storage/artifact.ts'
 import { directoryStorage } from '../src/storage/directory.ts'
 import { proveArtifact } from '../src/storage/prove-artifact.ts'
+import { drain } from '../src/worker/streams.ts'
+import { olderDigest } from './kit/older-digest.ts'
 import { put } from './kit/storage-contract.ts'
 import { temporaryFolder } from './kit/temporary-folder.ts'
 
@@ -22,6 +30,12 @@ async function openVault() {
   return { storage: directoryStorage(folder.path), path: folder.path }
 }
 
+const withBlake2b = ({ storedBytes, storedSha256, plainBytes }: ArtifactDigest, plainBlake2b: string) => ({
+  storedBytes,
+  storedSha256,
+  plainBytes,
+  plainBlake2b,
+})
 const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
 
 describe.each<Compression>(['ZSTD', 'NONE'])('an artifact with compression %s', (compression) => {
@@ -36,7 +50,7 @@ describe.each<Compression>(['ZSTD', 'NONE'])('an artifact with compression %s', 
     const stored = await readFile(join(path, key))
     expect(digest).toEqual({
       plainBytes: sizeBytes,
-      plainSha256: sha256(plain),
+      plainBlake2b: createHash('blake2b512').update(plain).digest('hex'),
       storedBytes: stored.length,
       storedSha256: sha256(stored),
     })
@@ -68,13 +82,26 @@ describe.each<Compression>(['ZSTD', 'NONE'])('an artifact with compression %s', 
     const wrong = '0'.repeat(64)
     const damaged = { code: 'ARTIFACT_DAMAGED' }
     await expect(extract({ ...digest, storedSha256: wrong })).rejects.toMatchObject(damaged)
-    await expect(extract({ ...digest, plainSha256: wrong })).rejects.toMatchObject(damaged)
+    await expect(extract(withBlake2b(digest, `${wrong}${wrong}`))).rejects.toMatchObject(damaged)
     const stored = await readFile(join(path, key))
     stored[stored.length >> 1] = (stored[stored.length >> 1] ?? 0) ^ 1
     await writeFile(join(path, key), stored)
     await expect(extract(digest)).rejects.toMatchObject(damaged)
     await unlink(join(path, key))
     await expect(extract(digest)).rejects.toMatchObject(damaged)
+  })
+
+  test('of version 0.3 is opened and proven by the sha256 of its plain bytes', async () => {
+    const { storage } = await openVault()
+    const plain = randomBytes(300_000)
+    const written = await writeArtifact(storage, key, { recipients, compression }, put(plain))
+    const digest = olderDigest(written, plain)
+    const opened = await buffer(await openArtifact(storage, key, { identity, compression, digest }))
+    expect(opened.equals(plain)).toBe(true)
+    await proveArtifact(storage, key, { identity, compression, digest }, drain)
+    const other = { ...olderDigest(written, Buffer.from('something else')), plainBytes: plain.length }
+    const proving = proveArtifact(storage, key, { identity, compression, digest: other }, drain)
+    await expect(proving).rejects.toThrow('opens to other bytes')
   })
 
   test('is nothing at all when the dump fails, and the failure is the dump’s own', async () => {
@@ -167,8 +194,13 @@ describe.each<Compression>(['ZSTD', 'NONE'])('an artifact with compression %s', 
   test('whose plain bytes are not those of the backup ends in an error', async () => {
     const { storage } = await openVault()
     const digest = await writeArtifact(storage, key, { recipients, compression }, put('what was written'))
-    for (const wrong of [{ plainBytes: 3 }, { plainSha256: sha256(Buffer.from('something else')) }]) {
-      const opened = await openArtifact(storage, key, { identity, compression, digest: { ...digest, ...wrong } })
+    const others = [
+      { ...digest, plainBytes: 3 },
+      withBlake2b(digest, '0'.repeat(128)),
+      olderDigest(digest, Buffer.from('something elsewhere')),
+    ]
+    for (const wrong of others) {
+      const opened = await openArtifact(storage, key, { identity, compression, digest: wrong })
       await expect(buffer(opened)).rejects.toMatchObject({ code: 'ARTIFACT_DAMAGED', subject: key })
     }
   })

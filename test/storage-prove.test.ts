@@ -1,7 +1,8 @@
 import { randomBytes, randomInt } from 'node:crypto'
-import { readFile, truncate, writeFile } from 'node:fs/promises'
+import { readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
+import { buffer } from 'node:stream/consumers'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { generateIdentity } from '../src/secret/age-identity.ts'
 import { type Compression, openArtifact, writeArtifact } from '../src/storage/artifact.ts'
@@ -63,6 +64,31 @@ describe.each<Compression>(['ZSTD', 'NONE'])('proving an artifact with compressi
     await prove()
   })
 
+  test('finds every single byte that is another one, and every byte that is missing or too many', async () => {
+    const { prove, file } = await stored(compression, 300)
+    const whole = await readFile(file)
+    const failure = { code: 'ARTIFACT_DAMAGED', subject: key }
+    for (let position = 0; position < whole.length; position++) {
+      const bytes = Buffer.from(whole)
+      bytes.writeUInt8(bytes.readUInt8(position) ^ (1 << (position % 8)), position)
+      await writeFile(file, bytes)
+      await expect(prove(), `bit flipped at ${position}`).rejects.toMatchObject(failure)
+    }
+    for (const other of [whole.subarray(0, -1), Buffer.concat([whole, Buffer.alloc(1)]), Buffer.alloc(0)]) {
+      await writeFile(file, other)
+      await expect(prove()).rejects.toMatchObject(failure)
+    }
+  })
+
+  test('finds a file that opens to the same bytes and is not the one that was written: a restore would refuse it', async () => {
+    const { storage, how, prove, file } = await stored(compression, 70_000)
+    const plain = await buffer(await openArtifact(storage, key, how))
+    await rm(file)
+    const other = await writeArtifact(storage, key, { recipients, compression }, put(plain))
+    expect(other.storedBytes).toBe(how.digest.storedBytes)
+    await expect(prove()).rejects.toMatchObject({ code: 'ARTIFACT_DAMAGED', subject: key })
+  })
+
   test('does not take for damage what is none: a wrong key, or a program that fails', async () => {
     const { prove } = await stored(compression, 5_000_000)
     const { identity: stranger } = generateIdentity()
@@ -73,7 +99,8 @@ describe.each<Compression>(['ZSTD', 'NONE'])('proving an artifact with compressi
 
   test('takes bytes for damaged that open to others than were backed up, and says so at the end', async () => {
     const { digest, prove } = await stored(compression, 1000)
-    const wrong = { ...digest, plainSha256: '0'.repeat(64) }
+    const { storedBytes, storedSha256, plainBytes } = digest
+    const wrong = { storedBytes, storedSha256, plainBytes, plainBlake2b: '0'.repeat(128) }
     const failing = prove(drain, { digest: wrong })
     await expect(failing).rejects.toBeInstanceOf(StorageError)
     await expect(failing).rejects.toThrow('opens to other bytes')

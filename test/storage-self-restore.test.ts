@@ -105,6 +105,7 @@ test.for([
     })
 
     expect(output).not.toMatch(/NOT RESTORED|FAILED|age: error|zstd: error/i)
+    expect(output.match(/^(globals\.sql|\d+\.dump): OK$/gm)).toHaveLength(4)
     expect(output.match(/^restored: .*$/gm)?.toSorted()).toEqual([
       'restored: "it\'s \\"app\\"=x"',
       'restored: "postgres"',

@@ -146,6 +146,44 @@ describe('decompressing', () => {
     expect(highest).toBeLessThan(150_000_000)
   })
 
+  test('holds only a bounded part of many small frames that grow a thousandfold, however slow the reader', async () => {
+    const frame = zstdCompressSync(Buffer.alloc(2 * 1024 * 1024), { pledgedSrcSize: 2 * 1024 * 1024 })
+    const bomb = Buffer.concat(Array.from({ length: 300 }, () => frame))
+    const before = process.memoryUsage().rss
+    let plainBytes = 0
+    let highest = 0
+    for await (const piece of pieces(bomb, 1_000_000).compose(decompress())) {
+      plainBytes += piece.length
+      highest = Math.max(highest, process.memoryUsage().rss - before)
+    }
+    expect(plainBytes).toBe(300 * 2 * 1024 * 1024)
+    expect(highest).toBeLessThan(150_000_000)
+  })
+
+  test('keeps the order of frames of every kind and size, small, large, of unknown size, skipped and empty', async () => {
+    const parts = [10, 2_000_000, 2_097_152, 2_097_153, 5_000_000, 0, 1, 255, 256, 300, 65_791, 65_792].map((size) =>
+      randomBytes(size),
+    )
+    const skipped = Buffer.concat([Buffer.from([0x53, 0x2a, 0x4d, 0x18, 5, 0, 0, 0]), Buffer.from('hello')])
+    const frames = parts.flatMap((part, index) => [
+      zstdCompressSync(part, { pledgedSrcSize: part.length }),
+      ...(index % 3 === 0 ? [skipped, zstd(['-c', '--no-content-size'], part)] : []),
+    ])
+    const plain = Buffer.concat(parts.flatMap((part, index) => (index % 3 === 0 ? [part, part] : [part])))
+    for (const pieceBytes of [999, 65_536, 4_000_000])
+      expect((await decompressed(Buffer.concat(frames), pieceBytes)).equals(plain)).toBe(true)
+  })
+
+  test('takes a frame for damaged that opens to another size than it says', async () => {
+    const bytes = zstdCompressSync(copyText(1000), { pledgedSrcSize: 1000 })
+    const sizeAt = bytes.indexOf(Buffer.from([(1000 - 256) & 0xff, (1000 - 256) >> 8]))
+    for (const size of [0, 100, 743, 745, 60_000]) {
+      const lying = Buffer.from(bytes)
+      lying.writeUInt16LE(size, sizeAt)
+      await expect(decompressed(lying)).rejects.toMatchObject({ code: 'ARTIFACT_DAMAGED' })
+    }
+  })
+
   test('ends when its reader goes away in the middle', async () => {
     const source = pieces(await compressed(copyText(3_000_000)), 10_000)
     const stream = source.compose(decompress())

@@ -56,34 +56,41 @@ export function seal(recipients: readonly string[]): Transform {
  */
 export function unseal(identities: Identities, subject = 'The sealed stream'): Transform {
   let openChunk: ((sealed: Buffer, isLast: boolean) => Buffer) | undefined
-  let held: Buffer[] = []
+  let head: Buffer = Buffer.alloc(0)
+  const held = Buffer.allocUnsafe(sealedChunkBytes)
   let heldBytes = 0
   const damaged = (what: string) => new StorageError('ARTIFACT_DAMAGED', subject, `${subject} ${what}.`)
 
   const begin = (bytes: Buffer): Buffer | undefined => {
-    const end = headerLength(bytes)
-    if (end === undefined && bytes.length > longestHeaderBytes) throw damaged('does not begin with an age header')
-    if (end === undefined || bytes.length < end + nonceBytes) return undefined
-    const fileKey = unwrapFileKey(bytes.subarray(0, end), identities, subject)
-    openChunk = chunkOpener(payloadKey(fileKey, bytes.subarray(end, end + nonceBytes)), () =>
+    head = head.length === 0 ? bytes : Buffer.concat([head, bytes])
+    const end = headerLength(head)
+    if (end === undefined && head.length > longestHeaderBytes) throw damaged('does not begin with an age header')
+    if (end === undefined || head.length < end + nonceBytes) return undefined
+    const fileKey = unwrapFileKey(head.subarray(0, end), identities, subject)
+    openChunk = chunkOpener(payloadKey(fileKey, head.subarray(end, end + nonceBytes)), () =>
       damaged('is damaged or cut short'),
     )
-    return bytes.subarray(end + nonceBytes)
+    const rest = head.subarray(end + nonceBytes)
+    head = Buffer.alloc(0)
+    return rest
   }
 
   return new Transform({
     highWaterMark: 1024 * 1024,
     transform(bytes: Buffer, _encoding, done) {
-      held.push(bytes)
-      heldBytes += bytes.length
-      if (openChunk && heldBytes <= sealedChunkBytes) return done()
       try {
-        let rest = held.length === 1 ? bytes : Buffer.concat(held)
-        if (!openChunk) rest = begin(rest) ?? rest
-        for (; openChunk && rest.length > sealedChunkBytes; rest = rest.subarray(sealedChunkBytes))
-          this.push(openChunk(rest.subarray(0, sealedChunkBytes), false))
-        held = [rest]
-        heldBytes = rest.length
+        const sealed = openChunk ? bytes : begin(bytes)
+        if (!openChunk || !sealed) return done()
+        let position = 0
+        // A full chunk is held until a byte follows it, because the last one is opened as the last.
+        while (sealed.length - position > sealedChunkBytes - heldBytes) {
+          const end = position + sealedChunkBytes - heldBytes
+          if (heldBytes > 0) sealed.copy(held, heldBytes, position, end)
+          this.push(openChunk(heldBytes > 0 ? held : sealed.subarray(position, end), false))
+          heldBytes = 0
+          position = end
+        }
+        heldBytes += sealed.copy(held, heldBytes, position)
       } catch (error) {
         return done(asError(error))
       }
@@ -92,7 +99,7 @@ export function unseal(identities: Identities, subject = 'The sealed stream'): T
     flush(done) {
       if (!openChunk) return done(damaged('is cut short within its age header'))
       try {
-        done(null, openChunk(Buffer.concat(held), true))
+        done(null, openChunk(held.subarray(0, heldBytes), true))
       } catch (error) {
         done(asError(error))
       }

@@ -6,23 +6,21 @@ import type { Identities } from './age-header.ts'
 import type { Storage } from './contract.ts'
 import { fillSink } from './fill.ts'
 import { type Measure, meter } from './meter.ts'
+import { isSamePlain, type PlainDigest, plainMeter, plainMeterLike } from './plain-digest.ts'
 import { StorageError } from './storage-error.ts'
 import { compress, decompress } from './zstd.ts'
 
 /** What the storage does to the bytes before it seals them. */
 export type Compression = 'ZSTD' | 'NONE'
 
-/** What is in the vault under a key: sizes in bytes, digests sha256 in lower-case hex. */
+/** What is in the vault under a key: its size, and its sha256 in lower-case hex. */
 export interface StoredDigest {
   storedBytes: number
   storedSha256: string
 }
 
 /** The stored bytes, and the plain ones that they open to. */
-export interface ArtifactDigest extends StoredDigest {
-  plainBytes: number
-  plainSha256: string
-}
+export type ArtifactDigest = StoredDigest & PlainDigest
 
 export interface WriteArtifact {
   /** `age1…`: everyone who may open it. */
@@ -43,15 +41,14 @@ export async function writeArtifact(
   { recipients, compression, signal, onPlainBytes }: WriteArtifact,
   fill: (sink: Writable) => Promise<void>,
 ): Promise<ArtifactDigest> {
-  const plain = meter(onPlainBytes)
+  const plain = plainMeter(onPlainBytes)
   const stored = meter()
   const stages = [...(compression === 'ZSTD' ? [compress()] : []), seal(recipients), stored.stream]
   await storage.write(key, (sink) => fillSink(plain.stream, fill, pipeline([plain.stream, ...stages, sink])), {
     ...(signal && { signal }),
   })
-  const { bytes: plainBytes, sha256: plainSha256 } = plain.measure()
   const { bytes: storedBytes, sha256: storedSha256 } = stored.measure()
-  return { plainBytes, plainSha256, storedBytes, storedSha256 }
+  return { ...plain.measure(), storedBytes, storedSha256 }
 }
 
 /**
@@ -88,8 +85,8 @@ export function checkStored(key: string, digest: StoredDigest, { bytes, sha256 }
 }
 
 /** What an artifact ends in whose plain bytes are not those of its digest; undefined when they are. */
-export function plainDamage(key: string, digest: ArtifactDigest, { bytes, sha256 }: Measure): StorageError | undefined {
-  if (bytes === digest.plainBytes && sha256 === digest.plainSha256) return undefined
+export function plainDamage(key: string, digest: PlainDigest, measure: PlainDigest): StorageError | undefined {
+  if (isSamePlain(digest, measure)) return undefined
   return damaged(key, 'opens to other bytes than those that were backed up')
 }
 
@@ -115,7 +112,7 @@ export async function openArtifact(
   await readBackArtifact(storage, key, digest, { signal, onBytes: onCheckedBytes })
   const source = await storage.read(key)
   const stages = [unseal(identity, key), ...(compression === 'ZSTD' ? [decompress(key)] : [])]
-  const { stream } = meter(undefined, (measure) => plainDamage(key, digest, measure))
+  const { stream } = plainMeterLike(digest, (measure) => plainDamage(key, digest, measure))
   destroyOnAbort(stream, signal)
   // A failure anywhere destroys the last stream with it: whoever reads from there learns of it.
   pipeline([source, ...stages, stream]).catch(() => undefined)

@@ -1,5 +1,6 @@
 import type { ArtifactDigest } from './artifact.ts'
 import type { Storage } from './contract.ts'
+import { isPlainDigest } from './plain-digest.ts'
 import { readPlainJson, writePlainJson } from './sealed-json.ts'
 import { StorageError } from './storage-error.ts'
 
@@ -23,9 +24,12 @@ export function metadataHeaderKey(prefix: string): string {
 }
 
 /** What is known about a copy without any key. */
-export interface MetadataHeader extends ArtifactDigest {
+export type MetadataHeader = MetadataFacts & ArtifactDigest
+
+interface MetadataFacts {
   format: 'holdfast-metadata'
-  formatVersion: 1
+  /** 1 where the digest of the plain bytes is a sha256, as version 0.3 and older wrote it. */
+  formatVersion: 1 | 2
   vaultId: string
   jobId: string
   /** Of the Holdfast that made it. */
@@ -59,9 +63,10 @@ export async function listMetadataFolders(storage: Storage): Promise<MetadataFol
 export async function writeMetadataHeader(
   storage: Storage,
   prefix: string,
-  header: Omit<MetadataHeader, 'format' | 'formatVersion'>,
+  header: Omit<MetadataFacts, 'format' | 'formatVersion'> & ArtifactDigest,
 ): Promise<void> {
-  await writePlainJson(storage, metadataHeaderKey(prefix), { format: 'holdfast-metadata', formatVersion: 1, ...header })
+  const formatVersion = header.plainSha256 === undefined ? 2 : 1
+  await writePlainJson(storage, metadataHeaderKey(prefix), { format: 'holdfast-metadata', formatVersion, ...header })
   await readMetadataHeader(storage, prefix)
 }
 
@@ -75,13 +80,15 @@ export async function readMetadataHeader(storage: Storage, prefix: string): Prom
 
 function isMetadataHeader(value: unknown): value is MetadataHeader {
   if (typeof value !== 'object' || value === null) return false
-  const fields = new Map(Object.entries(value))
+  const fields = new Map<string, unknown>(Object.entries(value))
+  const formatVersion = fields.get('formatVersion')
   const isOf = (type: string, ...names: string[]) => names.every((name) => typeof fields.get(name) === type)
   return (
-    isOf('string', 'vaultId', 'jobId', 'version', 'createdAt', 'plainSha256', 'storedSha256') &&
-    isOf('number', 'plainBytes', 'storedBytes') &&
+    isOf('string', 'vaultId', 'jobId', 'version', 'createdAt', 'storedSha256') &&
+    isOf('number', 'storedBytes') &&
     isOf('boolean', 'hasKeyFile') &&
     fields.get('format') === 'holdfast-metadata' &&
-    fields.get('formatVersion') === 1
+    (formatVersion === 1 || formatVersion === 2) &&
+    isPlainDigest(Object.fromEntries(fields), formatVersion === 2 ? 'plainBlake2b' : 'plainSha256')
   )
 }

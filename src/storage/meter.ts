@@ -7,11 +7,11 @@ export interface Measure {
   sha256: string
 }
 
-export interface Meter {
+export interface Meter<Measured = Measure> {
   /** Passes bytes on unchanged and measures them. */
   stream: Transform
   /** What went by; to be asked after the stream's end. */
-  measure(): Measure
+  measure(): Measured
 }
 
 /**
@@ -19,11 +19,30 @@ export interface Meter {
  * At the end `judge` may answer an error, which the stream then ends in.
  */
 export function meter(onBytes?: (total: number) => void, judge?: (measure: Measure) => Error | undefined): Meter {
-  const hash = createHash('sha256')
+  return meterOf('sha256', (bytes, sha256): Measure => ({ bytes, sha256 }), { onBytes, judge })
+}
+
+/** As meter, with any digest that node knows by that name; `measured` says what becomes of it. */
+export function meterOf<Measured>(
+  algorithm: string,
+  measured: (bytes: number, hex: string) => Measured,
+  {
+    onBytes,
+    judge,
+    aheadBytes = 1024 * 1024,
+  }: {
+    onBytes?: ((total: number) => void) | undefined
+    judge?: ((measure: Measured) => Error | undefined) | undefined
+    /** What is held ready for its reader. One that asks for all that is there at once gets it in one piece, as a copy. */
+    aheadBytes?: number
+  } = {},
+): Meter<Measured> {
+  const hash = createHash(algorithm)
   let total = 0
-  let measured: Measure | undefined
+  let result: { measure: Measured } | undefined
   const stream = new Transform({
-    highWaterMark: 1024 * 1024,
+    writableHighWaterMark: 1024 * 1024,
+    readableHighWaterMark: aheadBytes,
     transform(piece: Buffer, _encoding, done) {
       hash.update(piece)
       total += piece.length
@@ -31,13 +50,14 @@ export function meter(onBytes?: (total: number) => void, judge?: (measure: Measu
       done(null, piece)
     },
     flush(done) {
-      measured = { bytes: total, sha256: hash.digest('hex') }
-      done(judge?.(measured))
+      const measure = measured(total, hash.digest('hex'))
+      result = { measure }
+      done(judge?.(measure))
     },
   })
   const measure = () => {
-    if (!measured) throw new Error('A stream is measured at its end, not before.')
-    return measured
+    if (!result) throw new Error('A stream is measured at its end, not before.')
+    return result.measure
   }
   return { stream, measure }
 }

@@ -5,6 +5,7 @@ import { unseal } from './age.ts'
 import { checkSize, checkStored, type OpenArtifact, plainDamage, readBackArtifact } from './artifact.ts'
 import type { Storage } from './contract.ts'
 import { meter } from './meter.ts'
+import { plainMeterLike } from './plain-digest.ts'
 import { StorageError } from './storage-error.ts'
 import { decompress } from './zstd.ts'
 
@@ -22,7 +23,7 @@ export async function proveArtifact(
 ): Promise<void> {
   await checkSize(storage, key, digest)
   const stored = meter(onCheckedBytes)
-  const plain = meter()
+  const plain = plainMeterLike(digest)
   destroyOnAbort(plain.stream, signal)
   const source = await storage.read(key, { ...(signal && { signal }) })
   const stages = [stored.stream, unseal(identity, key), ...(compression === 'ZSTD' ? [decompress(key)] : [])]

@@ -102,7 +102,7 @@ export async function initialiseVault(
     await writeUnlessThere(storage, vaultHeaderKey, jsonText(header))
     await checkVault(storage, { vaultId, recipient })
     // A set-up of another vault that was cut short may have left its own there.
-    await refreshSelfRestore(storage, { vaultId, recipient })
+    await refreshSelfRestore(storage)
     return
   }
   await checkVault(storage, { vaultId, recipient })
@@ -152,10 +152,16 @@ async function refuseForeign(storage: Storage): Promise<void> {
   }
 }
 
-/** Brings the text in the vault's root up to date, which names the vault's present key; nothing is written when it is. */
-export async function refreshSelfRestore(storage: Storage, mark: VaultMark): Promise<void> {
-  const text = selfRestoreText(mark)
-  await writeUnlessThere(storage, selfRestoreKey, text)
+/**
+ * Brings the text in the vault's root up to date: it names the vault's present key, and checks what this version writes.
+ * Nothing is written when it does.
+ */
+export async function refreshSelfRestore(storage: Storage): Promise<void> {
+  const header = await readVaultHeader(storage)
+  if (!header) return
+  const text = selfRestoreText(header)
+  const isThere = (await storage.size(selfRestoreKey)) !== undefined
+  if (!isThere) return await writeUnlessThere(storage, selfRestoreKey, text)
   const present = await readSmall(storage, selfRestoreKey, { mostBytes: 1024 * 1024 })
   if (present.toString() !== text) await storage.replace(selfRestoreKey, Buffer.from(text))
 }

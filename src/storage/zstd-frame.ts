@@ -90,10 +90,26 @@ export function frameScanner(subject: string): FrameScanner {
   }
 }
 
+/** How many bytes a whole frame says it opens to; undefined when it does not, or is one to skip. */
+export function plainSize(frame: Buffer): number | undefined {
+  if (frame.readUInt32LE(0) !== 0xfd2fb528) return undefined
+  const descriptor = frame.readUInt8(4)
+  const bytes = contentSizeBytes(descriptor)
+  if (bytes === 0) return undefined
+  const at = 5 + headerBytes(descriptor) - bytes
+  if (bytes === 8) return Number(frame.readBigUInt64LE(at))
+  // Two bytes count from where one ends.
+  return frame.readUIntLE(at, bytes) + (bytes === 2 ? 256 : 0)
+}
+
 /** Bytes between the frame header's descriptor and the first block. */
 function headerBytes(descriptor: number): number {
   const isSingleSegment = (descriptor & 0x20) !== 0
   const dictionaryId = [0, 1, 2, 4][descriptor & 3] ?? 0
-  const contentSize = [isSingleSegment ? 1 : 0, 2, 4, 8][descriptor >> 6] ?? 0
-  return (isSingleSegment ? 0 : 1) + dictionaryId + contentSize
+  return (isSingleSegment ? 0 : 1) + dictionaryId + contentSizeBytes(descriptor)
+}
+
+function contentSizeBytes(descriptor: number): number {
+  const isSingleSegment = (descriptor & 0x20) !== 0
+  return [isSingleSegment ? 1 : 0, 2, 4, 8][descriptor >> 6] ?? 0
 }

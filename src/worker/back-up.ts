@@ -15,7 +15,7 @@ import { sentenceOf } from '../retention/compare-content.ts'
 import { decideRetention } from '../retention/decide-retention.ts'
 import { type RetentionTag, tagsByPriority } from '../retention/rules.ts'
 import { recordInspection } from '../server/record-inspection.ts'
-import { checkVault, pointPrefix } from '../storage/vault-layout.ts'
+import { checkVault, pointPrefix, refreshSelfRestore } from '../storage/vault-layout.ts'
 import { handlerDefaults, type WorkerContext } from './context.ts'
 import { stagePointContents } from './point/stage-contents.ts'
 import { readBackPoint, type WrittenPoint, writePoint } from './point/write-point.ts'
@@ -43,6 +43,7 @@ async function backUp(context: WorkerContext, run: JobRun): Promise<Outcome> {
   }
   const storage = storageOf(context, vault)
   await checkVault(storage, { vaultId: vault.id, recipient: vault.recipient })
+  await refreshSelfRestore(storage)
   await sweepAttempts(context, run)
   const address = addressOf(server, context.secrets)
   const report = await run.subTask('Inspect the server', () => inspectServer(address, { signal }))

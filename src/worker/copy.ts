@@ -11,7 +11,7 @@ import { recordEvidence } from '../recovery-point/record-evidence.ts'
 import type { RecoveryPoint } from '../recovery-point/recovery-point.ts'
 import type { Storage } from '../storage/contract.ts'
 import { StorageError } from '../storage/storage-error.ts'
-import { checkVault, initialiseVault, pointPrefix } from '../storage/vault-layout.ts'
+import { checkVault, initialiseVault, pointPrefix, refreshSelfRestore } from '../storage/vault-layout.ts'
 import { recordCapabilities } from '../vault/record-capabilities.ts'
 import type { Vault } from '../vault/vault.ts'
 import { handlerDefaults, type WorkerContext } from './context.ts'
@@ -100,6 +100,7 @@ async function prepare(context: WorkerContext, run: JobRun, replica: Vault): Pro
   const mark = { vaultId: replica.id, recipient: replica.recipient }
   if (replica.capabilities !== null) {
     await checkVault(storage, mark)
+    await refreshSelfRestore(storage)
     return storage
   }
   await initialiseVault(storage, { ...mark, now: context.now() }).catch(occupied)

@@ -5,6 +5,7 @@ import type { Storage } from '../../src/storage/contract.ts'
 import { directoryStorage } from '../../src/storage/directory.ts'
 import { artifactKey, initialiseVault, pointPrefix, writePointEnd } from '../../src/storage/vault-layout.ts'
 import type { Manifest } from '../../src/worker/point/manifest.ts'
+import { olderDigest } from './older-digest.ts'
 import { put } from './storage-contract.ts'
 
 /** A vault as some Holdfast has left it: its place and its keys are all that is known. */
@@ -23,6 +24,8 @@ export interface PointSeed {
   jobId?: string
   createdAt?: string
   serverName?: string
+  /** Whether its manifest is of the format that is written now. */
+  isOfToday?: boolean
   change?: (manifest: Manifest) => unknown
 }
 
@@ -57,10 +60,12 @@ export async function writePoint(
   const recoveryPointId = crypto.randomUUID()
   const key = artifactKey(prefix, 1, 'ZSTD')
   const how = { recipients: [recipient], compression: 'ZSTD' as const }
-  const digest = await writeArtifact(storage, key, how, put(`archive of ${recoveryPointId}`))
+  const plain = Buffer.from(`archive of ${recoveryPointId}`)
+  const written = await writeArtifact(storage, key, how, put(plain))
+  const digest = seed.isOfToday ? written : olderDigest(written, plain)
   const file = key.slice(prefix.length)
   const manifest = {
-    format: 1,
+    format: seed.isOfToday ? 2 : 1,
     recoveryPointId,
     vaultId,
     instance: { id: of, name: `${serverName} in Main` },

@@ -1,8 +1,9 @@
 import { isKeyPart } from '../../storage/key.ts'
+import { isPlainDigest } from '../../storage/plain-digest.ts'
 import { isId, isSha256 } from '../../storage/point-header.ts'
 import { isDatabase, isRole } from './check-facts.ts'
 import { isCount, isListOf, isObject, isOneOf, isText, isTime } from './check-value.ts'
-import { type Manifest, manifestFormat } from './manifest.ts'
+import { type Manifest, manifestFormat, olderManifestFormat } from './manifest.ts'
 
 /** What is longer, as it is stored, is not taken into memory unless its digest is known: the vault may be anybody's. */
 export const mostImportedManifestBytes = 64 * 1024 * 1024
@@ -15,7 +16,8 @@ const tags = ['DEFAULT', 'DAILY', 'WEEKLY', 'MONTHLY', 'YEARLY']
  * public key could have sealed it. Undefined when it is none that this version can read.
  */
 export function manifestOf(value: unknown): Manifest | undefined {
-  if (!isObject(value) || value.format !== manifestFormat) return undefined
+  if (!isObject(value) || !isFormat(value.format)) return undefined
+  const digestKind = value.format === manifestFormat ? 'plainBlake2b' : 'plainSha256'
   const { instance, job, server, tools, databases, roles, artifacts } = value
   const isWhole =
     [value.recoveryPointId, value.vaultId].every(isId) &&
@@ -37,11 +39,16 @@ export function manifestOf(value: unknown): Manifest | undefined {
     isListOf(roles, isRole) &&
     Array.isArray(artifacts) &&
     artifacts.length > 0 &&
-    artifacts.every(isArtifact) &&
+    artifacts.every((artifact) => isArtifact(artifact, digestKind)) &&
     new Set(artifacts.map(({ file }) => file)).size === artifacts.length &&
     isCopyOf(value.copyOf, value.recoveryPointId)
   // Each of its fields that is read without its digest being known was looked at just now.
   return isWhole ? (value as unknown as Manifest) : undefined
+}
+
+/** Whether this version reads manifests of the format. */
+export function isFormat(format: unknown): format is Manifest['format'] {
+  return format === manifestFormat || format === olderManifestFormat
 }
 
 /** Left out of an original; a copy is never one of itself. */
@@ -62,15 +69,15 @@ function isServer(value: unknown): boolean {
 }
 
 /** The file has to be a plain name: what it is joined to stays within the point's own folder. */
-function isArtifact(value: unknown): boolean {
+function isArtifact(value: unknown, digestKind: 'plainBlake2b' | 'plainSha256'): boolean {
   if (!isObject(value) || !isObject(value.digest)) return false
   const { file, kind, database, compression, digest } = value
   const isOf = kind === 'DATABASE' ? isText(database) : kind === 'GLOBALS' && database === null
   const isFile = typeof file === 'string' && isKeyPart(file)
   const isCompression = compression === 'ZSTD' || compression === 'NONE'
-  return isFile && isOf && isCompression && isDigest(digest)
+  return isFile && isOf && isCompression && isStoredDigest(digest) && isPlainDigest(digest, digestKind)
 }
 
-function isDigest({ storedBytes, storedSha256, plainBytes, plainSha256 }: Record<string, unknown>): boolean {
-  return isCount(storedBytes) && isCount(plainBytes) && isSha256(storedSha256) && isSha256(plainSha256)
+function isStoredDigest({ storedBytes, storedSha256 }: Record<string, unknown>): boolean {
+  return isCount(storedBytes) && isSha256(storedSha256)
 }

@@ -4,7 +4,10 @@ import type { DatabaseReport, RoleReport } from '../../engine/inspect.ts'
 import type { PostgresServer } from '../../server/server.ts'
 import type { ArtifactDigest, Compression } from '../../storage/artifact.ts'
 
-export const manifestFormat = 1
+/** What is written: plain bytes are digested with BLAKE2b. */
+export const manifestFormat = 2
+/** As version 0.3 and older wrote it: plain bytes are digested with sha256. A copy of such a point keeps it. */
+export const olderManifestFormat = 1
 
 /** One stored object of a recovery point. */
 export interface ManifestArtifact {
@@ -33,7 +36,7 @@ export interface ManifestDatabase extends Partial<StructureFacts> {
 
 /** Everything about a recovery point: enough to restore it without Holdfast's own database. */
 export interface Manifest {
-  format: typeof manifestFormat
+  format: typeof manifestFormat | typeof olderManifestFormat
   recoveryPointId: string
   vaultId: string
   instance: { id: string; name: string }

@@ -13,7 +13,8 @@ import type { Vault } from '../../vault/vault.ts'
 import type { WorkerContext } from '../context.ts'
 import { counted } from '../streams.ts'
 import { identitiesOf, storageOf } from '../subjects.ts'
-import { type Manifest, type ManifestArtifact, manifestFormat } from './manifest.ts'
+import { isFormat } from './check-manifest.ts'
+import type { Manifest, ManifestArtifact } from './manifest.ts'
 
 /** A recovery point opened for reading: its vault is the right one and its manifest is the one that was recorded. */
 export interface OpenPoint {
@@ -125,7 +126,7 @@ async function readManifest(
 function manifestFrom(value: unknown, key: string, point: RecoveryPoint): Manifest {
   // Its digest is the recorded one, so it is byte for byte what writePoint wrote.
   const manifest = value as Manifest
-  if (manifest.format !== manifestFormat || manifest.recoveryPointId !== point.id) {
+  if (!isFormat(manifest.format) || manifest.recoveryPointId !== point.id) {
     throw new StorageError('ARTIFACT_DAMAGED', key, `${key} is the manifest of another recovery point or format.`)
   }
   return manifest

@@ -34,8 +34,7 @@ async function rotateKey(context: WorkerContext, run: JobRun): Promise<Outcome> 
   await checkVault(storage, { vaultId, recipient: before.recipient })
   await changeKey(context, run, { storage, vault: before })
   const vault = await vaultOf(database, vaultId)
-  const mark = { vaultId, recipient: vault.recipient }
-  await refreshSelfRestore(storage, mark)
+  await refreshSelfRestore(storage)
   const { rewrapped, damaged } = await run.subTask('Wrap the new key around every manifest', () =>
     rewrapAll(context, run, { storage, vault }),
   )
