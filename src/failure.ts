@@ -108,6 +108,7 @@ export const failures = {
   ),
   TOOL_FAILED: ours('A PostgreSQL program failed.', ['Read the details: they hold what it said.'], true),
   ARCHIVE_UNREADABLE: ours('An archive could not be decoded.', [
+    'Verify the recovery point to the level DECODED: that says whether it is to be trusted.',
     'Restore from another recovery point.',
     'Take a new backup.',
   ]),

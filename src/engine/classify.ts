@@ -1,4 +1,5 @@
 import { EngineError, type EngineErrorCode } from './engine-error.ts'
+import { withoutData } from './own-words.ts'
 import { redact } from './redact.ts'
 
 /** What can be known of a failure, whoever reports it. */
@@ -100,7 +101,8 @@ const rules: readonly Rule[] = [
   },
   {
     failure: 'ARCHIVE_UNREADABLE',
-    text: /could not read from input file|does not appear to be a valid archive|input file is too short|incorrect data check|could not (uncompress|decompress)|invalid (stored|distance|block|code|literal)|unsupported version .* in file header|found unexpected block ID|unrecognized data block type|unexpected end of file|did not find magic string|corrupt/,
+    // Only what pg_restore says of the archive, in a line of its own: what a server says holds names and rows.
+    text: /^pg_restore: (error: |fatal: |\[[\w ()]+\] )(could not read from input file: end of file|input file (does not appear|appears to be|is too short)|did not find magic string|unsupported version .* in file header|sanity check on integer size|expected format .* differs|entry ID .* out of range|unexpected data offset flag|unrecognized data block type|found unexpected block ID|could not find block ID .* possibly (due to )?corrupt|could not (uncompress|decompress) data|(could not decompress: )?unexpected end of file)/m,
   },
   {
     failure: 'CONNECTION_LOST',
@@ -152,7 +154,7 @@ export function programFailure(
 ): EngineError {
   const said = redact(end.stderr, secrets)
   if (end.killedBy) return new EngineError('TOOL_KILLED', `${what} was ended by ${end.killedBy}.`, said)
-  const code = classify({ text: end.stderr }) ?? otherwise
+  const code = classify({ text: withoutData(end.stderr) }) ?? otherwise
   return new EngineError(code, `${what} failed: ${firstError(said) ?? `exit code ${end.exitCode}, no message`}.`, said)
 }
 

@@ -4,7 +4,7 @@ import type { Handler, JobRun, Outcome } from '../../job/handler.ts'
 import { recordDamage } from '../../recovery-point/record-damage.ts'
 import { type RestoreRequest, restoreRequestOf } from '../../restore/restore.ts'
 import { handlerDefaults, type WorkerContext } from '../context.ts'
-import { certainOf, damageIn } from '../point/damage.ts'
+import { certainOf, damageIn, storedDamageOf } from '../point/damage.ts'
 import { pointOf } from '../subjects.ts'
 import { RestoreRefused, refuseProblems } from './checks/refuse-problems.ts'
 import { takeUpEarlierDatabases } from './earlier-attempts.ts'
@@ -29,7 +29,7 @@ async function restore(context: WorkerContext, run: JobRun): Promise<Outcome> {
   const damage: string[] = []
   try {
     await refuseProblems(context, run, request)
-    const outcome = await damageIn(damage, () => perform(context, run, request))
+    const outcome = await damageIn(damage, () => perform(context, run, request), storedDamageOf)
     if (outcome) return outcome
     await certainOf(context, (await pointOf(context, run.job)).vault, damage)
     return failed(context, run, { error: failureOf('ARTIFACT_DAMAGED', damage.join('\n')), damage })
