@@ -268,19 +268,24 @@ describe('A dump and its restore', () => {
     const request = {
       source: archive.source,
       targetName: target,
-      token: 'late',
       tools: await installedTools(),
       ownership: 'NONE',
       signal: never,
     } as const
-    await using staged = await stageRestore(addressOf(source), { ...request, archive: streamOf(archive.bytes) })
+    const stage = (token: string) =>
+      stageRestore(addressOf(source), { ...request, token, archive: streamOf(archive.bytes) })
+    await using inUse = await stage('late_0')
+    await using filled = await stage('late_1')
     {
       await using user = connect(source, target)
       await user`select 1`
-      expect((await failureOf(staged.publish())).code).toBe('TARGET_IN_USE')
+      expect(await failureOf(inUse.publish())).toMatchObject({
+        code: 'TARGET_IN_USE',
+        message: expect.stringContaining(`Target database "${target}" is in use`),
+      })
       await user`create table precious as select 1 as one`
     }
-    await expect.poll(async () => (await failureOf(staged.publish())).code).toBe('TARGET_NOT_EMPTY')
+    expect((await failureOf(filled.publish())).code).toBe('TARGET_NOT_EMPTY')
     expect(await run(source, target, 'select * from precious')).toEqual([{ one: 1 }])
   })
 

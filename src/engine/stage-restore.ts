@@ -9,7 +9,8 @@ import { EngineError } from './engine-error.ts'
 import { type Filled, type Filling, fillDatabase } from './fill-database.ts'
 import { inspectDatabase } from './inspect-databases.ts'
 import { requireOwnerRole } from './owner-role.ts'
-import { type Publication, publishRestores } from './publish-restore.ts'
+import { type Publication, systemIdentifierOf } from './publication.ts'
+import { publishRestores } from './publish-restore.ts'
 import { quoteIdentifier } from './quote.ts'
 import { refuseForeignOwner, refuseMissingExtensions } from './restore-conditions.ts'
 import { openSession, type Session } from './session.ts'
@@ -39,7 +40,7 @@ export interface StagedDatabase extends AsyncDisposable {
   part: ArchivePart | undefined
   /** For publishing it together with others. */
   publication: Publication
-  /** Gives it the target's name, if that is still absent or empty. Throws TARGET_NOT_EMPTY or TARGET_IN_USE, and changes nothing. */
+  /** Gives it the target's name, if that is still absent or empty. Throws TARGET_NOT_EMPTY or TARGET_IN_USE, and changes no target. */
   publish(): Promise<void>
 }
 
@@ -131,7 +132,14 @@ async function staged(
   if (!row)
     throw new EngineError('RESTORE_FAILED', `Database ${quoteIdentifier(restoring)} was dropped by someone else.`)
   const { comment, connectionLimit } = properties
-  const publication = { targetName, token, oid: row.oid, comment, connectionLimit: Math.max(-1, connectionLimit) }
+  const publication = {
+    targetName,
+    token,
+    oid: row.oid,
+    systemIdentifier: await systemIdentifierOf(session),
+    comment,
+    connectionLimit: Math.max(-1, connectionLimit),
+  }
   let isPublished = false
   return {
     ...filled,
