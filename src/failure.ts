@@ -131,7 +131,7 @@ export const failures = {
   LOCALE_MISSING: user('The target server lacks the locale or encoding of a database.', [
     'Install the locale on the target server, or restore into an empty database that you created there.',
   ]),
-  TARGET_FULL: user('The target server has no space left; what was restored so far was removed again.', [
+  TARGET_FULL: user('The target server has no space left; what was restored so far is removed again.', [
     'Free space on the target server, then restore again.',
   ]),
   TARGET_PLACE_TAKEN: user('The target lies where a vault or a storage account keeps its files.', [
@@ -140,7 +140,7 @@ export const failures = {
   TARGET_READ_ONLY: user('The target server takes no writes.', [
     'Restore into the primary server; a standby takes no writes.',
   ]),
-  RESTORE_FAILED: user('pg_restore reported an error; what was restored so far was removed again.', [
+  RESTORE_FAILED: user('pg_restore reported an error; what was restored so far is removed again.', [
     'Read the details: they hold what it said.',
   ]),
   PART_MISSING: user('The recovery point does not hold a schema or table that was chosen.', [
@@ -149,7 +149,7 @@ export const failures = {
   PART_INCOMPLETE: user('A chosen table cannot be made without others that were not chosen.', [
     'Choose what the details name as well, or the whole schema or database.',
   ]),
-  ROWS_DIFFER: ours('Restored tables do not have the rows that the backup counted; the copy was removed again.', [
+  ROWS_DIFFER: ours('Restored tables do not have the rows that the backup counted; the copy is removed again.', [
     'Read the details: they name every difference.',
     'Verify the recovery point, and restore as files to look at the archive itself.',
   ]),

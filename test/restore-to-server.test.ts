@@ -119,6 +119,30 @@ describe('a restore over several connections', { timeout: 120_000 }, () => {
     expect(await databasesOf(target)).toEqual([])
   })
 
+  test('that is cancelled is CANCELLED however long its databases take to drop', async ({ databaseUrl, folder }) => {
+    await using source = await slowSource(8)
+    await run(source, 'postgres', 'create database another')
+    await using target = await sourceServer()
+    await using service = await startService({ databaseUrl, folder }, { graceMs: 1 })
+    const point = await backedUp(service, source, folder)
+    const databases = [
+      { name: 'another', targetName: 'another' },
+      { name: 'slow', targetName: 'slow' },
+    ]
+    const { id } = await startRestore(service, { point, target, databases })
+    await waitFor('the index that takes long', async () => (await indexBuilds(target)) > 0)
+    await using holder = connect(target)
+    const names = await databasesOf(target)
+    expect(names).toHaveLength(2)
+    // Nobody can drop them while this transaction lasts.
+    await holder.unsafe(`begin; comment on database ${names[0]} is 'held'; comment on database ${names[1]} is 'held'`)
+    await cancelJob(service.database, { jobId: id, actor, now: new Date() })
+    await waitFor('a drop that waits', async () => (await waitingDrops(target)) > 0)
+    await holder.unsafe('rollback')
+    expect(await service.ended(id)).toMatchObject({ status: 'CANCELLED', error: null, warnings: [] })
+    expect(await databasesOf(target)).toEqual([])
+  })
+
   test('whose rows differ fails, names every difference in its report, and leaves nothing', async ({
     databaseUrl,
     folder,
@@ -153,6 +177,15 @@ describe('a restore over several connections', { timeout: 120_000 }, () => {
     expect(await databasesOf(target)).toEqual([])
   })
 })
+
+async function waitingDrops(target: Cluster): Promise<number> {
+  const [row] = await run(
+    target,
+    'postgres',
+    `select count(*)::int as count from pg_stat_activity where query like 'drop database%' and wait_event_type = 'Lock'`,
+  )
+  return row?.count ?? 0
+}
 
 async function indexBuilds(target: Cluster): Promise<number> {
   const [row] = await run(target, 'postgres', 'select count(*)::int as count from pg_stat_progress_create_index')

@@ -40,6 +40,8 @@ export interface Service extends AsyncDisposable {
 export interface ServiceOptions
   extends Partial<Pick<WorkerContext, 'lockWaitMs' | 'jobCeilingMs' | 'noProgressMs' | 'restoreJobs'>> {
   leaseMs?: number
+  /** How long a handler without a grace of its own may go on after the signal, ms. */
+  graceMs?: number
   /** Whether the clock runs, which starts what is due; it does not unless asked for. */
   clock?: boolean
   /** What the service takes for the present, also to decide what is due; real time when left out. */
@@ -83,6 +85,7 @@ export async function startService(
     aside: { lane: 'verify', places: 1 },
     leaseMs: limits.leaseMs ?? 15_000,
     pollMs: 1000,
+    ...(limits.graceMs !== undefined && { graceMs: limits.graceMs }),
     log,
   })
   const clock = limits.clock

@@ -5,7 +5,7 @@ import { findTools } from '../../engine/find-tools.ts'
 import { inspectServer, type ServerReport } from '../../engine/inspect.ts'
 import { publishRestores } from '../../engine/publish-restore.ts'
 import { failureOf } from '../../failure.ts'
-import type { JobRun, Outcome } from '../../job/handler.ts'
+import { type JobRun, type Outcome, RunStopped } from '../../job/handler.ts'
 import type { RestoreReport, ServerRequest } from '../../restore/restore.ts'
 import type { WorkerContext } from '../context.ts'
 import type { Manifest } from '../point/manifest.ts'
@@ -36,8 +36,13 @@ export async function restoreToServer(context: WorkerContext, run: JobRun, reque
     request.ownership.kind === 'KEEP'
       ? await run.subTask('Create missing roles', () => createRoles(run, address, opened.manifest))
       : { created: [], omitted: [] }
+  // A server that goes away, or is slow to drop a database, keeps what was made there: abandon looks for it once more.
+  run.leavesBehind()
   await using staged = new AsyncDisposableStack()
-  const databases = await stageAll({ context, run, opened, address, tools, request, staged })
+  const databases = await stageAll({ context, run, opened, address, tools, request, staged }).catch((cause) => {
+    leaveToAbandon(run, staged)
+    throw cause
+  })
   const report = reportOf(server.name, databases, roles)
   const differences = databases.flatMap((each) => each.differences)
   if (differences.length > 0) {
@@ -46,12 +51,21 @@ export async function restoreToServer(context: WorkerContext, run: JobRun, reque
   }
   const publications = databases.map(({ database }) => database.publication)
   await run.keep({ ...keptOf(run.job), restored: { report, publications } })
-  const left = await run.subTask('Give the databases their names', () =>
+  const publishing = run.subTask('Give the databases their names', () =>
     publishRestores(address, publications, { signal }),
   )
+  const left = await publishing.catch((cause) => {
+    leaveToAbandon(run, staged)
+    throw cause
+  })
   for (const name of left) run.warn(`Database "${name}" is the empty one that was replaced: it could not be dropped.`)
   staged.move()
   return { kind: 'completed', result: report }
+}
+
+/** Dropping databases takes a server longer than whoever cancels wants to wait: what nobody goes on with is abandon's. */
+function leaveToAbandon({ signal }: JobRun, staged: AsyncDisposableStack): void {
+  if (signal.reason instanceof RunStopped && signal.reason.reason === 'CANCELLED') staged.move()
 }
 
 function restoringRole({ username }: ServerAddress, { isSuperuser }: ServerReport, { ownership }: ServerRequest) {

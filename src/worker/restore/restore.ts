@@ -12,10 +12,14 @@ import { removeUnfinished } from './remove-unfinished.ts'
 import { completedBefore, restoreAsFiles } from './restore-as-files.ts'
 import { restoreToServer } from './restore-to-server.ts'
 
+/** Giving databases their names is not broken off, and a server that goes away meanwhile is waited for. */
+const longestNamingMs = 150_000
+
 /** Restores recovery points: as files into a directory, or into a server. */
 export function restoreHandler(context: WorkerContext): Handler {
   return {
     ...handlerDefaults(context),
+    graceMs: (job) => (restoreRequestOf(job).kind === 'SERVER' ? longestNamingMs : undefined),
     perform: (run) => restore(context, run),
     abandon: (run) => removeUnfinished(context, run, restoreRequestOf(run.job)),
   }
