@@ -2,6 +2,7 @@ import { type Failure, failureOf } from '../../failure.ts'
 import { recountOverdue } from '../../instance/schedule/recount-overdue.ts'
 import type { Handler, JobRun, Outcome } from '../../job/handler.ts'
 import { recordDamage } from '../../recovery-point/record-damage.ts'
+import type { VerifyLevel } from '../../recovery-point/recovery-point.ts'
 import { type RestoreRequest, restoreRequestOf } from '../../restore/restore.ts'
 import { handlerDefaults, type WorkerContext } from '../context.ts'
 import { certainOf, damageIn, storedDamageOf } from '../point/damage.ts'
@@ -35,11 +36,13 @@ async function restore(context: WorkerContext, run: JobRun): Promise<Outcome> {
     await refuseProblems(context, run, request)
     const outcome = await damageIn(damage, () => perform(context, run, request), storedDamageOf)
     if (outcome) return outcome
-    await certainOf(context, (await pointOf(context, run.job)).vault, damage)
-    return failed(context, run, { error: failureOf('ARTIFACT_DAMAGED', damage.join('\n')), damage })
+    const error = failureOf('ARTIFACT_DAMAGED', damage.join('\n'))
+    return await failed(context, run, { error, damage, level: 'DECODED' })
   } catch (cause) {
     if (!(cause instanceof RestoreRefused)) throw cause
-    return failed(context, run, cause)
+    const { error, damage: seen } = cause
+    // By names and sizes alone: whoever reads all of it finds out whether it is so.
+    return await failed(context, run, { error, damage: seen, level: 'READ_BACK' })
   }
 }
 
@@ -59,14 +62,20 @@ function perform(context: WorkerContext, run: JobRun, request: RestoreRequest): 
   return request.kind === 'FILES' ? restoreAsFiles(context, run, request) : restoreToServer(context, run, request)
 }
 
-function failed(
-  { now }: WorkerContext,
+async function failed(
+  context: WorkerContext,
   { job }: JobRun,
-  { error, damage }: { error: Failure; damage: readonly string[] },
-): Outcome {
+  { error, damage, level }: { error: Failure; damage: readonly string[]; level: VerifyLevel },
+): Promise<Outcome> {
   if (damage.length === 0) return { kind: error.isRetryable ? 'retryLater' : 'failed', error }
-  const of = { recoveryPointId: job.recoveryPointId ?? '', jobId: job.id, now: now() }
-  const found = { ...of, damage: [...damage], level: 'DECODED' as const }
+  await certainOf(context, (await pointOf(context, job)).vault, damage)
+  const found = {
+    recoveryPointId: job.recoveryPointId ?? '',
+    jobId: job.id,
+    damage: [...damage],
+    level,
+    now: context.now(),
+  }
   return {
     kind: 'failed',
     error,
