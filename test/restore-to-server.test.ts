@@ -192,6 +192,22 @@ async function indexBuilds(target: Cluster): Promise<number> {
   return row?.count ?? 0
 }
 
+describe('a restore into a server', { timeout: 60_000 }, () => {
+  test('does not care for other databases there, not even for one that lets nobody in', async ({
+    databaseUrl,
+    folder,
+  }) => {
+    await using source = await sourceWith('shop', 'create table t as select 1 as i')
+    await using target = await sourceServer()
+    await run(target, 'postgres', 'create database broken')
+    await run(target, 'postgres', `alter database broken set session_preload_libraries = 'no_such_library'`)
+    await using service = await startService({ databaseUrl, folder })
+    const point = await backedUp(service, source, folder)
+    const ended = await service.ended((await startRestore(service, { point, target })).id)
+    expect(ended).toMatchObject({ status: 'COMPLETED', error: null })
+  })
+})
+
 describe('a restore to one role', { timeout: 60_000 }, () => {
   test('gives it everything, uses its rights alone, and says what only a superuser could make', async ({
     databaseUrl,

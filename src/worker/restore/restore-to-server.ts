@@ -2,7 +2,7 @@ import type { ServerAddress } from '../../engine/address.ts'
 import { chooseRestoreTools } from '../../engine/choose-tools.ts'
 import { createMissingRoles } from '../../engine/create-roles.ts'
 import { findTools } from '../../engine/find-tools.ts'
-import { inspectServer, type ServerReport } from '../../engine/inspect.ts'
+import { describeServer, type ServerDescription } from '../../engine/inspect.ts'
 import { publishRestores } from '../../engine/publish-restore.ts'
 import { failureOf } from '../../failure.ts'
 import { type JobRun, type Outcome, RunStopped } from '../../job/handler.ts'
@@ -24,7 +24,7 @@ export async function restoreToServer(context: WorkerContext, run: JobRun, reque
   const address = addressOf(server, context.secrets)
   const { signal } = run
   const opened = await openPoint(context, { point, vault, signal })
-  const target = await run.subTask('Inspect the target server', () => inspectServer(address, { signal }))
+  const target = await run.subTask('Inspect the target server', () => describeServer(address, { signal }))
   const { tools, reason } = chooseRestoreTools(await findTools({ extraDirectories: context.postgresDirectories }), {
     archiveToolMajor: opened.manifest.tools.major,
     targetVersionNumber: target.versionNumber,
@@ -68,7 +68,7 @@ function leaveToAbandon({ signal }: JobRun, staged: AsyncDisposableStack): void 
   if (signal.reason instanceof RunStopped && signal.reason.reason === 'CANCELLED') staged.move()
 }
 
-function restoringRole({ username }: ServerAddress, { isSuperuser }: ServerReport, { ownership }: ServerRequest) {
+function restoringRole({ username }: ServerAddress, { isSuperuser }: ServerDescription, { ownership }: ServerRequest) {
   if (ownership.kind === 'TO_ROLE') return `role "${ownership.role}", which everything belongs to`
   return isSuperuser
     ? `role "${username}", a superuser: what checks, indexes and generated columns call runs with all rights while it is restored; ownership TO_ROLE avoids that`
