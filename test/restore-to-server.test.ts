@@ -1,4 +1,4 @@
-import { readdir } from 'node:fs/promises'
+import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect } from 'vitest'
 import type { Cluster } from '../src/cluster/start.ts'
@@ -7,7 +7,7 @@ import { ownershipOf } from '../src/restore/ownership.ts'
 import { restoreReportOf } from '../src/restore/restore.ts'
 import { backedUp, databasesOf, startRestore } from './kit/backed-up.ts'
 import { connect, run } from './kit/engine.ts'
-import { actor, startService } from './kit/protected-server.ts'
+import { actor, firstFailure, startService } from './kit/protected-server.ts'
 import { sourceServer } from './kit/source-server.ts'
 import { test } from './kit/test.ts'
 import { waitFor } from './kit/wait-for.ts'
@@ -205,6 +205,18 @@ describe('a restore into a server', { timeout: 60_000 }, () => {
     const point = await backedUp(service, source, folder)
     const ended = await service.ended((await startRestore(service, { point, target })).id)
     expect(ended).toMatchObject({ status: 'COMPLETED', error: null })
+  })
+
+  test('whose spool directory cannot be used says so', async ({ databaseUrl, folder }) => {
+    await using source = await sourceWith('shop', 'create table t as select 1 as i')
+    await using target = await sourceServer()
+    await using service = await startService({ databaseUrl, folder })
+    const point = await backedUp(service, source, folder)
+    await writeFile(join(folder, 'file'), '')
+    service.context.spoolDirectory = join(folder, 'file', 'spool')
+    const { id } = await startRestore(service, { point, target })
+    const failed = await firstFailure(service.database, id)
+    expect(failed.error).toMatchObject({ code: 'STORAGE_UNREACHABLE', details: expect.stringContaining('spool') })
   })
 })
 

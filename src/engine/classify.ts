@@ -131,6 +131,17 @@ const rules: readonly Rule[] = [
   { failure: 'TOOLS_MISSING', codes: ['ENOENT', 'EACCES'], text: /setpriv: failed to execute/ },
 ]
 
+// Of the driver and the sockets below it; a file's errors are never among them.
+const connectionCode =
+  /^(CONNECT_TIMEOUT|CONNECTION_\w+|ECONN\w+|EPIPE|ETIMEDOUT|EHOST\w+|ENET\w+|EADDRNOTAVAIL|ENOTFOUND|EAI_\w+)$/
+
+/** Whether an error is PostgreSQL's, its driver's, or of the connection to it, and not that of a stream beside it. */
+export function isServerError(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  if (error instanceof EngineError || error.name === 'PostgresError') return true
+  return 'code' in error && typeof error.code === 'string' && connectionCode.test(error.code)
+}
+
 /** The failure code of a symptom, by its code first and its text second; undefined when no rule knows it. */
 export function classify({ text, code }: Symptom): EngineErrorCode | undefined {
   const special = rules.find((rule) => rule.failure === 'ROW_LEVEL_SECURITY' && rule.text?.test(text))

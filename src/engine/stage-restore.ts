@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import type { ServerAddress } from './address.ts'
 import type { ArchivePart } from './archive/archive-part.ts'
-import { asEngineError } from './classify.ts'
+import { asEngineError, isServerError } from './classify.ts'
 import { countRows, type RowFacts } from './count-rows.ts'
 import { createDatabaseLike } from './create-database.ts'
 import { applyGrants, applyProperties, type DatabaseProperties } from './database-properties.ts'
@@ -67,9 +67,7 @@ export async function stageRestore(address: ServerAddress, request: RestoreReque
   } catch (error) {
     if (archive instanceof Readable) archive.destroy()
     signal.throwIfAborted()
-    throw error instanceof Error && error.name !== 'PostgresError'
-      ? error
-      : asEngineError(error, what, 'RESTORE_FAILED')
+    throw error instanceof Error && !isServerError(error) ? error : asEngineError(error, what, 'RESTORE_FAILED')
   }
 }
 

@@ -12,6 +12,7 @@ import type { Manifest } from '../point/manifest.ts'
 import { openPoint } from '../point/read-point.ts'
 import { addressOf, pointOf, serverOf } from '../subjects.ts'
 import { keptOf } from './earlier-attempts.ts'
+import { storageFailure } from './file-failure.ts'
 import { type RestoredDatabase, stageAll } from './stage-databases.ts'
 
 /**
@@ -41,7 +42,8 @@ export async function restoreToServer(context: WorkerContext, run: JobRun, reque
   await using staged = new AsyncDisposableStack()
   const databases = await stageAll({ context, run, opened, address, tools, request, staged }).catch((cause) => {
     leaveToAbandon(run, staged)
-    throw cause
+    // The one file system that is written to: a vault's errors are told by the storage.
+    throw storageFailure(cause, context.spoolDirectory)
   })
   const report = reportOf(server.name, databases, roles)
   const differences = databases.flatMap((each) => each.differences)
