@@ -262,7 +262,9 @@ describe('A dump and its restore', () => {
     expect(await databaseNames(target)).toEqual(['postgres', 'template0', 'template1'])
   })
 
-  test('refuse at the last moment what was filled meanwhile, or is in use', async ({ source }) => {
+  test('refuse at the last moment what was filled meanwhile, or is in use', { timeout: 120_000 }, async ({
+    source,
+  }) => {
     const archive = await archiveOf(source, await createDatabase(source, 'create table t (id int)'))
     const target = await createDatabase(source)
     const request = {
