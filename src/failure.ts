@@ -108,6 +108,7 @@ export const failures = {
   ),
   TOOL_FAILED: ours('A PostgreSQL program failed.', ['Read the details: they hold what it said.'], true),
   ARCHIVE_UNREADABLE: ours('An archive could not be decoded.', [
+    'Verify the recovery point to the level DECODED: that says whether it is to be trusted.',
     'Restore from another recovery point.',
     'Take a new backup.',
   ]),
@@ -131,7 +132,7 @@ export const failures = {
     'Install the locale on the target server, or restore into a server that has it.',
     'Or restore as files, and load the archive into a database that you created with another locale: text then sorts as that has it.',
   ]),
-  TARGET_FULL: user('The target server has no space left; what was restored so far was removed again.', [
+  TARGET_FULL: user('The target server has no space left; what was restored so far is removed again.', [
     'Free space on the target server, then restore again.',
   ]),
   TARGET_PLACE_TAKEN: user('The target lies where a vault or a storage account keeps its files.', [
@@ -140,7 +141,7 @@ export const failures = {
   TARGET_READ_ONLY: user('The target server takes no writes.', [
     'Restore into the primary server; a standby takes no writes.',
   ]),
-  RESTORE_FAILED: user('pg_restore reported an error; what was restored so far was removed again.', [
+  RESTORE_FAILED: user('pg_restore reported an error; what was restored so far is removed again.', [
     'Read the details: they hold what it said.',
   ]),
   PART_MISSING: user('The recovery point does not hold a schema or table that was chosen.', [
@@ -149,7 +150,7 @@ export const failures = {
   PART_INCOMPLETE: user('A chosen table cannot be made without others that were not chosen.', [
     'Choose what the details name as well, or the whole schema or database.',
   ]),
-  ROWS_DIFFER: ours('Restored tables do not have the rows that the backup counted; the copy was removed again.', [
+  ROWS_DIFFER: ours('Restored tables do not have the rows that the backup counted; the copy is removed again.', [
     'Read the details: they name every difference.',
     'Verify the recovery point, and restore as files to look at the archive itself.',
   ]),

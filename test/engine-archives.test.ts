@@ -4,8 +4,8 @@ import { describe, expect } from 'vitest'
 import { type Cluster, startCluster } from '../src/cluster/start.ts'
 import { decodeArchive } from '../src/engine/decode-archive.ts'
 import { restoreDatabase } from '../src/engine/restore.ts'
+import { type OwnRestores, settleRestores } from '../src/engine/settle-restores.ts'
 import { stageRestore } from '../src/engine/stage-restore.ts'
-import { dropLeftoverDatabases } from '../src/engine/temporary-database.ts'
 import {
   type Archive,
   addressOf,
@@ -167,6 +167,16 @@ describe('A restore that fails', () => {
   })
 })
 
+/** All attempts of a job, by what their tokens begin with, and its targets. */
+function ownOf(prefix: string, targetNames: string[]): OwnRestores {
+  return {
+    isOwn: (token) => token.startsWith(prefix),
+    targetOf: (token) => targetNames[Number(token.at(-1))],
+    targetNames,
+    publications: [],
+  }
+}
+
 describe('What a killed restore leaves', () => {
   test('is found by its token and removed, and nothing else', async ({ source }) => {
     const archive = await archiveOf(source, await createDatabase(source, contents))
@@ -176,8 +186,17 @@ describe('What a killed restore leaves', () => {
     await createDatabase(source, '', 'holdfast_replaced_job1_1_0')
     await createDatabase(source, 'create table mine ()', 'holdfast_replaced_job1_1_1')
     await createDatabase(source, '', 'holdfast')
-    expect(await dropLeftoverDatabases(addressOf(source), { tokenPrefix: 'job1_' })).toEqual({
-      dropped: ['holdfast_replaced_job1_1_0', 'holdfast_restoring_job1_1_0'],
+    await createDatabase(source, '', 'holdfast_replaced_job1_1_2')
+    await createDatabase(source, '', 'one that is there')
+    expect(await settleRestores(addressOf(source), ownOf('job1_', ['one that is there', 'gone', 'lost']))).toEqual({
+      isPublished: false,
+      gone: [],
+      kept: [],
+    })
+    expect(await databaseNames(source)).toEqual(expect.arrayContaining(['gone', 'lost']))
+    expect(await run(source, 'gone', 'select * from mine')).toEqual([])
+    await createDatabase(source, 'create table mine ()', 'holdfast_replaced_job1_1_1')
+    expect(await settleRestores(addressOf(source), ownOf('job1_', ['one that is there', 'gone']))).toMatchObject({
       kept: ['holdfast_replaced_job1_1_1'],
     })
     const left = (await databaseNames(source)).filter((name) => name.startsWith('holdfast'))
@@ -204,8 +223,8 @@ describe('A restore whose server goes away', () => {
     expect(['CONNECTION_LOST', 'SERVER_NOT_ACCEPTING', 'SERVER_UNREACHABLE']).toContain(failure.code)
     expect(failure.details).toContain('holdfast_restoring_job9_1_0')
     await using again = await startCluster(options)
-    const { dropped } = await dropLeftoverDatabases(addressOf(again), { tokenPrefix: 'job9_' })
-    expect(dropped).toEqual(['holdfast_restoring_job9_1_0'])
+    expect(await databaseNames(again)).toContain('holdfast_restoring_job9_1_0')
+    await settleRestores(addressOf(again), ownOf('job9_', ['gone']))
     expect(await databaseNames(again)).toEqual(['postgres', 'template0', 'template1'])
   })
 })

@@ -262,25 +262,32 @@ describe('A dump and its restore', () => {
     expect(await databaseNames(target)).toEqual(['postgres', 'template0', 'template1'])
   })
 
-  test('refuse at the last moment what was filled meanwhile, or is in use', async ({ source }) => {
+  test('refuse at the last moment what was filled meanwhile, or is in use', { timeout: 120_000 }, async ({
+    source,
+  }) => {
     const archive = await archiveOf(source, await createDatabase(source, 'create table t (id int)'))
     const target = await createDatabase(source)
     const request = {
       source: archive.source,
       targetName: target,
-      token: 'late',
       tools: await installedTools(),
       ownership: 'NONE',
       signal: never,
     } as const
-    await using staged = await stageRestore(addressOf(source), { ...request, archive: streamOf(archive.bytes) })
+    const stage = (token: string) =>
+      stageRestore(addressOf(source), { ...request, token, archive: streamOf(archive.bytes) })
+    await using inUse = await stage('late_0')
+    await using filled = await stage('late_1')
     {
       await using user = connect(source, target)
       await user`select 1`
-      expect((await failureOf(staged.publish())).code).toBe('TARGET_IN_USE')
+      expect(await failureOf(inUse.publish())).toMatchObject({
+        code: 'TARGET_IN_USE',
+        message: expect.stringContaining(`Target database "${target}" is in use`),
+      })
       await user`create table precious as select 1 as one`
     }
-    await expect.poll(async () => (await failureOf(staged.publish())).code).toBe('TARGET_NOT_EMPTY')
+    expect((await failureOf(filled.publish())).code).toBe('TARGET_NOT_EMPTY')
     expect(await run(source, target, 'select * from precious')).toEqual([{ one: 1 }])
   })
 

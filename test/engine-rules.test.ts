@@ -9,6 +9,7 @@ import { isOnlyHarmless, toleratesHarmlessError } from '../src/engine/harmless-e
 import { quoteIdentifier, quoteLiteral } from '../src/engine/quote.ts'
 import { redact } from '../src/engine/redact.ts'
 import { failures } from '../src/failure.ts'
+import { differenceOf } from '../src/worker/verify/restore-verdict.ts'
 
 const connecting = 'pg_dump: error: connection to server at "db" (10.0.0.1), port 5432 failed:'
 
@@ -55,6 +56,7 @@ const said: readonly (readonly [EngineErrorCode, string])[] = [
   ['ARCHIVE_UNREADABLE', 'pg_restore: error: input file does not appear to be a valid archive'],
   ['ARCHIVE_UNREADABLE', 'pg_restore: error: could not uncompress data: incorrect data check'],
   ['ARCHIVE_UNREADABLE', 'pg_restore: error: unsupported version (1.16) in file header'],
+  ['ARCHIVE_UNREADABLE', 'pg_restore: [custom archiver] found unexpected block ID (7) when reading data -- expected 8'],
   ['EXTENSION_MISSING', 'pg_restore: error: could not execute query: ERROR:  extension "postgis" is not available'],
   ['ROLE_MISSING', 'pg_restore: error: could not execute query: ERROR:  role "team" does not exist'],
   [
@@ -110,6 +112,18 @@ describe('A failure is told by what was said', () => {
     expect(classify({ text, code: '42501' })).toBe('ROW_LEVEL_SECURITY')
   })
 
+  test.for([
+    'could not execute query: ERROR:  function public.is_corrupt(integer) does not exist\nCommand was: CREATE INDEX i ON t (is_corrupt(b));',
+    'COPY failed for table "corrupted_uploads": ERROR:  invalid code for "unexpected end of file"',
+    'could not execute query: ERROR:  index "i" contains corrupted page at block 4',
+    'COPY failed for table "log": ERROR:  too long\nCONTEXT:  COPY log, line 7: "permission denied, terminating connection"',
+    'could not execute query: ERROR:  a check failed\nCommand was: SELECT 1;\n-- permission denied',
+    'could not read from input file: Input/output error',
+  ])('never by the names, rows and statements that are quoted: %s', (text) => {
+    const end = { exitCode: 1, killedBy: null, stderr: `pg_restore: error: ${text}\n` }
+    expect(programFailure('Restoring', end, { secrets: [], otherwise: 'RESTORE_FAILED' }).code).toBe('RESTORE_FAILED')
+  })
+
   test('or, when nothing is known, by what was being done', () => {
     const end = { exitCode: 1, killedBy: null, stderr: 'pg_restore: error: something new' }
     const failure = programFailure('Restoring', end, { secrets: [], otherwise: 'RESTORE_FAILED' })
@@ -125,6 +139,30 @@ test('A locale that is missing has a way out that there is: an empty database of
   const actions = failures.LOCALE_MISSING.recommendedActions.join(' ')
   expect(actions).toContain('restore as files')
   expect(actions).not.toContain('empty database')
+})
+
+describe('A restore that fails on a scratch server', () => {
+  const verdict = (stderr: string) => {
+    const end = { exitCode: 1, killedBy: null, stderr: `pg_restore: error: ${stderr}\n` }
+    const cause = programFailure('Restoring database "locale"', end, { secrets: [], otherwise: 'RESTORE_FAILED' })
+    const artifact = { kind: 'DATABASE', database: 'shop' } as Parameters<typeof differenceOf>[1]['artifact']
+    return differenceOf(cause, { artifact, isSameMajor: true })
+  }
+
+  test.for([
+    'COPY failed for table "library": ERROR:  duplicate key value violates unique constraint "library_pkey"\nDETAIL:  Key (locale)=(de) already exists.\nCONTEXT:  COPY library, line 2',
+    'ERROR:  a check failed\npg_restore: from TOC entry 3310; 0 16389 TABLE DATA collation postgres',
+  ])('is held against the data whatever that is called: %s', (stderr) => {
+    expect(verdict(stderr)).toContain('"shop" does not restore')
+  })
+
+  test.for([
+    'could not execute query: ERROR:  could not load library "/usr/lib/x.so"',
+    'could not execute query: ERROR:  collation "x" for encoding "UTF8" does not exist',
+    'could not execute query: ERROR:  must be superuser to create a base type',
+  ])('is not where the server is what lacks something: %s', (stderr) => {
+    expect(verdict(stderr)).toBeUndefined()
+  })
 })
 
 describe('What is shown of a failure', () => {

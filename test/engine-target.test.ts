@@ -80,6 +80,17 @@ describe('A server looked at before a restore', () => {
     expect(findings.find(({ kind }) => kind === 'LEAST_PRIVILEGE')?.message).toContain('not from intent')
   })
 
+  test('gets one connection more for all targets that exist, not one for each', async () => {
+    await using server = await sourceServer()
+    const targetNames = Array.from({ length: 12 }, (_, index) => `target ${index}`)
+    for (const name of targetNames) await createDatabase(server, '', name)
+    await run(server, 'postgres', `create role few login createdb connection limit 4 password 'few'`)
+    const address = addressOf(server, { username: 'few', password: 'few' })
+    const databases = targetNames.map((targetName) => ({ source: plain, targetName, tableCount: 1 }))
+    const { findings } = await checkTarget(address, planOf({}, { databases }), { signal: never })
+    expect(lines(findings, 'TARGET_DATABASE')).toEqual(targetNames.map((name) => `PASSED ${name}`))
+  })
+
   test('that does not answer, or does not let the role in, says which', async ({ source }) => {
     const asked = async (changes: Parameters<typeof addressOf>[1]) => {
       const { server, findings } = await checkTarget(addressOf(source, changes), planOf({}), { signal: never })

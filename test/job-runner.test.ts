@@ -132,6 +132,32 @@ describe('a job', () => {
     expect(cleaned).toEqual([2])
   })
 
+  test('that says it may leave something behind is cleaned up when it ends without a result, and only then', async ({
+    databaseUrl,
+    database,
+  }) => {
+    const cleaned: string[] = []
+    await using worker = await testRunner(
+      databaseUrl,
+      handlerThat(
+        async (run) => {
+          run.leavesBehind()
+          if (run.job.instanceName === 'failing') throw new Error('it did not work')
+          return completed
+        },
+        { abandon: async ({ job }) => void cleaned.push(`${job.instanceName} before ${job.attempt}`) },
+      ),
+    )
+    const jobs = [
+      await enqueue(database, { subject: { instanceName: 'failing' } }),
+      await enqueue(database, { subject: { instanceName: 'working' } }),
+    ]
+    const [failing, working] = await Promise.all(jobs.map(({ id }) => ended(worker, id)))
+    expect(failing).toMatchObject({ status: 'FAILED', mayHaveLeftovers: true })
+    expect(working).toMatchObject({ status: 'COMPLETED' })
+    expect(cleaned).toEqual(['failing before 2'])
+  })
+
   test('for which this worker has no handler is left alone', async ({ databaseUrl, database }) => {
     await using worker = await testRunner(
       databaseUrl,

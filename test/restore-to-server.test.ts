@@ -1,4 +1,4 @@
-import { readdir } from 'node:fs/promises'
+import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect } from 'vitest'
 import type { Cluster } from '../src/cluster/start.ts'
@@ -9,7 +9,7 @@ import type { Manifest } from '../src/worker/point/manifest.ts'
 import { neededRoles } from '../src/worker/restore/needed-roles.ts'
 import { backedUp, databasesOf, startRestore } from './kit/backed-up.ts'
 import { connect, run } from './kit/engine.ts'
-import { actor, startService } from './kit/protected-server.ts'
+import { actor, firstFailure, startService } from './kit/protected-server.ts'
 import { smallDisk } from './kit/small-disk.ts'
 import { sourceServer } from './kit/source-server.ts'
 import { test } from './kit/test.ts'
@@ -138,6 +138,30 @@ describe('a restore over several connections', { timeout: 120_000 }, () => {
     expect(await databasesOf(target)).toEqual([])
   })
 
+  test('that is cancelled is CANCELLED however long its databases take to drop', async ({ databaseUrl, folder }) => {
+    await using source = await slowSource(8)
+    await run(source, 'postgres', 'create database another')
+    await using target = await sourceServer()
+    await using service = await startService({ databaseUrl, folder }, { graceMs: 1 })
+    const point = await backedUp(service, source, folder)
+    const databases = [
+      { name: 'another', targetName: 'another' },
+      { name: 'slow', targetName: 'slow' },
+    ]
+    const { id } = await startRestore(service, { point, target, databases })
+    await waitFor('the index that takes long', async () => (await indexBuilds(target)) > 0)
+    await using holder = connect(target)
+    const names = await databasesOf(target)
+    expect(names).toHaveLength(2)
+    // Nobody can drop them while this transaction lasts.
+    await holder.unsafe(`begin; comment on database ${names[0]} is 'held'; comment on database ${names[1]} is 'held'`)
+    await cancelJob(service.database, { jobId: id, actor, now: new Date() })
+    await waitFor('a drop that waits', async () => (await waitingDrops(target)) > 0)
+    await holder.unsafe('rollback')
+    expect(await service.ended(id)).toMatchObject({ status: 'CANCELLED', error: null, warnings: [] })
+    expect(await databasesOf(target)).toEqual([])
+  })
+
   test('whose rows differ fails, names every difference in its report, and leaves nothing', async ({
     databaseUrl,
     folder,
@@ -234,10 +258,47 @@ describe('the roles of a restore that keeps owners', { timeout: 60_000 }, () => 
   })
 })
 
+async function waitingDrops(target: Cluster): Promise<number> {
+  const [row] = await run(
+    target,
+    'postgres',
+    `select count(*)::int as count from pg_stat_activity where query like 'drop database%' and wait_event_type = 'Lock'`,
+  )
+  return row?.count ?? 0
+}
+
 async function indexBuilds(target: Cluster): Promise<number> {
   const [row] = await run(target, 'postgres', 'select count(*)::int as count from pg_stat_progress_create_index')
   return row?.count ?? 0
 }
+
+describe('a restore into a server', { timeout: 60_000 }, () => {
+  test('does not care for other databases there, not even for one that lets nobody in', async ({
+    databaseUrl,
+    folder,
+  }) => {
+    await using source = await sourceWith('shop', 'create table t as select 1 as i')
+    await using target = await sourceServer()
+    await run(target, 'postgres', 'create database broken')
+    await run(target, 'postgres', `alter database broken set session_preload_libraries = 'no_such_library'`)
+    await using service = await startService({ databaseUrl, folder })
+    const point = await backedUp(service, source, folder)
+    const ended = await service.ended((await startRestore(service, { point, target })).id)
+    expect(ended).toMatchObject({ status: 'COMPLETED', error: null })
+  })
+
+  test('whose spool directory cannot be used says so', async ({ databaseUrl, folder }) => {
+    await using source = await sourceWith('shop', 'create table t as select 1 as i')
+    await using target = await sourceServer()
+    await using service = await startService({ databaseUrl, folder })
+    const point = await backedUp(service, source, folder)
+    await writeFile(join(folder, 'file'), '')
+    service.context.spoolDirectory = join(folder, 'file', 'spool')
+    const { id } = await startRestore(service, { point, target })
+    const failed = await firstFailure(service.database, id)
+    expect(failed.error).toMatchObject({ code: 'STORAGE_UNREACHABLE', details: expect.stringContaining('spool') })
+  })
+})
 
 describe('a restore to one role', { timeout: 60_000 }, () => {
   test('gives it everything, uses its rights alone, and says what only a superuser could make', async ({

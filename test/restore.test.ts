@@ -135,6 +135,30 @@ describe('restoring into a server', () => {
   })
 })
 
+describe('a restore that the target makes fail', () => {
+  test('says nothing against the recovery point, whatever its tables and functions are called', async ({
+    databaseUrl,
+    folder,
+  }) => {
+    await using source = await sourceServer()
+    await runSql(source, 'postgres', 'create database shop')
+    await runSql(
+      source,
+      'shop',
+      `create function is_corrupt(i int) returns bool language plpgsql as
+        $$ begin if current_database() <> 'shop' then raise exception 'corrupt: invalid code'; end if; return false; end $$`,
+      'create table corrupted_uploads (i int check (not is_corrupt(i)))',
+      'insert into corrupted_uploads values (1)',
+    )
+    await using service = await startService({ databaseUrl, folder })
+    const { point } = await backedUp(service, source, folder)
+    const ended = await intoServer(service, source, point, [{ name: 'shop', targetName: 'copy' }])
+    expect(ended).toMatchObject({ status: 'FAILED', error: { code: 'RESTORE_FAILED' } })
+    const [after] = await findRecoveryPoints(service.database, [point.id])
+    expect(after).toMatchObject({ state: 'AVAILABLE', damage: [] })
+  })
+})
+
 describe('restoring as files', () => {
   test('writes archives that the instructions beside them load with stock programs', async ({
     databaseUrl,

@@ -58,6 +58,7 @@ test('the headers of a vault are read several at once, and each is progress', as
     },
     keep: async () => {},
     confirm: async () => {},
+    leavesBehind: () => {},
   }
   const opened = {
     storage,

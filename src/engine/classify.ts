@@ -1,4 +1,5 @@
 import { EngineError, type EngineErrorCode } from './engine-error.ts'
+import { withoutData } from './own-words.ts'
 import { redact } from './redact.ts'
 
 /** What can be known of a failure, whoever reports it. */
@@ -100,7 +101,8 @@ const rules: readonly Rule[] = [
   },
   {
     failure: 'ARCHIVE_UNREADABLE',
-    text: /could not read from input file|does not appear to be a valid archive|input file is too short|incorrect data check|could not (uncompress|decompress)|invalid (stored|distance|block|code|literal)|unsupported version .* in file header|found unexpected block ID|unrecognized data block type|unexpected end of file|did not find magic string|corrupt/,
+    // Only what pg_restore says of the archive, in a line of its own: what a server says holds names and rows.
+    text: /^pg_restore: (error: |fatal: |\[[\w ()]+\] )(could not read from input file: end of file|input file (does not appear|appears to be|is too short)|did not find magic string|unsupported version .* in file header|sanity check on integer size|expected format .* differs|entry ID .* out of range|unexpected data offset flag|unrecognized data block type|found unexpected block ID|could not find block ID .* possibly (due to )?corrupt|could not (uncompress|decompress) data|(could not decompress: )?unexpected end of file)/m,
   },
   {
     failure: 'CONNECTION_LOST',
@@ -129,6 +131,17 @@ const rules: readonly Rule[] = [
   { failure: 'TOOLS_MISSING', codes: ['ENOENT', 'EACCES'], text: /setpriv: failed to execute/ },
 ]
 
+// Of the driver and the sockets below it; a file's errors are never among them.
+const connectionCode =
+  /^(CONNECT_TIMEOUT|CONNECTION_\w+|ECONN\w+|EPIPE|ETIMEDOUT|EHOST\w+|ENET\w+|EADDRNOTAVAIL|ENOTFOUND|EAI_\w+)$/
+
+/** Whether an error is PostgreSQL's, its driver's, or of the connection to it, and not that of a stream beside it. */
+export function isServerError(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  if (error instanceof EngineError || error.name === 'PostgresError') return true
+  return 'code' in error && typeof error.code === 'string' && connectionCode.test(error.code)
+}
+
 /** The failure code of a symptom, by its code first and its text second; undefined when no rule knows it. */
 export function classify({ text, code }: Symptom): EngineErrorCode | undefined {
   const special = rules.find((rule) => rule.failure === 'ROW_LEVEL_SECURITY' && rule.text?.test(text))
@@ -152,7 +165,7 @@ export function programFailure(
 ): EngineError {
   const said = redact(end.stderr, secrets)
   if (end.killedBy) return new EngineError('TOOL_KILLED', `${what} was ended by ${end.killedBy}.`, said)
-  const code = classify({ text: end.stderr }) ?? otherwise
+  const code = classify({ text: withoutData(end.stderr) }) ?? otherwise
   return new EngineError(code, `${what} failed: ${firstError(said) ?? `exit code ${end.exitCode}, no message`}.`, said)
 }
 

@@ -3,8 +3,9 @@ import type { Toolset } from './find-tools.ts'
 import { runTool } from './run-tool.ts'
 
 /**
- * Decodes a whole archive without keeping anything of it. Throws ARCHIVE_UNREADABLE when pg_restore cannot, the stream's
- * own error when that fails, or the signal's reason. The stream is read to its end.
+ * Decodes a whole archive without keeping anything of it. Throws ARCHIVE_UNREADABLE when pg_restore
+ * says that the archive is wrong, TOOL_FAILED when it fails for another reason, the stream's own error when that fails, or
+ * the signal's reason. The stream is read to its end.
  */
 export async function decodeArchive(
   tools: Toolset,
@@ -18,6 +19,5 @@ export async function decodeArchive(
     stdin: archive,
     signal,
     args: ['--file=/dev/null'],
-    otherwise: 'ARCHIVE_UNREADABLE',
   })
 }

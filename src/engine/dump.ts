@@ -1,6 +1,6 @@
 import type { Writable } from 'node:stream'
 import type { ServerAddress } from './address.ts'
-import { asEngineError } from './classify.ts'
+import { asEngineError, isServerError } from './classify.ts'
 import { countTables, type RowFacts } from './count-rows.ts'
 import { describeStructure, type StructureFacts } from './describe-structure.ts'
 import { EngineError } from './engine-error.ts'
@@ -47,7 +47,8 @@ export async function dumpDatabase(address: ServerAddress, request: DumpRequest)
     return await dumpWithin(session, address, request)
   } catch (error) {
     signal.throwIfAborted()
-    const failure = error instanceof Error && !isOurs(error) ? error : asEngineError(error, whatOf(database))
+    // An error that the sink failed with is not PostgreSQL's: it goes to the sink's owner as it is.
+    const failure = error instanceof Error && !isServerError(error) ? error : asEngineError(error, whatOf(database))
     throw failure instanceof EngineError ? await explain(failure, address, request) : failure
   }
 }
@@ -157,15 +158,6 @@ async function ask<T>(
   } catch {
     return undefined
   }
-}
-
-// An error that the sink failed with is not PostgreSQL's: it goes to the sink's owner as it is.
-function isOurs(error: Error): boolean {
-  return error instanceof EngineError || error.name === 'PostgresError' || ('code' in error && isDriverCode(error.code))
-}
-
-function isDriverCode(code: unknown): boolean {
-  return typeof code === 'string' && /^(CONNECT|ECONN|EPIPE|ETIMEDOUT|EHOST|ENET)/.test(code)
 }
 
 function whatOf(database: string): string {

@@ -67,13 +67,16 @@ export interface UnreadableObject {
   cure: string
 }
 
-/** What a server is and holds, and whether all of it can be backed up by the role that asked. */
-export interface ServerReport {
+export interface ServerDescription {
   /** As in server_version_num, e.g. 150018. */
   versionNumber: number
   version: string
   isInRecovery: boolean
   isSuperuser: boolean
+}
+
+/** What a server is and holds, and whether all of it can be backed up by the role that asked. */
+export interface ServerReport extends ServerDescription {
   /** Those that accept connections; templates, half-dropped ones and unfinished restores are left out. */
   databases: DatabaseReport[]
   roles: RoleReport[]
@@ -94,7 +97,7 @@ export async function inspectServer(
 ): Promise<ServerReport> {
   await using session = await openSession(address, address.maintenanceDatabase, { signal })
   try {
-    const about = await describeServer(session)
+    const about = await describe(session)
     const report: ServerReport = {
       ...about,
       databases: [],
@@ -110,7 +113,21 @@ export async function inspectServer(
   }
 }
 
-async function describeServer({ sql, versionNumber }: Session) {
+/** What a server says of itself, and whether the role is its superuser; none of its databases is looked into. */
+export async function describeServer(
+  address: ServerAddress,
+  { signal }: { signal?: AbortSignal } = {},
+): Promise<ServerDescription> {
+  await using session = await openSession(address, address.maintenanceDatabase, { signal })
+  try {
+    return await describe(session)
+  } catch (error) {
+    signal?.throwIfAborted()
+    throw asEngineError(error, `Looking at the server at ${address.host}:${address.port}`)
+  }
+}
+
+async function describe({ sql, versionNumber }: Session): Promise<ServerDescription> {
   const [about] = await sql<{ version: string; isInRecovery: boolean; isSuperuser: boolean }[]>`
     select current_setting('server_version') as version, pg_is_in_recovery() as "isInRecovery", r.rolsuper as "isSuperuser"
     from pg_roles r where r.rolname = current_user`

@@ -1,158 +1,179 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { ServerAddress } from './address.ts'
 import { asEngineError } from './classify.ts'
 import { EngineError } from './engine-error.ts'
+import { adminDatabaseFor, type Publication } from './publication.ts'
 import { quoteIdentifier, quoteLiteral } from './quote.ts'
 import { openSession, type Session } from './session.ts'
+import { type Settled, settleRestores } from './settle-restores.ts'
 import { refuseContents } from './target-database.ts'
-import { dropAfterFailure, temporaryNames } from './temporary-database.ts'
-
-/** A restored database that waits under its temporary name; it can be written down, and looked for by another process. */
-export interface Publication {
-  targetName: string
-  token: string
-  /** The server's own number of the database: it stays when the name changes. */
-  oid: number
-  /** What it gets together with its name. */
-  comment: string | null
-  connectionLimit: number
-}
+import { dropAfterFailure, renameDatabase, temporaryNames } from './temporary-database.ts'
+import { untilDone } from './until-done.ts'
 
 /** Renaming takes a moment: whoever cancels then is too late, so that it is never unknown whether it was done. */
 const renamingMs = 60_000
+/** For so long a database that somebody is connected to is tried again: a monitor looks into each now and then. */
+const patienceMs = 30_000
+const pauseMs = 250
 
 /**
  * Gives restored databases the names of their targets: all of them at one moment, or none. An existing target is looked
  * at, moved aside, where nobody can write to it any more, looked at again, and dropped only when it is empty; otherwise it
- * gets its name back. Throws TARGET_NOT_EMPTY or TARGET_IN_USE and leaves every target as it was. Answers the names of
- * former targets, empty ones, that could not be dropped.
+ * gets its name back. Throws TARGET_NOT_EMPTY or TARGET_IN_USE when every target is as it was; the restored databases are
+ * dropped then. A server that goes away is waited for, a minute; one that stays away leaves open what it did, and the error
+ * says so. Answers the names of former targets, empty ones, that could not be dropped.
  */
 export async function publishRestores(
   address: ServerAddress,
   publications: readonly Publication[],
   { signal }: { signal: AbortSignal },
 ): Promise<string[]> {
-  const aside: Publication[] = []
+  const aside = new Set<Publication>()
+  const until = performance.now() + patienceMs
   try {
-    await moveAside(address, publications, aside, signal)
-    signal.throwIfAborted()
-    await rename(address, publications, AbortSignal.timeout(renamingMs))
+    await whileInUse(() => moveAside(address, publications, aside, signal), { until, signal })
+    await whileInUse(() => rename(address, publications), { until, signal })
   } catch (error) {
-    const since = AbortSignal.timeout(renamingMs)
     // The answer to a commit can be lost on its way: what counts is what the server did.
-    const { isPublished } = await findPublished(address, publications, { signal: since })
+    const { isPublished, kept } = await settle(address, publications, error)
     if (!isPublished) {
-      await giveBackTargets(address, aside)
       signal.throwIfAborted()
-      throw refusalFrom(error, publications)
+      throw refusalFrom(error, publications, kept)
     }
   }
   const left: string[] = []
   for (const { token } of aside) {
     const { replaced } = temporaryNames(token)
-    if (!(await dropAfterFailure(address, adminDatabaseFor(address, publications), replaced))) left.push(replaced)
+    if (!(await dropAfterFailure(address, adminDatabaseOf(address, publications), replaced))) left.push(replaced)
   }
   return left
 }
 
-/** The database to give orders from: one that is not renamed. */
-function adminDatabaseFor({ maintenanceDatabase }: ServerAddress, publications: readonly Publication[]): string {
-  return publications.some(({ targetName }) => targetName === maintenanceDatabase) ? 'template1' : maintenanceDatabase
+function adminDatabaseOf(address: ServerAddress, publications: readonly Publication[]): string {
+  return adminDatabaseFor(
+    address,
+    publications.map(({ targetName }) => targetName),
+  )
+}
+
+async function whileInUse(
+  work: () => Promise<void>,
+  { until, signal }: { until: number; signal: AbortSignal },
+): Promise<void> {
+  for (;;) {
+    signal.throwIfAborted()
+    try {
+      return await work()
+    } catch (error) {
+      if (asEngineError(error, '').code !== 'TARGET_IN_USE' || performance.now() > until) throw error
+    }
+    await delay(pauseMs, undefined, { signal })
+  }
 }
 
 async function moveAside(
   address: ServerAddress,
   publications: readonly Publication[],
-  aside: Publication[],
+  aside: Set<Publication>,
   signal: AbortSignal,
 ): Promise<void> {
-  await using session = await openSession(address, adminDatabaseFor(address, publications), { signal })
+  await using session = await openSession(address, adminDatabaseOf(address, publications), { signal })
   for (const publication of publications) {
     const { targetName, token } = publication
     const [target] = await session.sql`select from pg_database where datname = ${targetName}`
     if (!target) continue
     // What holds something is not moved at all; what somebody fills just before it is moved gets its name back.
     await refuseContents(address, targetName, signal)
-    aside.push(publication)
+    aside.add(publication)
     const { replaced } = temporaryNames(token)
-    await session.sql.unsafe(renaming(targetName, replaced))
+    await renameUnused(session, { from: targetName, to: replaced, is: 'Target database' })
     await refuseContents(address, replaced, signal)
   }
 }
 
 /** PostgreSQL renames databases in a transaction like anything else: all of them appear when it commits. */
-async function rename(
-  address: ServerAddress,
-  publications: readonly Publication[],
-  signal: AbortSignal,
-): Promise<void> {
-  await using session = await openSession(address, adminDatabaseFor(address, publications), { signal })
+async function rename(address: ServerAddress, publications: readonly Publication[]): Promise<void> {
+  const signal = AbortSignal.timeout(renamingMs)
+  await using session = await openSession(address, adminDatabaseOf(address, publications), { signal })
+  for (const { token } of publications) await close(session, temporaryNames(token).restoring)
   await session.sql.unsafe('begin')
+  // Whoever takes up what this process left waits for the transaction: a process that sleeps must not keep it open.
+  await session.sql.unsafe(`set local idle_in_transaction_session_timeout = '10s'`)
   await renameWithin(session, publications)
   await session.sql.unsafe('commit')
 }
 
-async function renameWithin({ sql }: Session, publications: readonly Publication[]): Promise<void> {
+/** Lets nobody into a restored database until it has its name, and ends who is there: it could not get it otherwise. */
+async function close({ sql }: Session, name: string): Promise<void> {
+  await sql.unsafe(`alter database ${quoteIdentifier(name)} allow_connections false`)
+  const users = await sql<{ pid: number }[]>`select pid from pg_stat_activity where datname = ${name}`
+  for (const { pid } of users) {
+    // Not everybody may end the session of a superuser: the renaming tells of those that stay.
+    await sql`select pg_terminate_backend(${pid})`.catch(() => {})
+  }
+}
+
+async function renameWithin(session: Session, publications: readonly Publication[]): Promise<void> {
   for (const { targetName, token, comment, connectionLimit } of publications) {
     const target = quoteIdentifier(targetName)
-    await sql.unsafe(renaming(temporaryNames(token).restoring, targetName))
-    await sql.unsafe(`comment on database ${target} is ${comment === null ? 'null' : quoteLiteral(comment)}`)
-    await sql.unsafe(`alter database ${target} connection limit ${Math.trunc(connectionLimit)}`)
+    await renameUnused(session, { from: temporaryNames(token).restoring, to: targetName, is: 'The restored database' })
+    await session.sql.unsafe(`comment on database ${target} is ${comment === null ? 'null' : quoteLiteral(comment)}`)
+    await session.sql.unsafe(
+      `alter database ${target} with allow_connections true connection limit ${Math.trunc(connectionLimit)}`,
+    )
   }
 }
 
-function renaming(from: string, to: string): string {
-  return `alter database ${quoteIdentifier(from)} rename to ${quoteIdentifier(to)}`
-}
-
-function refusalFrom(error: unknown, publications: readonly Publication[]): EngineError {
-  const names = publications.map(({ targetName }) => quoteIdentifier(targetName)).join(', ')
-  const failure = asEngineError(error, `Giving the restored databases their names ${names}`)
-  if (failure.code !== 'TARGET_IN_USE' || error instanceof EngineError) return failure
-  const message = `A target database is empty but in use, someone is connected to it: ${names}.`
-  return new EngineError('TARGET_IN_USE', message, failure.details, { cause: error })
-}
-
-/**
- * Gives targets that were moved aside their names back, unless something has the name now. It takes a connection of its
- * own, as the one of the caller may have gone with whatever failed, or with the abort.
- */
-export async function giveBackTargets(
-  address: ServerAddress,
-  publications: readonly Pick<Publication, 'targetName' | 'token'>[],
+async function renameUnused(
+  session: Session,
+  { from, to, is }: { from: string; to: string; is: string },
 ): Promise<void> {
-  if (publications.length === 0) return
-  const signal = AbortSignal.timeout(renamingMs)
-  await using session = await openSession(address, 'template1', { signal })
-  const rows = await session.sql<{ name: string }[]>`select datname as name from pg_database`
-  const names = new Set(rows.map(({ name }) => name))
-  for (const { targetName, token } of publications) {
-    const { replaced } = temporaryNames(token)
-    if (names.has(replaced) && !names.has(targetName)) await session.sql.unsafe(renaming(replaced, targetName))
+  try {
+    await renameDatabase(session, from, to)
+  } catch (error) {
+    const failure = asEngineError(error, `Renaming database ${quoteIdentifier(from)}`)
+    if (failure.code !== 'TARGET_IN_USE') throw error
+    const message = `${is} ${quoteIdentifier(from)} is in use: it cannot be renamed while someone is connected to it.`
+    throw new EngineError('TARGET_IN_USE', message, failure.details, { cause: error })
   }
 }
 
-/**
- * Whether databases that an earlier process meant to publish have got their names, and which of those are no longer
- * there. They get them at one moment, so that one of them tells of all.
- */
-export async function findPublished(
-  address: ServerAddress,
-  publications: readonly Publication[],
-  { signal }: { signal: AbortSignal },
-): Promise<{ isPublished: boolean; gone: string[] }> {
-  await using session = await openSession(address, adminDatabaseFor(address, publications), { signal })
-  try {
-    const rows = await session.sql<{ oid: number; name: string }[]>`
-      select oid::int8::float8 as oid, datname as name from pg_database`
-    const names = new Map(rows.map(({ oid, name }) => [oid, name]))
-    const isPublished = publications.some(({ oid, token }) => {
-      const name = names.get(oid)
-      return name !== undefined && name !== temporaryNames(token).restoring
-    })
-    const gone = publications.filter(({ oid }) => !names.has(oid)).map(({ targetName }) => targetName)
-    return { isPublished, gone }
-  } catch (error) {
-    signal.throwIfAborted()
-    throw asEngineError(error, 'Looking for what an earlier attempt restored')
+/** What the server did, once it can be asked: the names are there, or nothing of it is left and targets have theirs back. */
+async function settle(address: ServerAddress, publications: readonly Publication[], error: unknown): Promise<Settled> {
+  const targets = new Map(publications.map(({ token, targetName }) => [token, targetName]))
+  const own = {
+    isOwn: (token: string) => targets.has(token),
+    targetOf: (token: string) => targets.get(token),
+    targetNames: [...targets.values()],
+    publications,
   }
+  const signal = AbortSignal.timeout(renamingMs)
+  try {
+    return await untilDone(() => settleRestores(address, own, { signal }), signal)
+  } catch (cause) {
+    throw unsettled(error, cause, publications)
+  }
+}
+
+function unsettled(error: unknown, cause: unknown, publications: readonly Publication[]): EngineError {
+  const failure = failureFrom(error, publications)
+  const names = publications.map(
+    ({ targetName, token }) =>
+      `${quoteIdentifier(targetName)} (restored as ${quoteIdentifier(temporaryNames(token).restoring)}; if it is missing, what was there is ${quoteIdentifier(temporaryNames(token).replaced)})`,
+  )
+  const message = `${failure.message} The server could not be asked any more what became of ${names.join(', ')}.`
+  const details = [failure.details, asEngineError(cause, 'Asking it').message].join('\n').trim()
+  return new EngineError(failure.code, message, details, { cause: error })
+}
+
+function failureFrom(error: unknown, publications: readonly Publication[]): EngineError {
+  const names = publications.map(({ targetName }) => quoteIdentifier(targetName)).join(', ')
+  return asEngineError(error, `Giving the restored databases their names ${names}`)
+}
+
+function refusalFrom(error: unknown, publications: readonly Publication[], kept: readonly string[]): EngineError {
+  const failure = failureFrom(error, publications)
+  if (kept.length === 0) return failure
+  const message = `${failure.message} ${kept.map(quoteIdentifier).join(', ')} is not empty and could not get its name back.`
+  return new EngineError(failure.code, message, failure.details, { cause: error })
 }

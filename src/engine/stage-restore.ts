@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import type { ServerAddress } from './address.ts'
 import type { ArchivePart } from './archive/archive-part.ts'
-import { asEngineError } from './classify.ts'
+import { asEngineError, isServerError } from './classify.ts'
 import { countRows, type RowFacts } from './count-rows.ts'
 import { createDatabaseLike } from './create-database.ts'
 import { applyGrants, applyProperties, type DatabaseProperties } from './database-properties.ts'
@@ -9,7 +9,8 @@ import { EngineError } from './engine-error.ts'
 import { inspectDatabase } from './inspect-databases.ts'
 import { type Filled, type Filling, fillDatabase } from './loading/fill-database.ts'
 import { requireOwnerRole } from './owner-role.ts'
-import { type Publication, publishRestores } from './publish-restore.ts'
+import { type Publication, systemIdentifierOf } from './publication.ts'
+import { publishRestores } from './publish-restore.ts'
 import { quoteIdentifier } from './quote.ts'
 import { refuseForeignOwner, refuseMissingExtensions } from './restore-conditions.ts'
 import { openSession, type Session } from './session.ts'
@@ -39,7 +40,7 @@ export interface StagedDatabase extends AsyncDisposable {
   part: ArchivePart | undefined
   /** For publishing it together with others. */
   publication: Publication
-  /** Gives it the target's name, if that is still absent or empty. Throws TARGET_NOT_EMPTY or TARGET_IN_USE, and changes nothing. */
+  /** Gives it the target's name, if that is still absent or empty. Throws TARGET_NOT_EMPTY or TARGET_IN_USE, and changes no target. */
   publish(): Promise<void>
 }
 
@@ -66,9 +67,7 @@ export async function stageRestore(address: ServerAddress, request: RestoreReque
   } catch (error) {
     if (archive instanceof Readable) archive.destroy()
     signal.throwIfAborted()
-    throw error instanceof Error && error.name !== 'PostgresError'
-      ? error
-      : asEngineError(error, what, 'RESTORE_FAILED')
+    throw error instanceof Error && !isServerError(error) ? error : asEngineError(error, what, 'RESTORE_FAILED')
   }
 }
 
@@ -131,7 +130,14 @@ async function staged(
   if (!row)
     throw new EngineError('RESTORE_FAILED', `Database ${quoteIdentifier(restoring)} was dropped by someone else.`)
   const { comment, connectionLimit } = properties
-  const publication = { targetName, token, oid: row.oid, comment, connectionLimit: Math.max(-1, connectionLimit) }
+  const publication = {
+    targetName,
+    token,
+    oid: row.oid,
+    systemIdentifier: await systemIdentifierOf(session),
+    comment,
+    connectionLimit: Math.max(-1, connectionLimit),
+  }
   let isPublished = false
   return {
     ...filled,

@@ -75,6 +75,11 @@ export interface JobRun {
    * Confirms as well that this run still holds the job, and throws the RunStopped when it does not.
    */
   keep(value: unknown): Promise<void>
+  /**
+   * From here on something may stay behind that is not removed when the run ends: should the job end without a result,
+   * `abandon` is asked to.
+   */
+  leavesBehind(): void
   /** Asks the database whether this run still holds the job; throws the RunStopped when it does not. For use before a step that cannot be undone. */
   confirm(): Promise<void>
 }
@@ -116,6 +121,8 @@ export interface Handler {
   ceilingMs: number
   /** The longest that an attempt may go without progress, ms. */
   stallMs: number
+  /** How long it may go on after the signal before it is given up, ms; undefined, or left out: as long as the runner says. */
+  graceMs?(job: ClaimedJob): number | undefined
 }
 
 /** One handler for each operation that a worker performs; it claims no others. */

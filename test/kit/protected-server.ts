@@ -44,6 +44,8 @@ export interface ServiceOptions
   leaseMs?: number
   /** Whether copies of the metadata hold the key file; they do unless told otherwise. */
   copiesKeyFile?: boolean
+  /** How long a handler without a grace of its own may go on after the signal, ms. */
+  graceMs?: number
   /** Whether the clock runs, which starts what is due; it does not unless asked for. */
   clock?: boolean
   /** What the service takes for the present, also to decide what is due; real time when left out. */
@@ -91,6 +93,7 @@ export async function startService(
     aside: { lane: 'verify', places: 1 },
     leaseMs: limits.leaseMs ?? 15_000,
     pollMs: 1000,
+    ...(limits.graceMs !== undefined && { graceMs: limits.graceMs }),
     log,
   })
   const clock = limits.clock

@@ -33,7 +33,6 @@ export async function writePlain(
     useList: part?.useList,
     signal,
     args: ['--file=-', ...(omitsTablespaces ? ['--no-tablespaces'] : [])],
-    otherwise: 'ARCHIVE_UNREADABLE',
   })
   return part
 }

@@ -16,19 +16,19 @@ export async function checkNames(
   { databases }: RestorePlan,
   signal: AbortSignal,
 ): Promise<Finding[]> {
-  const checked = await Promise.all(
-    databases.map(async ({ targetName }) => {
-      const present = facts.databases.find(({ name }) => name === targetName)
-      if (!present) {
-        return [
-          passed('TARGET_DATABASE', targetName, `${quoteIdentifier(targetName)} is not there and will be created.`),
-        ]
-      }
-      const contents = await checkContents(address, targetName, signal)
-      return [contents, ...checkOwner(facts, present), checkUse(present), ...checkPlace(present)]
-    }),
-  )
-  return [...checked.flat(), ...leftovers(facts)]
+  const findings: Finding[] = []
+  // One after the other: each takes a connection, of which others on that server may need the rest.
+  for (const { targetName } of databases) {
+    const present = facts.databases.find(({ name }) => name === targetName)
+    if (!present) {
+      const message = `${quoteIdentifier(targetName)} is not there and will be created.`
+      findings.push(passed('TARGET_DATABASE', targetName, message))
+      continue
+    }
+    const contents = await checkContents(address, targetName, signal)
+    findings.push(contents, ...checkOwner(facts, present), checkUse(present), ...checkPlace(present))
+  }
+  return [...findings, ...leftovers(facts)]
 }
 
 async function checkContents(address: ServerAddress, targetName: string, signal: AbortSignal): Promise<Finding> {

@@ -25,9 +25,9 @@ export interface TargetReport {
 }
 
 /**
- * Looks for everything that would make a restore into a server fail, over one connection and one more for each target
- * that exists. A server that cannot be asked is a finding; throws only the signal's reason. What it makes to try a
- * locale is gone when it resolves; after a crash, dropLeftoverDatabases finds it by the plan's token.
+ * Looks for everything that would make a restore into a server fail, over one connection and, one after the
+ * other, one more for each target that exists. A server that cannot be asked is a finding; throws only the signal's reason. What it makes to try a
+ * locale is gone when it resolves; after a crash, settleRestores finds it by the plan's token.
  */
 export async function checkTarget(
   address: ServerAddress,

@@ -2,7 +2,7 @@ import { RunStopped } from '../handler.ts'
 import type { Ending } from '../settle/verdict.ts'
 import { type Answer, answerOf, errorOf } from './ending.ts'
 import { watchLimits } from './limits.ts'
-import type { Run } from './running.ts'
+import { jobRunOf, type Run } from './running.ts'
 
 /** Cleans up a job that was claimed only for that, and says how the run ends; undefined when nothing may be written any more. */
 export async function cleanUpEnding(run: Run): Promise<Ending | undefined> {
@@ -26,12 +26,9 @@ export async function cleanUpBeforeEnd(run: Run): Promise<void> {
 
 /** Has the handler remove what all attempts before the given one left. */
 async function abandon(run: Run, attempt: number, signal: AbortSignal): Promise<Answer> {
-  const { handler, limits, confirm, keep } = run
-  const { progress, subTask, warn, note } = run.progress
   const work = async () => {
     signal.throwIfAborted()
-    const job = { ...run.job, attempt }
-    await handler.abandon?.({ job, signal, confirm, keep, alive: limits.advance, progress, subTask, warn, note })
+    await run.handler.abandon?.(jobRunOf(run, { job: { ...run.job, attempt }, signal }))
     return { kind: 'cancelled' } as const
   }
   return answerOf(work(), signal, run.graceMs)

@@ -8,7 +8,7 @@ import { conclude } from './conclude.ts'
 import { answerOf, endingOf } from './ending.ts'
 import { watchLimits } from './limits.ts'
 import { collectProgress } from './progress.ts'
-import { orLost, type PerformContext, type Run } from './running.ts'
+import { jobRunOf, orLost, type PerformContext, type Run } from './running.ts'
 import { startWriting } from './writing.ts'
 
 /** A job that this worker runs. */
@@ -83,13 +83,12 @@ async function live(run: Run, stopWriting: () => Promise<void>): Promise<void> {
 }
 
 async function performEnding(run: Run) {
-  const { handler, job, signal, progress, limits, confirm, keep, graceMs } = run
-  const { progress: tell, subTask, warn, note } = progress
+  const { handler, signal } = run
   const perform = async () => {
     signal.throwIfAborted()
-    return handler.perform({ job, signal, confirm, keep, alive: limits.advance, progress: tell, subTask, warn, note })
+    return handler.perform(jobRunOf(run, { job: run.job, signal }))
   }
-  const answer = await answerOf(perform(), signal, graceMs)
+  const answer = await answerOf(perform(), signal, handler.graceMs?.(run.job) ?? run.graceMs)
   if (answer.kind === 'ignoredSignal') {
     run.hasLeftovers = true
     run.log.error('The work of a job did not stop when it was told to; it is given up.')

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 import type { Database } from '../../database/connect.ts'
-import type { Handler } from '../handler.ts'
+import type { Handler, JobRun } from '../handler.ts'
 import type { Claim } from './claim.ts'
 import type { Limits } from './limits.ts'
 import type { Progress } from './progress.ts'
@@ -28,6 +28,16 @@ export interface Run extends Claim, PerformContext {
   keep(value: unknown): Promise<void>
   /** A part of this job's work goes on, or could not be taken back. */
   hasLeftovers: boolean
+}
+
+/** The run as its handler sees it, for a job and a signal that may be others than its own. */
+export function jobRunOf(run: Run, { job, signal }: Pick<JobRun, 'job' | 'signal'>): JobRun {
+  const { limits, confirm, keep } = run
+  const { progress, subTask, warn, note } = run.progress
+  const leavesBehind = () => {
+    run.hasLeftovers = true
+  }
+  return { job, signal, confirm, keep, alive: limits.advance, leavesBehind, progress, subTask, warn, note }
 }
 
 /** Waits, but not once the lease is lost: what is under way then may hang and no longer matters. */

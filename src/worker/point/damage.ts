@@ -8,13 +8,17 @@ import { storageOf } from '../subjects.ts'
 
 /**
  * Does a piece of work on stored bytes. What shows that they are damaged or missing is added to the list, one sentence
- * naming the file; every other failure says nothing about the bytes and is thrown on.
+ * naming the file; every other failure says nothing about the bytes and is thrown on. `sentenceOf` decides which is which.
  */
-export async function damageIn<Result>(damage: string[], work: () => Promise<Result>): Promise<Result | undefined> {
+export async function damageIn<Result>(
+  damage: string[],
+  work: () => Promise<Result>,
+  sentenceOf: (cause: unknown) => string | undefined = damageOf,
+): Promise<Result | undefined> {
   try {
     return await work()
   } catch (cause) {
-    const sentence = damageOf(cause)
+    const sentence = sentenceOf(cause)
     if (sentence === undefined) throw cause
     damage.push(sentence)
     return undefined
@@ -23,12 +27,20 @@ export async function damageIn<Result>(damage: string[], work: () => Promise<Res
 
 /** What a failure says is damaged or missing, one sentence naming the file; undefined when it says nothing about the bytes. */
 export function damageOf(cause: unknown): string | undefined {
+  if (cause instanceof EngineError && cause.code === 'ARCHIVE_UNREADABLE')
+    return `${cause.message} ${cause.details}`.trim()
+  return storedDamageOf(cause)
+}
+
+/**
+ * As damageOf, by what the storage alone says: for work that gets no byte before it was compared with its digest, so that
+ * what fails on it afterwards is no news of the bytes.
+ */
+export function storedDamageOf(cause: unknown): string | undefined {
   if (cause instanceof StorageError && ['ARTIFACT_DAMAGED', 'STORAGE_OBJECT_MISSING'].includes(cause.code)) {
     // The vault's own header says nothing of any point in it.
     return cause.subject === vaultHeaderKey ? undefined : cause.message
   }
-  if (cause instanceof EngineError && cause.code === 'ARCHIVE_UNREADABLE')
-    return `${cause.message} ${cause.details}`.trim()
   return undefined
 }
 

@@ -1,6 +1,8 @@
 import type { ServerAddress } from '../../engine/address.ts'
-import { findPublished, giveBackTargets, type Publication } from '../../engine/publish-restore.ts'
-import { dropLeftoverDatabases } from '../../engine/temporary-database.ts'
+import type { Publication } from '../../engine/publication.ts'
+import { type OwnRestores, settleRestores } from '../../engine/settle-restores.ts'
+import { temporaryNames } from '../../engine/temporary-database.ts'
+import { untilDone } from '../../engine/until-done.ts'
 import type { JobRun } from '../../job/handler.ts'
 import type { RestoreReport, ServerRequest } from '../../restore/restore.ts'
 import type { WorkerContext } from '../context.ts'
@@ -26,22 +28,24 @@ export function keptOf({ kept }: JobRun['job']): Kept {
  * The report of an earlier attempt whose databases have got their names, but whose worker was lost before it could say so.
  * Undefined when there is none: then everything that earlier attempts left is gone, and targets have their names back.
  */
-async function takeUpEarlier(run: JobRun, address: ServerAddress): Promise<RestoreReport | undefined> {
-  const { signal } = run
+async function takeUpEarlier(
+  run: JobRun,
+  address: ServerAddress,
+  request: ServerRequest,
+): Promise<RestoreReport | undefined> {
   const { restored, missingRoles } = keptOf(run.job)
   if (missingRoles.length > 0) run.note('Roles created', `${missingRoles.join(', ')}: by an earlier attempt`)
-  const found = restored && (await findPublished(address, restored.publications, { signal }))
-  if (restored && !found?.isPublished) await giveBackTargets(address, restored.publications)
-  const { kept } = await dropLeftoverDatabases(address, { tokenPrefix: tokenOf(run, ''), signal })
-  for (const name of kept) {
+  const own = ownRestores(run, request, restored?.publications ?? [])
+  const settled = await settleRestores(address, own, { signal: run.signal })
+  for (const name of settled.kept) {
     run.warn(`Database "${name}" was set aside by an earlier attempt and is not empty: look at it.`)
   }
-  if (!restored || !found?.isPublished) return undefined
+  if (!restored || !settled.isPublished) return undefined
   run.note('Restored', 'by an earlier attempt, whose worker was lost before it could say so')
   const { rolesCreated, omitted = [], warnings = [] } = restored.report
   noteRoles(run, rolesCreated)
   for (const text of [...omitted, ...warnings]) run.warn(text)
-  for (const name of found.gone) run.warn(`Database "${name}" was restored, and is not there any more.`)
+  for (const name of settled.gone) run.warn(`Database "${name}" was restored, and is not there any more.`)
   return restored.report
 }
 
@@ -51,23 +55,53 @@ export function noteRoles(run: JobRun, created: readonly string[]): void {
   run.note('Roles created', `${created.join(', ')}: without passwords, set them before they sign in`)
 }
 
-/** As takeUpEarlier, on the server of a request. */
+/** The databases of all attempts: their names tell the job, the attempt, and which of the request's databases they are. */
+function ownRestores(run: JobRun, { databases }: ServerRequest, publications: readonly Publication[]): OwnRestores {
+  const prefix = tokenOf(run, '')
+  return {
+    isOwn: (token) => token.startsWith(prefix),
+    targetOf: (token) => databases[Number(/_(\d+)$/.exec(token)?.[1])]?.targetName,
+    targetNames: databases.map(({ targetName }) => targetName),
+    publications,
+  }
+}
+
+/** As takeUpEarlier, on the server of a request, before it is restored again. */
 export async function takeUpEarlierDatabases(
   context: WorkerContext,
   run: JobRun,
-  { serverId }: ServerRequest,
+  request: ServerRequest,
 ): Promise<RestoreReport | undefined> {
-  const server = await serverOf(context.database, serverId)
-  return takeUpEarlier(run, addressOf(server, context.secrets))
+  const server = await serverOf(context.database, request.serverId)
+  const report = await takeUpEarlier(run, addressOf(server, context.secrets), request)
+  const { restored, ...kept } = keptOf(run.job)
+  // What is gone is not looked for again: another database may get its number one day.
+  if (restored && !report) await run.keep(kept)
+  return report
 }
 
-/** Drops the temporary databases that lost attempts of a restore left on its target server. What has its name stays. */
+/** How long a server that cannot be asked is waited for, as it may just be restarted. */
+const longestWaitMs = 60_000
+
+/**
+ * Drops the temporary databases that attempts of a restore left on its target server, and gives targets their names back.
+ * What has its name stays. When the server cannot be asked for a minute, a warning says what to look for.
+ */
 export async function removeUnfinishedDatabases(
   context: WorkerContext,
   run: JobRun,
   request: ServerRequest,
 ): Promise<void> {
-  const report = await takeUpEarlierDatabases(context, run, request)
+  const server = await serverOf(context.database, request.serverId)
+  const address = addressOf(server, context.secrets)
+  const until = AbortSignal.any([run.signal, AbortSignal.timeout(longestWaitMs)])
+  const report = await untilDone(() => takeUpEarlier(run, address, request), until).catch((cause) => {
+    const { restoring, replaced } = temporaryNames(tokenOf(run, ''))
+    run.warn(
+      `Server "${server.name}" could not be asked what is left there. Once this job has ended, drop databases whose names begin with "${restoring}"; a target that is missing is called "${replaced}…": ALTER DATABASE … RENAME TO … gives it its name back.`,
+    )
+    throw cause
+  })
   if (!report) return
   const names = report.databases.map(({ targetName }) => JSON.stringify(targetName)).join(', ')
   run.warn(`Complete and in place all the same: ${names}.`)

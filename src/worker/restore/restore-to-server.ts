@@ -2,15 +2,16 @@ import type { ServerAddress } from '../../engine/address.ts'
 import { chooseRestoreTools } from '../../engine/choose-tools.ts'
 import { createMissingRoles } from '../../engine/create-roles.ts'
 import { findTools } from '../../engine/find-tools.ts'
-import { inspectServer, type RoleReport, type ServerReport } from '../../engine/inspect.ts'
+import { describeServer, type RoleReport, type ServerDescription } from '../../engine/inspect.ts'
 import { publishRestores } from '../../engine/publish-restore.ts'
 import { failureOf } from '../../failure.ts'
-import type { JobRun, Outcome } from '../../job/handler.ts'
+import { type JobRun, type Outcome, RunStopped } from '../../job/handler.ts'
 import type { RestoreReport, ServerRequest } from '../../restore/restore.ts'
 import type { WorkerContext } from '../context.ts'
 import { openPoint } from '../point/read-point.ts'
 import { addressOf, pointOf, serverOf } from '../subjects.ts'
 import { keptOf, noteRoles } from './earlier-attempts.ts'
+import { storageFailure } from './file-failure.ts'
 import { neededRoles } from './needed-roles.ts'
 import { type RestoredDatabase, stageAll } from './stage-databases.ts'
 
@@ -24,7 +25,7 @@ export async function restoreToServer(context: WorkerContext, run: JobRun, reque
   const address = addressOf(server, context.secrets)
   const { signal } = run
   const opened = await openPoint(context, { point, vault, signal })
-  const target = await run.subTask('Inspect the target server', () => inspectServer(address, { signal }))
+  const target = await run.subTask('Inspect the target server', () => describeServer(address, { signal }))
   const { tools, reason } = chooseRestoreTools(await findTools({ extraDirectories: context.postgresDirectories }), {
     archiveToolMajor: opened.manifest.tools.major,
     targetVersionNumber: target.versionNumber,
@@ -38,10 +39,17 @@ export async function restoreToServer(context: WorkerContext, run: JobRun, reque
           createRoles(run, address, neededRoles(opened.manifest, request)),
         )
       : { created: [], omitted: [] }
-  await using staged = new AsyncDisposableStack()
+  // A server that goes away, or is slow to drop a database, keeps what was made there: abandon looks for it once more.
+  run.leavesBehind()
+  await using failing = new AsyncDisposableStack()
   const stay = roles.created.join(', ')
-  if (stay !== '') staged.defer(() => run.warn(`Roles that were created for the restore are still there: ${stay}.`))
-  const databases = await stageAll({ context, run, opened, address, tools, request, staged })
+  if (stay !== '') failing.defer(() => run.warn(`Roles that were created for the restore are still there: ${stay}.`))
+  await using staged = new AsyncDisposableStack()
+  const databases = await stageAll({ context, run, opened, address, tools, request, staged }).catch((cause) => {
+    leaveToAbandon(run, staged)
+    // The one file system that is written to: a vault's errors are told by the storage.
+    throw storageFailure(cause, context.spoolDirectory)
+  })
   const report = reportOf(server.name, databases, roles)
   const differences = databases.flatMap((each) => each.differences)
   if (differences.length > 0) {
@@ -50,15 +58,25 @@ export async function restoreToServer(context: WorkerContext, run: JobRun, reque
   }
   const publications = databases.map(({ database }) => database.publication)
   await run.keep({ ...keptOf(run.job), restored: { report, publications } })
-  const left = await run.subTask('Give the databases their names', () =>
+  const publishing = run.subTask('Give the databases their names', () =>
     publishRestores(address, publications, { signal }),
   )
+  const left = await publishing.catch((cause) => {
+    leaveToAbandon(run, staged)
+    throw cause
+  })
   for (const name of left) run.warn(`Database "${name}" is the empty one that was replaced: it could not be dropped.`)
   staged.move()
+  failing.move()
   return { kind: 'completed', result: report }
 }
 
-function restoringRole({ username }: ServerAddress, { isSuperuser }: ServerReport, { ownership }: ServerRequest) {
+/** Dropping databases takes a server longer than whoever cancels wants to wait: what nobody goes on with is abandon's. */
+function leaveToAbandon({ signal }: JobRun, staged: AsyncDisposableStack): void {
+  if (signal.reason instanceof RunStopped && signal.reason.reason === 'CANCELLED') staged.move()
+}
+
+function restoringRole({ username }: ServerAddress, { isSuperuser }: ServerDescription, { ownership }: ServerRequest) {
   const isToRole = ownership.kind === 'TO_ROLE'
   const role = isToRole ? `role "${ownership.role}", which everything belongs to` : `role "${username}"`
   if (!isSuperuser) return role

@@ -2,9 +2,10 @@ import { type Failure, failureOf } from '../../failure.ts'
 import { recountOverdue } from '../../instance/schedule/recount-overdue.ts'
 import type { Handler, JobRun, Outcome } from '../../job/handler.ts'
 import { recordDamage } from '../../recovery-point/record-damage.ts'
+import type { VerifyLevel } from '../../recovery-point/recovery-point.ts'
 import { type RestoreRequest, restoreRequestOf } from '../../restore/restore.ts'
 import { handlerDefaults, type WorkerContext } from '../context.ts'
-import { certainOf, damageIn } from '../point/damage.ts'
+import { certainOf, damageIn, storedDamageOf } from '../point/damage.ts'
 import { pointOf } from '../subjects.ts'
 import { RestoreRefused, refuseProblems } from './checks/refuse-problems.ts'
 import { takeUpEarlierDatabases } from './earlier-attempts.ts'
@@ -12,10 +13,14 @@ import { removeUnfinished } from './remove-unfinished.ts'
 import { completedBefore, restoreAsFiles } from './restore-as-files.ts'
 import { restoreToServer } from './restore-to-server.ts'
 
+/** Giving databases their names is not broken off, and a server that goes away meanwhile is waited for. */
+const longestNamingMs = 150_000
+
 /** Restores recovery points: as files into a directory, or into a server. */
 export function restoreHandler(context: WorkerContext): Handler {
   return {
     ...handlerDefaults(context),
+    graceMs: (job) => (restoreRequestOf(job).kind === 'SERVER' ? longestNamingMs : undefined),
     perform: (run) => restore(context, run),
     abandon: (run) => removeUnfinished(context, run, restoreRequestOf(run.job)),
   }
@@ -29,13 +34,15 @@ async function restore(context: WorkerContext, run: JobRun): Promise<Outcome> {
   const damage: string[] = []
   try {
     await refuseProblems(context, run, request)
-    const outcome = await damageIn(damage, () => perform(context, run, request))
+    const outcome = await damageIn(damage, () => perform(context, run, request), storedDamageOf)
     if (outcome) return outcome
-    await certainOf(context, (await pointOf(context, run.job)).vault, damage)
-    return failed(context, run, { error: failureOf('ARTIFACT_DAMAGED', damage.join('\n')), damage })
+    const error = failureOf('ARTIFACT_DAMAGED', damage.join('\n'))
+    return await failed(context, run, { error, damage, level: 'DECODED' })
   } catch (cause) {
     if (!(cause instanceof RestoreRefused)) throw cause
-    return failed(context, run, cause)
+    const { error, damage: seen } = cause
+    // By names and sizes alone: whoever reads all of it finds out whether it is so.
+    return await failed(context, run, { error, damage: seen, level: 'READ_BACK' })
   }
 }
 
@@ -55,14 +62,20 @@ function perform(context: WorkerContext, run: JobRun, request: RestoreRequest): 
   return request.kind === 'FILES' ? restoreAsFiles(context, run, request) : restoreToServer(context, run, request)
 }
 
-function failed(
-  { now }: WorkerContext,
+async function failed(
+  context: WorkerContext,
   { job }: JobRun,
-  { error, damage }: { error: Failure; damage: readonly string[] },
-): Outcome {
+  { error, damage, level }: { error: Failure; damage: readonly string[]; level: VerifyLevel },
+): Promise<Outcome> {
   if (damage.length === 0) return { kind: error.isRetryable ? 'retryLater' : 'failed', error }
-  const of = { recoveryPointId: job.recoveryPointId ?? '', jobId: job.id, now: now() }
-  const found = { ...of, damage: [...damage], level: 'DECODED' as const }
+  await certainOf(context, (await pointOf(context, job)).vault, damage)
+  const found = {
+    recoveryPointId: job.recoveryPointId ?? '',
+    jobId: job.id,
+    damage: [...damage],
+    level,
+    now: context.now(),
+  }
   return {
     kind: 'failed',
     error,

@@ -5,6 +5,7 @@ import type { RecoveryPoint } from '../../recovery-point/recovery-point.ts'
 import { type RestoreRequest, restoreRequestOf } from '../../restore/restore.ts'
 import { problemsIn, type RestoreValidationReport } from '../../restore/validation.ts'
 import { handlerDefaults, type WorkerContext } from '../context.ts'
+import { certainOf } from '../point/damage.ts'
 import { pointOf } from '../subjects.ts'
 import { checkRestore } from './checks/check-restore.ts'
 import { removeUnfinished } from './remove-unfinished.ts'
@@ -22,10 +23,11 @@ export function validateRestoreHandler(context: WorkerContext): Handler {
 async function validateRestore(context: WorkerContext, run: JobRun): Promise<Outcome> {
   const request = restoreRequestOf(run.job)
   await removeUnfinished(context, run, request)
-  const { point } = await pointOf(context, run.job)
+  const { point, vault } = await pointOf(context, run.job)
   const { checks, damage, ...found } = await run.subTask('Check the point and the target', () =>
     checkRestore(context, run, request),
   )
+  await certainOf(context, vault, damage)
   const problems = problemsIn(checks)
   for (const { message } of problems) run.warn(message)
   const result: RestoreValidationReport = {

@@ -1,4 +1,5 @@
 import { EngineError, type EngineErrorCode } from '../../engine/engine-error.ts'
+import { ownWords } from '../../engine/own-words.ts'
 import type { FailureCode } from '../../failure.ts'
 import { WorkFailed } from '../failure.ts'
 import type { CopyRequest } from './check-copy.ts'
@@ -30,7 +31,7 @@ export function differenceOf(
   { artifact, isSameMajor }: Pick<CopyRequest, 'artifact' | 'isSameMajor'>,
 ): string | undefined {
   if (!(cause instanceof EngineError) || cause.code !== 'RESTORE_FAILED' || !isSameMajor) return undefined
-  if (ofTheScratchServer.test(`${cause.message}\n${cause.details}`)) return undefined
+  if (ofTheScratchServer.test(ownWords(`${cause.message}\n${cause.details}`))) return undefined
   return `Database ${JSON.stringify(artifact.database)} does not restore: ${cause.message}`
 }
 
