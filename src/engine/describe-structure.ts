@@ -1,4 +1,5 @@
 import type { Session } from './session.ts'
+import { findContentsIn } from './target-database.ts'
 
 /** What a database is made of beside the tables that have rows. */
 export interface StructureFacts {
@@ -6,6 +7,8 @@ export interface StructureFacts {
   schemas: { name: string; ownerName: string }[]
   /** Tables whose rows are in their partitions, by schema and name. */
   partitionedTables: PartitionedTable[]
+  /** Whether it holds nothing at all beyond a new database. */
+  isEmpty: boolean
 }
 
 export interface PartitionedTable {
@@ -19,7 +22,7 @@ interface PartitionedRow extends Omit<PartitionedTable, 'partitionOf'> {
   partitionOf: { schema: string; name: string } | null
 }
 
-/** Describes the database in the session's own transaction: two questions, however much it holds. */
+/** Describes the database in the session's own transaction: three questions, however much it holds. */
 export async function describeStructure({ sql }: Pick<Session, 'sql'>): Promise<StructureFacts> {
   const schemas = await sql<StructureFacts['schemas']>`
     select n.nspname as name, pg_get_userbyid(n.nspowner) as "ownerName"
@@ -43,5 +46,6 @@ export async function describeStructure({ sql }: Pick<Session, 'sql'>): Promise<
     ...table,
     ...(partitionOf && { partitionOf }),
   }))
-  return { schemas: [...schemas], partitionedTables }
+  const isEmpty = (await findContentsIn({ sql })).length === 0
+  return { schemas: [...schemas], partitionedTables, isEmpty }
 }

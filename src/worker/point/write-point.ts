@@ -155,6 +155,7 @@ async function writeDatabase(
         tables: dumped.tables,
         schemas: dumped.schemas,
         partitionedTables: dumped.partitionedTables,
+        isEmpty: dumped.isEmpty,
         largeObjectCount: dumped.largeObjectCount,
       }
     },

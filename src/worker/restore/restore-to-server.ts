@@ -38,7 +38,7 @@ export async function restoreToServer(context: WorkerContext, run: JobRun, reque
       : { created: [], omitted: [] }
   await using staged = new AsyncDisposableStack()
   const databases = await stageAll({ context, run, opened, address, tools, request, staged })
-  const report = reportOf(server.name, databases, roles)
+  const report = reportOf(server.name, databases, { ...roles, leftOut: noteLeftOut(run, request) })
   const differences = databases.flatMap((each) => each.differences)
   if (differences.length > 0) {
     const details = differences.map(({ database, message }) => `${JSON.stringify(database)}: ${message}`).join('\n')
@@ -64,7 +64,7 @@ function restoringRole({ username }: ServerAddress, { isSuperuser }: ServerRepor
 function reportOf(
   destination: string,
   databases: readonly RestoredDatabase[],
-  roles: { created: string[]; omitted: string[] },
+  { created, omitted, leftOut }: { created: string[]; omitted: string[]; leftOut: string[] },
 ): RestoreReport {
   const said = (texts: (each: RestoredDatabase) => string[]) =>
     databases.flatMap((each) => texts(each).map((text) => `${JSON.stringify(each.mapping.targetName)}: ${text}`))
@@ -76,11 +76,18 @@ function reportOf(
       rowCount: database.rows.tables.reduce((sum, { rows }) => sum + rows, 0),
     })),
     files: [],
-    rolesCreated: roles.created,
+    rolesCreated: created,
     differences: databases.flatMap((each) => each.differences),
-    omitted: [...roles.omitted, ...said(({ database }) => database.omitted)],
+    omitted: [...leftOut, ...omitted, ...said(({ database }) => database.omitted)],
     warnings: said(({ database }) => database.warnings),
   }
+}
+
+/** Says of a restore of all databases which stay out, a sentence each. */
+export function noteLeftOut(run: JobRun, { leftOut = [] }: ServerRequest): string[] {
+  const sentences = leftOut.map((name) => `Database ${JSON.stringify(name)} holds nothing and was left out.`)
+  if (sentences.length > 0) run.note('Left out', sentences.join(' '))
+  return sentences
 }
 
 /** Creates the roles that the server lacks; those that an earlier attempt created are told as well. */

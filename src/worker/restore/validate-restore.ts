@@ -8,6 +8,7 @@ import { handlerDefaults, type WorkerContext } from '../context.ts'
 import { pointOf } from '../subjects.ts'
 import { checkRestore } from './checks/check-restore.ts'
 import { removeUnfinished } from './remove-unfinished.ts'
+import { noteLeftOut } from './restore-to-server.ts'
 
 /** Validates restores: looks for everything that would make one fail, and tells all of it at once. */
 export function validateRestoreHandler(context: WorkerContext): Handler {
@@ -22,6 +23,7 @@ export function validateRestoreHandler(context: WorkerContext): Handler {
 async function validateRestore(context: WorkerContext, run: JobRun): Promise<Outcome> {
   const request = restoreRequestOf(run.job)
   await removeUnfinished(context, run, request)
+  if (request.kind === 'SERVER') noteLeftOut(run, request)
   const { point } = await pointOf(context, run.job)
   const { checks, damage, ...found } = await run.subTask('Check the point and the target', () =>
     checkRestore(context, run, request),

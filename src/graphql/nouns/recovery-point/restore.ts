@@ -146,7 +146,8 @@ export const RestoreReport = builder.objectRef<Report>('RestoreReport').implemen
       resolve: (report) => report.differences ?? [],
     }),
     omitted: t.stringList({
-      description: 'What could not be restored or applied, a sentence each: of roles, settings, grants, or a part.',
+      description:
+        'What could not be restored or applied, a sentence each: of roles, settings, grants, or a part, and of a database "postgres" that holds nothing.',
       resolve: (report) => report.omitted ?? [],
     }),
     warnings: t.stringList({
@@ -175,7 +176,8 @@ mutation('restoreToServer', {
     server: t.globalID({ required: true, description: 'The id of the registered server to restore into.' }),
     databases: t.field({
       type: [DatabaseMappingInput],
-      description: 'The databases to restore, with their new names; all under their own names when left out.',
+      description:
+        'The databases to restore, with their new names. When left out, all under their own names, but for a database "postgres" that holds nothing, which every server has: the report tells of it.',
     }),
     part: t.field({
       type: RestorePartInput,
