@@ -19,7 +19,8 @@ export const NotificationKind = enumeration<Kind>('NotificationKind', 'What a no
   EXPIRY_NEEDS_APPROVAL: 'An expiry run would have removed too large a share of the recovery points, and waits.',
   VAULT_NEARLY_FULL: 'A vault has little space left, by the size of the latest recovery points in it.',
   VAULT_ORPHANS_FOUND: 'What a vault holds and what is known of it disagree.',
-  POLICY_SHORTENED: 'A policy keeps new recovery points for a shorter time than before.',
+  POLICY_SHORTENED:
+    'A policy keeps new recovery points for a shorter time than before, or guards them less: by verifications or the anomaly gate.',
   CHANNEL_TEST: 'Somebody tests a notification channel.',
   RECOVERY_POINT_SUSPECT: 'A recovery point was found damaged, or could not be restored: it is SUSPECT now.',
   CONTENT_ANOMALY:
