@@ -37,6 +37,9 @@ export async function restoreToServer(context: WorkerContext, run: JobRun, reque
       ? await run.subTask('Create missing roles', () => createRoles(run, address, opened.manifest))
       : { created: [], omitted: [] }
   await using staged = new AsyncDisposableStack()
+  // No failure takes roles away again, and one without a report would say nothing of them.
+  if (roles.created.length > 0)
+    staged.defer(() => run.warn(`Roles that were created stay: ${roles.created.join(', ')}.`))
   const databases = await stageAll({ context, run, opened, address, tools, request, staged })
   const report = reportOf(server.name, databases, { ...roles, leftOut: noteLeftOut(run, request) })
   const differences = databases.flatMap((each) => each.differences)
