@@ -2,3 +2,10 @@ CREATE TABLE "feed_epochs" (
 	"id" integer PRIMARY KEY DEFAULT 1 NOT NULL,
 	"epoch" text NOT NULL
 );
+--> statement-breakpoint
+CREATE TABLE "worker_sightings" (
+	"id" integer PRIMARY KEY DEFAULT 1 NOT NULL,
+	"seen_at" timestamp (3) with time zone NOT NULL
+);
+--> statement-breakpoint
+CREATE INDEX "recovery_points_suspect" ON "recovery_points" USING btree ("created_at","id") WHERE state = 'SUSPECT';

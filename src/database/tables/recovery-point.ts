@@ -155,6 +155,7 @@ export const recoveryPoints = pgTable(
     index('recovery_points_by_verification')
       .on(table.vaultId, table.verificationTriedAt)
       .where(sql`verification_tried_at is not null`),
+    index('recovery_points_suspect').on(table.createdAt, table.id).where(sql`state = 'SUSPECT'`),
     index('recovery_points_anomalous').on(table.instanceId).where(isAnomalous),
   ],
 )

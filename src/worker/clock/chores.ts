@@ -2,6 +2,7 @@ import { checkSpaceChore } from './check-space.ts'
 import type { Chore } from './clock.ts'
 import { watchForJumps } from './jump-watch.ts'
 import { repairPlansChore } from './repair-plans.ts'
+import { showAliveChore } from './show-alive.ts'
 import { startDueBackupsChore } from './start-due-backups.ts'
 import { startDueExpiriesChore, startDuePurgesChore } from './start-due-removals.ts'
 import { startDueScrubsChore, startDueVerificationsChore } from './start-due-verifications.ts'
@@ -18,6 +19,7 @@ export function allChores({ isSetByHand }: { isSetByHand: boolean }): Chore[] {
   const watch = watchForJumps()
   const removals = [startDueExpiriesChore, startDuePurgesChore]
   return [
+    showAliveChore,
     repairPlansChore(watch),
     checkSpaceChore,
     startDueBackupsChore,
