@@ -1,3 +1,4 @@
+ALTER TYPE "public"."notification_kind" ADD VALUE 'RECOVERY_KEY_NOT_EXPORTED';--> statement-breakpoint
 CREATE TABLE "feed_epochs" (
 	"id" integer PRIMARY KEY DEFAULT 1 NOT NULL,
 	"epoch" text NOT NULL

@@ -10,6 +10,7 @@ import { startMetadataBackupsChore } from './start-metadata-backups.ts'
 import { startMissingCopiesChore } from './start-missing-copies.ts'
 import { restingAfterJump, tellJumpChore } from './tell-jump.ts'
 import { tellOverdueChore } from './tell-overdue.ts'
+import { tellUnexportedChore } from './tell-unexported.ts'
 
 /**
  * What the clock looks after, one line a chore. Each call makes them anew: a chore may remember what it has seen. A clock
@@ -26,6 +27,7 @@ export function allChores({ isSetByHand }: { isSetByHand: boolean }): Chore[] {
     startMissingCopiesChore,
     startMetadataBackupsChore,
     tellOverdueChore(),
+    tellUnexportedChore,
     startDueVerificationsChore,
     startDueScrubsChore,
     ...(isSetByHand ? removals : [tellJumpChore(watch), ...removals.map((each) => restingAfterJump(watch, each))]),
