@@ -2,11 +2,11 @@ import { hostname } from 'node:os'
 import { type Logger, pino } from 'pino'
 import { startDatabaseClock } from './database/clock.ts'
 import { connectDatabase, type Database } from './database/connect.ts'
-import { DataDirectoryInUse, takeDataDirectory } from './database/data-directory.ts'
+import { takeDataDirectory } from './database/data-directory.ts'
 import { startEmbeddedDatabase } from './database/embedded.ts'
 import { type Listener, startListener } from './database/listen.ts'
 import { migrateDatabase } from './database/migrate.ts'
-import { refuseMarkedDirectory, UnfinishedRecovery } from './database/recovery-mark.ts'
+import { refuseMarkedDirectory } from './database/recovery-mark.ts'
 import { databaseTime } from './database/time.ts'
 import { type HealthOptions, longestUnseenSeconds } from './graphql/edge/health-routes.ts'
 import { startHealthServer, startServer } from './graphql/edge/server.ts'
@@ -18,8 +18,9 @@ import { findWorkerSeenAt } from './job/worker-seen.ts'
 import { seedPolicies } from './policy/seed.ts'
 import type { SecretBox } from './secret/secret-box.ts'
 import { InvalidSetting, readSettings, type Settings } from './settings.ts'
+import { startFailure } from './start-failure.ts'
 import { openTestClock } from './test-clock.ts'
-import { unlockSecrets, WrongKeyFile } from './vault/check-key.ts'
+import { unlockSecrets } from './vault/check-key.ts'
 import { allChores } from './worker/clock/chores.ts'
 import { startClock } from './worker/clock/clock.ts'
 import { tellOverdueChore } from './worker/clock/tell-overdue.ts'
@@ -249,14 +250,7 @@ function untilToldToStop(log: Logger): Promise<void> {
 main().then(
   () => process.exit(0),
   (cause: unknown) => {
-    const isExpected = [InvalidSetting, DataDirectoryInUse, WrongKeyFile, UnfinishedRecovery].some(
-      (kind) => cause instanceof kind,
-    )
-    process.stderr.write(`${isExpected && cause instanceof Error ? cause.message : describe(cause)}\n`)
+    process.stderr.write(`${startFailure(cause)}\n`)
     process.exit(1)
   },
 )
-
-function describe(cause: unknown): string {
-  return cause instanceof Error ? (cause.stack ?? cause.message) : String(cause)
-}

@@ -1,6 +1,7 @@
 import { eq } from 'drizzle-orm'
 import { expect } from 'vitest'
 import { backupInstances } from '../src/database/tables/backup-instance.ts'
+import { vaults } from '../src/database/tables/vault.ts'
 import { choosePort } from '../src/demo/processes/holdfast.ts'
 import { openSecretBox } from '../src/secret/secret-box.ts'
 import { addWebhook, startHook } from './kit/channels.ts'
@@ -21,6 +22,7 @@ test('where no worker is there the API says so, tells what is overdue and delive
     .update(backupInstances)
     .set({ overdueAt: new Date('2026-03-01T12:00:00.000Z') })
     .where(eq(backupInstances.id, id))
+  await database.update(vaults).set({ sealedIdentity: secrets.seal('a key') })
   const [port, healthPort] = await Promise.all([1, 2].map(() => choosePort(0, { mayMove: true })))
   await using hook = await startHook()
   await addWebhook(database, { url: hook.url, secrets })
