@@ -226,7 +226,11 @@ test('instances and points are filtered by everything that is given', async () =
   expect(await points({})).toEqual(['RESTORED', 'DECODED', 'WRITTEN'])
   expect(await points({ minProof: 'DECODED' })).toEqual(['RESTORED', 'DECODED'])
   expect(await points({ tag: ['WEEKLY'] })).toEqual(['DECODED'])
-  expect(await points({ instance: encodeNodeId('BackupInstance', two.id) })).toEqual(['RESTORED'])
+  await addPoint(api, two, { createdAt: hour(0), proof: 'READ_BACK', state: 'SUSPECT', expiresAt: hour(9) })
+  expect(await points({ state: ['SUSPECT'] })).toEqual(['READ_BACK'])
+  expect(await points({ state: ['AVAILABLE'] })).toEqual(['RESTORED', 'DECODED', 'WRITTEN'])
+  expect(await points({ state: [] })).toEqual([])
+  expect(await points({ instance: encodeNodeId('BackupInstance', one.id) })).toEqual(['DECODED', 'WRITTEN'])
   expect(await points({ createdAfter: hour(2).toISOString(), createdBefore: hour(3).toISOString() })).toEqual([
     'DECODED',
   ])

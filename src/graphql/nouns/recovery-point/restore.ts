@@ -162,11 +162,16 @@ export const DatabaseMappingInput = builder.inputType('DatabaseMappingInput', {
   fields: (t) => ({
     name: t.string({ required: true, description: 'Its name in the recovery point.' }),
     targetName: t.string({
-      required: true,
-      description: 'Its name on the server, where no database has that name or one that is empty.',
+      description:
+        'Its name on the server, where no database has that name or one that is empty; as in the recovery point when left out.',
     }),
   }),
 })
+
+/** The databases as they were asked for, each with the name that it gets; null: all of them. */
+export function mappingsOf(given: readonly (typeof DatabaseMappingInput.$inferInput)[] | null | undefined) {
+  return given?.map(({ name, targetName }) => ({ name, targetName: targetName ?? name })) ?? null
+}
 
 mutation('restoreToServer', {
   description:
@@ -208,7 +213,7 @@ mutation('restoreToServer', {
     job: await restoreToServer(context.database, {
       recoveryPointId: idOf('RecoveryPoint', recoveryPoint),
       serverId: idOf('PostgresServer', server),
-      databases: databases ?? null,
+      databases: mappingsOf(databases),
       part: partOf(part),
       ownership: ownershipOf(ownership, ownerRole ?? null),
       ...asked(context),
