@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { chmod, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
@@ -10,7 +11,7 @@ import { test } from './kit/test.ts'
 
 const main = fileURLToPath(new URL('../src/main.ts', import.meta.url))
 
-test('a start that cannot be is told in one sentence that says what to set', { timeout: 60_000 }, async ({
+test('a start that cannot be is told in one sentence that says what to set', { timeout: 120_000 }, async ({
   databaseUrl,
   folder,
 }) => {
@@ -31,6 +32,7 @@ test('a start that cannot be is told in one sentence that says what to set', { t
   }
   const free = await choosePort(0, { mayMove: true })
   await using taken = createServer().listen(0, '127.0.0.1')
+  await once(taken, 'listening')
   const address = taken.address()
   const port = String(typeof address === 'object' && address?.port)
 
