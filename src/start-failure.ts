@@ -26,7 +26,7 @@ export function startFailure(cause: unknown): string {
   for (let error: unknown = cause; error instanceof Error; error = error.cause) {
     const { code, port } = { code: undefined, port: undefined, ...error }
     if (code === 'EADDRINUSE') {
-      return `Port ${String(port)} is in use, by a demo that still runs for one: stop that program, or set HOLDFAST_PORT to another port.`
+      return `Port ${String(port)} is in use, by a demo that still runs for one: stop that program, or set HOLDFAST_PORT (of a worker HOLDFAST_HEALTH_PORT) to another.`
     }
     if (typeof code === 'string' && unreachable.has(code)) {
       return `The metadata database that DATABASE_URL names cannot be used: ${error.message || code}.`

@@ -43,7 +43,7 @@ test('a start that cannot be is told in one sentence that says what to set', { t
   const missing = Object.assign(new URL(databaseUrl), { pathname: '/nowhere' })
   expect(await said({ DATABASE_URL: missing.href })).toMatch(/^The metadata .* database "nowhere" does not exist\.\n$/)
   expect(await said({ HOLDFAST_PORT: port })).toBe(
-    `Port ${port} is in use, by a demo that still runs for one: stop that program, or set HOLDFAST_PORT to another port.\n`,
+    `Port ${port} is in use, by a demo that still runs for one: stop that program, or set HOLDFAST_PORT (of a worker HOLDFAST_HEALTH_PORT) to another.\n`,
   )
   await chmod(keyFile, 0o644)
   expect(await said({})).toMatch(/^The key file \S+ is open to other users: run chmod 600 on it\.\n$/)
