@@ -12,6 +12,7 @@ import { startServer } from '../src/graphql/edge/server.ts'
 import { seedPolicies } from '../src/policy/seed.ts'
 import { openSecretBox } from '../src/secret/secret-box.ts'
 import { dashboardQuery } from '../test/kit/dashboard.ts'
+import { quietHealth } from '../test/kit/quiet-health.ts'
 import { seedHistory } from './kit/history.ts'
 import { median, quantile, row } from './kit/report.ts'
 import { startSource } from './kit/source.ts'
@@ -102,8 +103,7 @@ async function serve(url: string, folder: string, database: Database) {
     port: 0,
     apiToken: null,
     log: pino({ level: 'silent' }),
-    readiness: async () => {},
-    collect: async () => [],
+    ...quietHealth,
   })
   return {
     async ask(query: string): Promise<void> {

@@ -24,7 +24,7 @@ const ours = (message: string, recommendedActions: string[], isRetryable = false
 /** Every failure a job can end with: the one table. */
 export const failures = {
   ADDRESS_INVALID: user('The registered host, port or user cannot be used as it is.', [
-    'Remove the server and register it again with a plain host name or address.',
+    'Set a plain host name or address with updateServerAddress.',
   ]),
   SERVER_UNREACHABLE: user(
     'The PostgreSQL server did not answer.',
@@ -44,10 +44,10 @@ export const failures = {
     'Set its role and password with updateServerCredentials.',
   ]),
   TLS_UNAVAILABLE: user('The server does not offer TLS, which its registration asks for.', [
-    'Turn on ssl on the server, or register it with TLS mode DISABLE on a network you trust.',
+    'Turn on ssl on the server, or on a network you trust set the TLS mode DISABLE with updateServerCredentials.',
   ]),
   TLS_UNTRUSTED: user("The server's certificate could not be verified.", [
-    'Register the certificate authority that signed it, and the host name that it was issued for.',
+    'Set the certificate authority that signed it with updateServerCredentials, and the host name that it was issued for with updateServerAddress.',
   ]),
   DATABASE_MISSING: user(
     'A database is not there (any more).',
@@ -132,7 +132,7 @@ export const failures = {
     'Install the locale on the target server, or restore into a server that has it.',
     'Or restore as files, and load the archive into a database that you created with another locale: text then sorts as that has it.',
   ]),
-  TARGET_FULL: user('The target server has no space left; what was restored so far is removed again.', [
+  TARGET_FULL: user('The target server has no space left; databases restored so far are removed again.', [
     'Free space on the target server, then restore again.',
   ]),
   TARGET_PLACE_TAKEN: user('The target lies where a vault or a storage account keeps its files.', [
@@ -141,7 +141,7 @@ export const failures = {
   TARGET_READ_ONLY: user('The target server takes no writes.', [
     'Restore into the primary server; a standby takes no writes.',
   ]),
-  RESTORE_FAILED: user('pg_restore reported an error; what was restored so far is removed again.', [
+  RESTORE_FAILED: user('pg_restore reported an error; databases restored so far are removed again.', [
     'Read the details: they hold what it said.',
   ]),
   PART_MISSING: user('The recovery point does not hold a schema or table that was chosen.', [

@@ -2,29 +2,36 @@ import { hostname } from 'node:os'
 import { type Logger, pino } from 'pino'
 import { startDatabaseClock } from './database/clock.ts'
 import { connectDatabase, type Database } from './database/connect.ts'
-import { DataDirectoryInUse, takeDataDirectory } from './database/data-directory.ts'
+import { takeDataDirectory } from './database/data-directory.ts'
 import { startEmbeddedDatabase } from './database/embedded.ts'
 import { type Listener, startListener } from './database/listen.ts'
 import { migrateDatabase } from './database/migrate.ts'
-import { refuseMarkedDirectory, UnfinishedRecovery } from './database/recovery-mark.ts'
+import { refuseMarkedDirectory } from './database/recovery-mark.ts'
 import { databaseTime } from './database/time.ts'
-import { startServer } from './graphql/edge/server.ts'
+import { type HealthOptions, longestUnseenSeconds } from './graphql/edge/health-routes.ts'
+import { startHealthServer, startServer } from './graphql/edge/server.ts'
 import { encodeNodeId } from './graphql/schema/ids.ts'
-import { summariseJobs } from './job/find.ts'
+import { countStanding } from './instance/count-standing.ts'
+import { findOldestQueuedAt, summariseRecentJobs } from './job/find.ts'
 import { startRunner } from './job/run.ts'
+import { findWorkerSeenAt } from './job/worker-seen.ts'
 import { seedPolicies } from './policy/seed.ts'
 import type { SecretBox } from './secret/secret-box.ts'
 import { InvalidSetting, readSettings, type Settings } from './settings.ts'
+import { startFailure } from './start-failure.ts'
 import { openTestClock } from './test-clock.ts'
-import { unlockSecrets, WrongKeyFile } from './vault/check-key.ts'
+import { unlockSecrets } from './vault/check-key.ts'
 import { allChores } from './worker/clock/chores.ts'
 import { startClock } from './worker/clock/clock.ts'
-import { startDeliveries } from './worker/delivery/deliver.ts'
+import { tellOverdueChore } from './worker/clock/tell-overdue.ts'
+import type { WorkerContext } from './worker/context.ts'
+import { type DeliveryOptions, startDeliveries } from './worker/delivery/deliver.ts'
 import { handlersOf } from './worker/handlers.ts'
 import { sweepScratch } from './worker/verify/scratch-folder.ts'
 
 const oldestNode = 24
 const repeatMs = 500
+const dayMs = 86_400_000
 
 /** Starts what the role asks for, waits to be told to stop, and stops it in the opposite order. */
 async function main(): Promise<void> {
@@ -56,6 +63,11 @@ async function startService(settings: Settings, log: Logger, running: AsyncDispo
   const shared = { url, database, listener, secrets, now, dueNow, machineNow, log }
   if (settings.role !== 'api') running.use(startWorker(settings, shared))
   if (settings.role !== 'worker') running.use(await startApi(settings, shared))
+  if (settings.role === 'api') running.use(startLookout(settings, shared))
+  if (settings.role === 'worker' && settings.healthPort !== null) {
+    const { host, healthPort: port } = settings
+    running.use(await startHealthServer({ host, port, log, ...healthOf(shared) }))
+  }
 }
 
 /** The service's time is the database's, so that all processes agree: asked for where it decides, kept close elsewhere. */
@@ -93,24 +105,18 @@ interface Shared {
   log: Logger
 }
 
-function startWorker(
+function contextOf(
   settings: Settings,
-  { url, database, listener, secrets, now, dueNow, machineNow, log }: Shared,
-): AsyncDisposable {
-  const workerId = `${hostname()}-${process.pid}-${crypto.randomUUID().slice(0, 8)}`
-  const {
-    postgresDirectories,
-    lockWaitMs,
-    jobCeilingMs,
-    noProgressMs,
-    removalGraceMs,
-    scratchDirectory,
-    restoreJobs,
-    spoolDirectory,
-    concurrency,
-    leaseMs,
-  } = settings
-  const context = {
+  { url, database, secrets, now, dueNow, machineNow, log }: Shared,
+): WorkerContext {
+  const { postgresDirectories, lockWaitMs, jobCeilingMs, noProgressMs, removalGraceMs } = settings
+  const { scratchDirectory, restoreJobs, spoolDirectory } = settings
+  const metadata = {
+    url,
+    keyFile: settings.metadataHasKeyFile ? settings.keyFile : null,
+    everyMs: settings.metadataBackupMs,
+  }
+  return {
     database,
     secrets,
     postgresDirectories,
@@ -121,17 +127,20 @@ function startWorker(
     dueNow,
     machineNow,
     removalGraceMs,
-    metadata: {
-      url,
-      keyFile: settings.metadataHasKeyFile ? settings.keyFile : null,
-      everyMs: settings.metadataBackupMs,
-    },
+    metadata,
     scratchDirectory,
     ...(settings.databaseUrl === null && { embeddedDirectory: settings.dataDirectory }),
     restoreJobs,
     spoolDirectory,
     log,
   }
+}
+
+function startWorker(settings: Settings, shared: Shared): AsyncDisposable {
+  const { database, listener, log } = shared
+  const workerId = `${hostname()}-${process.pid}-${crypto.randomUUID().slice(0, 8)}`
+  const { concurrency, leaseMs } = settings
+  const context = contextOf(settings, shared)
   const worker = new AsyncDisposableStack()
   sweepScratch(context).catch((err: unknown) => log.warn({ err }, 'what dead workers left could not be swept'))
   const runner = startRunner(database, listener, {
@@ -146,19 +155,59 @@ function startWorker(
     log,
   })
   worker.use(runner)
-  worker.use(
-    startDeliveries({ database, listener, secrets, now, log, nodeId: encodeNodeId, mailServer: settings.mailServer }),
-  )
+  worker.use(startDeliveries(deliveriesOf(settings, shared)))
   const isSetByHand = settings.testClockFile !== null
   worker.use(startClock(context, { chores: allChores({ isSetByHand }), pollMs: isSetByHand ? 50 : 1000 }))
   log.info({ workerId, concurrency }, 'the worker is running')
   return worker
 }
 
-async function startApi(
-  settings: Settings,
-  { database, listener, secrets, now, log }: Shared,
-): Promise<AsyncDisposable> {
+/** What tells operators that nothing is done any more, where the workers that would say so are gone themselves. */
+function startLookout(settings: Settings, shared: Shared): AsyncDisposable {
+  const lookout = new AsyncDisposableStack()
+  // Channels may be reached from the workers' machines alone: as long as there is one, they deliver.
+  const isTurn = async () => ((await workerSeenSeconds(shared)) ?? Infinity) > longestUnseenSeconds
+  lookout.use(startDeliveries({ ...deliveriesOf(settings, shared), isTurn }))
+  lookout.use(startClock(contextOf(settings, shared), { chores: [tellOverdueChore()] }))
+  return lookout
+}
+
+function deliveriesOf({ mailServer }: Settings, { database, listener, secrets, now, log }: Shared): DeliveryOptions {
+  return { database, listener, secrets, now, log, nodeId: encodeNodeId, mailServer }
+}
+
+/** What is told of the service to those who watch it from outside. */
+function healthOf(shared: Shared): HealthOptions {
+  const { database, now } = shared
+  return {
+    readiness: async () => {
+      await database.execute('select 1')
+    },
+    workerSeenSeconds: () => workerSeenSeconds(shared),
+    collect: async () => {
+      const [jobs, oldest, seenSeconds, standing] = await Promise.all([
+        summariseRecentJobs(database, new Date(now().getTime() - dayMs)),
+        findOldestQueuedAt(database),
+        workerSeenSeconds(shared),
+        countStanding(database, now()),
+      ])
+      const oldestQueuedSeconds = oldest === null ? 0 : secondsSince(oldest, now())
+      return { jobs, oldestQueuedSeconds, workerSeenSeconds: seenSeconds, ...standing }
+    },
+  }
+}
+
+async function workerSeenSeconds({ database, now }: Shared): Promise<number | null> {
+  const seenAt = await findWorkerSeenAt(database)
+  return seenAt && secondsSince(seenAt, now())
+}
+
+function secondsSince(moment: Date, now: Date): number {
+  return Math.max(0, (now.getTime() - moment.getTime()) / 1000)
+}
+
+async function startApi(settings: Settings, shared: Shared): Promise<AsyncDisposable> {
+  const { database, listener, secrets, now, log } = shared
   const server = await startServer({
     services: {
       database,
@@ -175,10 +224,7 @@ async function startApi(
     apiToken: settings.apiToken,
     log,
     limits: settings.limits,
-    readiness: async () => {
-      await database.execute('select 1')
-    },
-    collect: () => summariseJobs(database),
+    ...healthOf(shared),
   })
   log.info({ address: `http://${settings.host}:${server.port}/graphql` }, 'the API is listening')
   return server
@@ -205,14 +251,7 @@ function untilToldToStop(log: Logger): Promise<void> {
 main().then(
   () => process.exit(0),
   (cause: unknown) => {
-    const isExpected = [InvalidSetting, DataDirectoryInUse, WrongKeyFile, UnfinishedRecovery].some(
-      (kind) => cause instanceof kind,
-    )
-    process.stderr.write(`${isExpected && cause instanceof Error ? cause.message : describe(cause)}\n`)
+    process.stderr.write(`${startFailure(cause)}\n`)
     process.exit(1)
   },
 )
-
-function describe(cause: unknown): string {
-  return cause instanceof Error ? (cause.stack ?? cause.message) : String(cause)
-}

@@ -9,6 +9,8 @@ export interface Settings {
   databaseUrl: string | null
   host: string
   port: number
+  /** Where a process that is a worker alone answers health and metrics; null: nowhere. */
+  healthPort: number | null
   role: Role
   /** Null: no token is asked for, and only loopback may be listened on. */
   apiToken: string | null
@@ -112,6 +114,10 @@ export function readSettings(environment: Record<string, string | undefined> = p
     databaseUrl: databaseUrl(text('DATABASE_URL')),
     host: text('HOLDFAST_HOST') ?? '127.0.0.1',
     port: whole('HOLDFAST_PORT', { fallback: 4000, min: 0, max: 65_535 }),
+    healthPort:
+      text('HOLDFAST_HEALTH_PORT') === null
+        ? null
+        : whole('HOLDFAST_HEALTH_PORT', { fallback: 0, min: 0, max: 65_535 }),
     role: oneOf('HOLDFAST_ROLE', roles, 'all'),
     apiToken: apiToken(text('HOLDFAST_API_TOKEN')),
     keyFile: resolve(dataDirectory, text('HOLDFAST_KEY_FILE') ?? 'secret.key'),

@@ -88,6 +88,18 @@ describe('What is wrong with a request', () => {
     }
   })
 
+  test('is told of moments before the year 1, which the database does not know', async () => {
+    for (const moment of ['0000-01-01T00:00:00Z', '0001-01-01T00:00:00+01:00']) {
+      expect(await messageOf(`{ recoveryPoints(filter: { createdAfter: "${moment}" }) { totalCount } }`)).toContain(
+        'the years 0001 to 9999',
+      )
+    }
+    const { errors } = await api.ask(
+      '{ recoveryPoints(filter: { createdAfter: "0001-01-01T00:00:00Z" }) { totalCount } }',
+    )
+    expect(errors).toBeUndefined()
+  })
+
   test('is told of moments beyond the year 9999', async () => {
     const policy = encodeNodeId('BackupPolicy', (await addPolicy(api, 'nightly')).id)
     expect(await messageOf('{ auditLog(filter: { since: "9999-12-31T23:59:59-01:00" }) { totalCount } }')).toContain(

@@ -1,4 +1,6 @@
+import { eq } from 'drizzle-orm'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { jobs } from '../src/database/tables/job.ts'
 import { encodeNodeId } from '../src/graphql/schema/ids.ts'
 import { encodePageCursor } from '../src/graphql/schema/paging.ts'
 import type { BackupInstance } from '../src/instance/instance.ts'
@@ -62,6 +64,28 @@ test('a moment kept finer than a cursor tells loses no row', async () => {
   const ask = async (args: Record<string, unknown>) =>
     at(await api.ask(`query (${pageArguments}) { jobs(${passed}) { ${pageInfo} } }`, args), 'data.jobs')
   expect(await walk(1, ask)).toHaveLength(3)
+})
+
+test('a cursor that names what the database cannot keep is refused', async () => {
+  const id = crypto.randomUUID()
+  for (const time of [8.64e15, -8.64e15, Date.UTC(10_000, 0), -62_167_219_200_000]) {
+    const after = encodePageCursor({ name: 'Job' }, { at: new Date(time), id })
+    const answer = await api.ask(`{ jobs(after: "${after}") { nodes { id } } }`)
+    expect(answer.errors, String(time)).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT' } }])
+  }
+  const named = encodePageCursor({ name: 'BackupInstance' }, { at: api.clock.now, id, name: 'a\0b' })
+  const answer = await api.ask(`{ backupInstances(orderBy: NAME_ASCENDING, after: "${named}") { nodes { id } } }`)
+  expect(answer.errors).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT' } }])
+})
+
+test('more bytes than a number can tell are told as the greatest one', async () => {
+  for (const bytesDone of [2 ** 53 - 1, 2 ** 52]) {
+    const { id } = await enqueue(api.database)
+    await api.database.update(jobs).set({ bytesDone }).where(eq(jobs.id, id))
+  }
+  const { data } = await api.ask('{ jobSummary { bytesMoved counts { bytesMoved } } }')
+  const most = Number.MAX_SAFE_INTEGER
+  expect(at(data, 'jobSummary')).toEqual({ bytesMoved: most, counts: [{ bytesMoved: most }] })
 })
 
 describe('A list within an object', () => {
@@ -202,7 +226,11 @@ test('instances and points are filtered by everything that is given', async () =
   expect(await points({})).toEqual(['RESTORED', 'DECODED', 'WRITTEN'])
   expect(await points({ minProof: 'DECODED' })).toEqual(['RESTORED', 'DECODED'])
   expect(await points({ tag: ['WEEKLY'] })).toEqual(['DECODED'])
-  expect(await points({ instance: encodeNodeId('BackupInstance', two.id) })).toEqual(['RESTORED'])
+  await addPoint(api, two, { createdAt: hour(0), proof: 'READ_BACK', state: 'SUSPECT', expiresAt: hour(9) })
+  expect(await points({ state: ['SUSPECT'] })).toEqual(['READ_BACK'])
+  expect(await points({ state: ['AVAILABLE'] })).toEqual(['RESTORED', 'DECODED', 'WRITTEN'])
+  expect(await points({ state: [] })).toEqual([])
+  expect(await points({ instance: encodeNodeId('BackupInstance', one.id) })).toEqual(['DECODED', 'WRITTEN'])
   expect(await points({ createdAfter: hour(2).toISOString(), createdBefore: hour(3).toISOString() })).toEqual([
     'DECODED',
   ])

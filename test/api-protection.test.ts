@@ -224,6 +224,8 @@ test('a restore into a server is a job with its destination; bad choices are ref
   ]
   expect(await restore({ databases: twice })).toMatchObject({ field: 'databases' })
   expect(await restore({ server: encodeNodeId('PostgresServer', unknown) })).toMatchObject({ kind: 'server' })
+  const ownName = { databases: [{ name: 'shop' }, { name: 'postgres', targetName: 'shop' }] }
+  expect(await restore(ownName)).toMatchObject({ field: 'databases' })
   const started = await restore({ ownership: 'NONE' })
   expect(started).toMatchObject({
     job: {

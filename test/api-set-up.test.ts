@@ -1,4 +1,6 @@
+import { eq } from 'drizzle-orm'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { postgresServers } from '../src/database/tables/server.ts'
 import { encodeNodeId } from '../src/graphql/schema/ids.ts'
 import { type Api, at, listAt, startApi, textAt } from './kit/api.ts'
 import { addInstance, addServer, addVault, builtInPolicy } from './kit/catalogue.ts'
@@ -172,6 +174,39 @@ test('credentials are replaced', async () => {
   expect(await update({})).toMatchObject({ server: { username: 'other', passwordSetAt: '2026-03-02T00:00:00.000Z' } })
   expect(await update({ password: 'a\u0000' })).toMatchObject({ __typename: 'InvalidInput', field: 'password' })
   expect(await update({ server: encodeNodeId('PostgresServer', unknown) })).toMatchObject({ kind: 'server' })
+})
+
+test('a server is moved to another address with its password typed again, and a dry run moves nothing', async () => {
+  const registered = await addServer(api)
+  const server = encodeNodeId('PostgresServer', registered.id)
+  const move = (changes: Record<string, unknown>) =>
+    api.mutate(
+      'updateServerAddress',
+      { server, host: 'standby.example.com', password: 'secret word', ...changes },
+      '... on UpdateServerAddressPayload { server { host port maintenanceDatabase tlsMode username } } ... on NotFound { kind } ... on InvalidInput { field }',
+    )
+  const there = { host: 'standby.example.com', port: 5433, maintenanceDatabase: 'postgres', tlsMode: 'REQUIRE' }
+  expect(await move({ port: 5433, dryRun: true })).toMatchObject({ server: { ...there, username: 'backup' } })
+  const host = async () => at((await api.ask(`{ server(id: "${server}") { host } }`)).data, 'server.host')
+  expect(await host()).toBe('db.example.com')
+  expect(await move({ password: null })).toMatchObject({ __typename: 'InvalidInput', field: 'password' })
+  for (const [field, value] of [
+    ['host', '/tmp'],
+    ['port', 0],
+    ['maintenanceDatabase', ''],
+    ['caCertificate', 'x'],
+  ]) {
+    expect(await move({ [String(field)]: value })).toMatchObject({ __typename: 'InvalidInput', field })
+  }
+  expect(await host()).toBe('db.example.com')
+  expect(await move({ port: 5433 })).toMatchObject({ server: there })
+  expect(await host()).toBe('standby.example.com')
+  expect(await move({ server: encodeNodeId('PostgresServer', unknown) })).toMatchObject({ kind: 'server' })
+
+  const imported = { username: null, sealedPassword: null, passwordSetAt: null }
+  await api.database.update(postgresServers).set(imported).where(eq(postgresServers.id, registered.id))
+  expect(await move({})).toMatchObject({ __typename: 'InvalidInput', field: 'password' })
+  expect(await move({ host: 'new.example.com', password: null })).toMatchObject({ server: { username: null } })
 })
 
 test('a server is removed unless an instance protects it', async () => {

@@ -99,7 +99,7 @@ async function afterAMonth(database: Database): Promise<{ instanceId: string; go
   return { instanceId, good }
 }
 
-const acknowledge = { recoveryPointId: null, comment: 'The orders were archived.', actor: 'operator' }
+const acknowledge = { recoveryPointId: null, comment: 'The orders were archived.', dryRun: false, actor: 'operator' }
 
 describe('a DELETE without WHERE that nobody notices', () => {
   test('costs none of the good points, however long it goes on, until somebody says that it was meant', async ({
@@ -194,6 +194,24 @@ describe('a DELETE without WHERE that nobody notices', () => {
 })
 
 describe('an acknowledgement', () => {
+  test('says beforehand which points go by it, or are asked for, and changes nothing as a dry run', async ({
+    database,
+  }) => {
+    const { instanceId, good } = await afterAMonth(database)
+    await backUp(database, instanceId, 30, 0)
+    const before = await instanceOf(database, instanceId)
+    // On the 31st day the first point is past its end; on the 50th so many are that it is asked first.
+    const few = { instanceId, ...acknowledge, dryRun: true, now: dayOf(30.5) }
+    const { effects, points } = await acknowledgeContentAnomaly(database, few)
+    expect(points).toHaveLength(1)
+    expect(effects).toMatchObject({ removed: { ids: [good[0]] }, removedAt: few.now, awaitingApproval: { ids: [] } })
+    expect(effects.removed.storedBytes).toBeGreaterThan(0)
+    const many = await acknowledgeContentAnomaly(database, { ...few, now: dayOf(55) })
+    expect(many.effects).toMatchObject({ removed: { ids: [] }, removedAt: null })
+    expect(many.effects.awaitingApproval.ids.length).toBeGreaterThan(20)
+    expect(await instanceOf(database, instanceId)).toEqual(before)
+  })
+
   test('of one point leaves the others waiting, and says who and why', async ({ database }) => {
     const { instanceId } = await afterAMonth(database)
     const first = await backUp(database, instanceId, 30, 0)

@@ -36,6 +36,13 @@ async function response({ page }: Pick<Visit, 'page'>): Promise<string> {
   return text.replaceAll('\u00a0', ' ')
 }
 
+/** What the browser keeps of the origin, seen from a page that is not GraphiQL's. */
+async function keptBy({ page }: Pick<Visit, 'page'>, url: string): Promise<unknown> {
+  const other = await page.context().newPage()
+  await other.goto(new URL('/healthz', url).href)
+  return other.evaluate('JSON.stringify(localStorage)')
+}
+
 describe('GraphiQL', { timeout: 120_000 }, () => {
   test('runs a query and a subscription, and asks no other origin for anything', async () => {
     await using edge = await startEdge()
@@ -101,8 +108,16 @@ describe('GraphiQL', { timeout: 120_000 }, () => {
     await visit.page.locator('.graphiql-editor-tool .monaco-editor:visible').last().click()
     await visit.page.keyboard.insertText('{ "authorization": "Bearer a-token-of-some-length" }')
     await run(visit, '"viewer": "api-token"')
-    const kept = await visit.page.evaluate('JSON.stringify(localStorage)')
-    expect(kept).not.toContain('a-token-of-some-length')
+    expect(await keptBy(visit, edge.url)).toBe('{}')
+  })
+
+  test('keeps nothing that was typed in the browser: a password may be among it', async () => {
+    await using edge = await startEdge()
+    const typed = '{ hello(name: "a-password-of-some-length") }'
+    const visit = await browser.visit(`${edge.url}?query=${encodeURIComponent(typed)}`)
+    await run(visit, 'Hello, a-password-of-some-length.')
+    expect(visit.complaints).toEqual([])
+    expect(await keptBy(visit, edge.url)).toBe('{}')
   })
 
   test('is framed by no one and runs no script but its own', async () => {

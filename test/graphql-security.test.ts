@@ -4,6 +4,7 @@ import { createClient } from 'graphql-ws'
 import { describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { post, startEdge } from './kit/edge.ts'
+import { quietHealth } from './kit/quiet-health.ts'
 import { waitFor } from './kit/wait-for.ts'
 
 /** Asks with headers that fetch would not let through; answers the status and the code of the error. */
@@ -141,13 +142,45 @@ describe('Health', () => {
     expect((await fetch(new URL('/healthz', edge.url), { method: 'DELETE' })).status).toBe(405)
   })
 
+  test('says whether a worker has been seen within a minute', async () => {
+    let seconds: number | null = null
+    await using edge = await startEdge({ workerSeenSeconds: async () => seconds })
+    const look = async () => {
+      const response = await fetch(new URL('/healthz/worker', edge.url))
+      return [response.status, await response.text()]
+    }
+    expect(await look()).toEqual([503, 'No worker has been seen ever.\n'])
+    seconds = 60
+    expect(await look()).toEqual([200, 'ok\n'])
+    seconds = 61
+    expect(await look()).toEqual([503, 'No worker has been seen for 61 s.\n'])
+  })
+
   test('counts jobs, sockets and streams for Prometheus', async () => {
-    await using edge = await startEdge({ collect: async () => [{ operation: 'BACKUP', status: 'FAILED', count: 2 }] })
+    let asked = 0
+    await using edge = await startEdge({
+      collect: async () => ({
+        ...(await quietHealth.collect()),
+        jobs: [{ operation: 'BACKUP', status: 'FAILED', count: 2 + asked++ }],
+        oldestQueuedSeconds: 3600,
+        workerSeenSeconds: null,
+        overdueCount: 4,
+        byHealth: [{ health: 'DEGRADED', count: 5 }],
+        suspectPointCount: 6,
+      }),
+    })
     const socket = new WebSocket(edge.socketUrl, 'graphql-transport-ws')
     await once(socket, 'open')
     const text = await waitFor('the metrics', async () => (await fetch(new URL('/metrics', edge.url))).text())
     expect(text).toContain('holdfast_jobs{operation="BACKUP",status="FAILED"} 2\n')
     expect(text).toContain('holdfast_websockets 1\n')
+    expect(text).toContain('holdfast_instances_overdue 4\n')
+    expect(text).toContain('holdfast_instances{health="DEGRADED"} 5\n')
+    expect(text).toContain('holdfast_recovery_points_suspect 6\n')
+    expect(text).toContain('holdfast_oldest_queued_job_seconds 3600\n')
+    expect(text).not.toContain('holdfast_worker_last_seen_seconds')
+    await Promise.all([1, 2, 3].map(() => fetch(new URL('/metrics', edge.url))))
+    expect(asked).toBe(1)
     expect(text).toMatch(/^process_resident_memory_bytes \d+$/m)
     socket.terminate()
   })

@@ -231,7 +231,11 @@ describe('Server-sent events', () => {
   test('are limited in number', async () => {
     await using small = await startEdge({ limits: { eventStreams: 1 } })
     const leaving = new AbortController()
-    await sse('subscription { silence }', { url: small.url, signal: leaving.signal })
+    const burst = Array.from({ length: 5 }, () =>
+      sse('subscription { silence }', { url: small.url, signal: leaving.signal }),
+    )
+    await Promise.all(burst)
+    expect(small.observed.openSources).toBe(1)
     const second = await sse('subscription { silence }', { url: small.url })
     expect(await second.text()).toContain('LIMIT_EXCEEDED')
     expect(small.observed.openSources).toBe(1)

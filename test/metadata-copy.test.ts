@@ -9,6 +9,7 @@ import { connectDatabase, type Database } from '../src/database/connect.ts'
 import { readCopy, UnreadableCopy } from '../src/database/copy/in.ts'
 import { migrateTo, UnknownMigrations } from '../src/database/copy/migrate-to.ts'
 import { copyOut } from '../src/database/copy/out.ts'
+import { decodeFeedCursor, encodeFeedCursor, feedEpochOf, findFeedEnd, isOfThisDatabase } from '../src/database/feed.ts'
 import { migrateDatabase } from '../src/database/migrate.ts'
 import { recordContents } from '../src/recovery-point/contents/record.ts'
 import { listedDatabase, manyTables, plainRole } from './kit/contents.ts'
@@ -46,10 +47,11 @@ async function copyOf(url: string, folder: string): Promise<string> {
   return readFile(path, 'utf8')
 }
 
-/** What is in a database, apart from the numbers of its server's transactions. */
+/** What is in a database, apart from the numbers of its server's transactions and what marks its cursors. */
 async function contentOf(database: Database): Promise<string[]> {
   return (await everyRow(database))
     .replaceAll(/"(event_)?transaction_id":"?\d+"?/g, '')
+    .replaceAll(/\{[^{]*\{[^{]*"epoch":"\w+"[^}]*\}\}/g, '')
     .split('\n')
     .map((table) => [...table].sort().join(''))
     .sort()
@@ -70,6 +72,10 @@ test('a copy fills another database with every row, and both go on from there', 
   expect(counts.get('recovery_point_tables')).toBe(3_000)
   await using other = connectDatabase(empty.url)
   expect(await contentOf(other.database)).toEqual(await contentOf(database))
+  // However far the new server counts, a cursor of before stays one of another database; its own cursors are not.
+  expect(await isOfThisDatabase(other.database, await findFeedEnd(database))).toBe(false)
+  const own = { ...(await findFeedEnd(other.database)), epoch: await feedEpochOf(other.database) }
+  expect(await isOfThisDatabase(other.database, decodeFeedCursor(encodeFeedCursor(own)) ?? own)).toBe(true)
   // Numbers that the database gives out do not come twice, and nothing that is in the copy comes after what is new.
   await enqueue(other.database)
   const [events] = await other.database.execute(

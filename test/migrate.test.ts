@@ -1,9 +1,11 @@
 import { sql } from 'drizzle-orm'
 import { expect } from 'vitest'
 import { connectDatabase } from '../src/database/connect.ts'
+import { feedEpochOf } from '../src/database/feed.ts'
 import { migrateDatabase } from '../src/database/migrate.ts'
+import { readJobEvents } from '../src/job/events.ts'
 import { emptyDatabase } from './kit/fresh-database.ts'
-import { rememberingLog } from './kit/runner.ts'
+import { enqueue, rememberingLog } from './kit/runner.ts'
 import { test } from './kit/test.ts'
 import { waitFor } from './kit/wait-for.ts'
 
@@ -49,4 +51,13 @@ test('a database that a newer version has migrated is refused', async ({ databas
     sql`insert into drizzle.__drizzle_migrations (hash, created_at) values ('later', ${Date.UTC(2300, 0)})`,
   )
   await expect(migrateDatabase(databaseUrl)).rejects.toThrow('newer version of Holdfast')
+})
+
+test('tables that were brought from another server begin their feeds anew', async ({ databaseUrl, database }) => {
+  const { id } = await enqueue(database)
+  await database.execute(sql`update job_events set transaction_id = '4611686018427387904'`)
+  expect(await readJobEvents(database, { limit: 10 })).toMatchObject({ events: [], isHeldUp: true })
+  await migrateDatabase(databaseUrl)
+  expect(await readJobEvents(database, { limit: 10 })).toMatchObject({ events: [{ jobId: id }], isHeldUp: false })
+  expect(await feedEpochOf(database)).toMatch(/^[0-9a-f]{8}$/)
 })

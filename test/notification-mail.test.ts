@@ -104,6 +104,15 @@ describe('a mail channel', () => {
     expect(results.map(({ lastResult }) => lastResult)).toContain('The mail server cannot be reached')
   })
 
+  test('says when the certificate of the mail server cannot be trusted', async ({ databaseUrl, database }) => {
+    await using server = await startMailServer({ isSecure: true })
+    await addMailChannel(database, 'ops@example.com')
+    await using _deliverer = await startDeliverer(databaseUrl, { mailServer: server.settings })
+    await tell(database)
+    await deliveriesThat(database, 'a failed attempt', ({ lastResult }) => Boolean(lastResult?.includes('certificate')))
+    expect(server.logins).toEqual([])
+  })
+
   test('never sends its password in the open to a server that is not known to be on this machine', async ({
     databaseUrl,
     database,

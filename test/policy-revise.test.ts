@@ -206,6 +206,11 @@ test('a revision that shortens is told, with what becomes shorter, and written d
   ])
   await revise({ defaultRetention: 'P60D' })
   expect(await tell()).toHaveLength(1)
+  const unguarded = 'What recovery points hold is no longer compared with those before: nothing holds expiry.'
+  expect(await revise({ anomalyGate: null, dryRun: true })).toMatchObject({ shortenings: [unguarded] })
+  expect(await tell()).toHaveLength(1)
+  await revise({ anomalyGate: null })
+  expect(await tell()).toHaveLength(2)
 })
 
 test('a revision that shortens is refused while an instance lies in an immutable vault, and one that does not is made', async () => {
@@ -222,6 +227,8 @@ test('a revision that shortens is refused while an instance lies in an immutable
     },
     { schedule: daily('02:00') },
     { schedule: null },
+    { anomalyGate: null },
+    { verification: { decode: null } },
   ]
   for (const immutability of ['UNLOCKED', 'LOCKED'] as const) {
     await api.database.update(vaults).set({ immutability }).where(eq(vaults.id, vault.id))

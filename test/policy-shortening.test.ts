@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { PolicyRules, Schedule } from '../src/policy/policy.ts'
+import type { PolicyRules, ProofRules, Schedule } from '../src/policy/policy.ts'
 import { previewRules } from '../src/policy/preview.ts'
-import { isShorter, shortenings } from '../src/policy/shortening.ts'
+import { isShorter, shortenings, weakenings } from '../src/policy/shortening.ts'
 import { retention, schedule, zone } from './kit/rules.ts'
 
 const rules: PolicyRules = {
@@ -69,6 +69,46 @@ describe('a change of rules', () => {
     ],
   ])('shortens by %j, and says what', ([change, sentence]) => {
     expect(shortenings(rules, { ...rules, ...change })).toEqual([sentence])
+  })
+
+  const proof: ProofRules = {
+    verification: { decode: { kind: 'WITHIN', duration: 'P30D' }, restoreEvery: 'P7D' },
+    anomalyGate: { rows: 50, bytes: 50, tables: null },
+  }
+  const { verification, anomalyGate } = proof
+
+  it.for<[string, Partial<ProofRules>]>([
+    ['nothing is changed', {}],
+    ['falls are looked at sooner', { anomalyGate: { rows: 20, bytes: 50, tables: 50 } }],
+    ['points are proven more often', { verification: { decode: { kind: 'EVERY_POINT' }, restoreEvery: 'P1D' } }],
+  ])('weakens no guard when %s', ([_title, change]) => {
+    expect(weakenings(proof, { ...proof, ...change })).toEqual([])
+    const none: ProofRules = { verification: { decode: null, restoreEvery: null }, anomalyGate: null }
+    expect(weakenings(none, { ...proof, ...change })).toEqual([])
+  })
+
+  it.for<[Partial<ProofRules>, string]>([
+    [{ anomalyGate: null }, 'What recovery points hold is no longer compared with those before: nothing holds expiry.'],
+    [
+      { anomalyGate: { rows: 99, bytes: 50, tables: null } },
+      'A fall of rows by 99 percent, instead of 50, is taken for none.',
+    ],
+    [{ anomalyGate: { rows: 50, bytes: null, tables: null } }, 'A fall of bytes is no longer looked at.'],
+    [{ verification: { ...verification, decode: null } }, 'Recovery points are no longer decoded to prove them.'],
+    [
+      { verification: { ...verification, decode: { kind: 'WITHIN', duration: 'P60D' } } },
+      'Recovery points are decoded within P60D instead of P30D.',
+    ],
+    [
+      { verification: { ...verification, restoreEvery: null } },
+      'Recovery points are no longer restored to prove them.',
+    ],
+    [
+      { verification: { ...verification, restoreEvery: 'P8D' }, anomalyGate },
+      'Recovery points are restored every P8D instead of P7D.',
+    ],
+  ])('weakens guards by %j, and says which', ([change, sentence]) => {
+    expect(weakenings(proof, { ...proof, ...change })).toEqual([sentence])
   })
 
   it('compares durations wherever they may start', () => {

@@ -72,7 +72,7 @@ describe('a machine that died', () => {
       const vault = listAt(await before.ask(vaultQuery), 'vaults.nodes')[0]?.id
       await before.backUp(instance)
       const key = textAt(await mutate(before, 'exportRecoveryKey', { vault }, 'recoveryKey'), 'recoveryKey')
-      await writeFile(machine.keyFile, `# kept in the safe\n${key}\n`)
+      await writeFile(machine.keyFile, JSON.stringify({ data: { exportRecoveryKey: { recoveryKey: key } } }))
       await waitFor(
         'the copy that is made by itself',
         async () => at(listAt(await before.ask(vaultQuery), 'vaults.nodes')[0], 'metadataBackup.lastBackedUpAt'),

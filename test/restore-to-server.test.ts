@@ -87,7 +87,7 @@ describe('a restore over several connections', { timeout: 120_000 }, () => {
       rolesCreated: ['clerk'],
       databases: [{ name: 'shop', rowCount: 50 + 5000 + 4000 + 7 }],
       differences: [],
-      omitted: [],
+      omitted: ['Database "postgres" holds nothing and was left out.'],
       warnings: [],
     })
     expect(ended.bytesDone).toBe(ended.bytesTotal)
@@ -167,6 +167,7 @@ describe('a restore over several connections', { timeout: 120_000 }, () => {
     folder,
   }) => {
     await using source = await slowSource(4)
+    await run(source, 'slow', 'create role clerk')
     await using target = await sourceServer()
     await using service = await startService({ databaseUrl, folder })
     const point = await backedUp(service, source, folder)
@@ -177,6 +178,7 @@ describe('a restore over several connections', { timeout: 120_000 }, () => {
     await run(target, name, 'delete from other where i > 15; create table uninvited as select 1 as i')
     const ended = await service.ended(job.id)
     expect(ended).toMatchObject({ status: 'FAILED', error: { code: 'ROWS_DIFFER' } })
+    expect(ended.warnings).toEqual(['Roles that were created stay: clerk.'])
     expect(restoreReportOf(ended)?.differences).toEqual([
       {
         database: 'slow',
@@ -300,6 +302,20 @@ describe('a restore into a server', { timeout: 60_000 }, () => {
   })
 })
 
+describe('a restore of all databases', { timeout: 60_000 }, () => {
+  test('brings back a "postgres" that holds anything, be it without a table', async ({ databaseUrl, folder }) => {
+    await using source = await sourceWith('shop', 'create table t (i int)')
+    await run(source, 'postgres', 'create function nightly() returns int language sql as $$ select 7 $$')
+    await using target = await sourceServer()
+    await using service = await startService({ databaseUrl, folder })
+    const point = await backedUp(service, source, folder)
+    const ended = await service.ended((await startRestore(service, { point, target })).id)
+    expect(ended).toMatchObject({ status: 'COMPLETED', error: null })
+    expect(restoreReportOf(ended)).toMatchObject({ databases: [{ name: 'postgres' }, { name: 'shop' }], omitted: [] })
+    expect(await run(target, 'postgres', 'select nightly()')).toEqual([{ nightly: 7 }])
+  })
+})
+
 describe('a restore to one role', { timeout: 60_000 }, () => {
   test('gives it everything, uses its rights alone, and says what only a superuser could make', async ({
     databaseUrl,
@@ -316,7 +332,10 @@ describe('a restore to one role', { timeout: 60_000 }, () => {
     expect(ended).toMatchObject({ error: null, status: 'COMPLETED_WITH_WARNINGS' })
     expect(restoreReportOf(ended)).toMatchObject({
       rolesCreated: [],
-      omitted: ['"shop": EVENT TRIGGER "notice" was left out: only a superuser can make it.'],
+      omitted: [
+        'Database "postgres" holds nothing and was left out.',
+        '"shop": EVENT TRIGGER "notice" was left out: only a superuser can make it.',
+      ],
     })
     await using sql = connect(target, 'shop')
     expect(

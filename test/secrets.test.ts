@@ -14,6 +14,7 @@ import { freezeDump } from './kit/dump-process.ts'
 import { everyRow } from './kit/every-row.ts'
 import { findRecoveryPointsOf } from './kit/points.ts'
 import { actor, protect, register, runSql, startService } from './kit/protected-server.ts'
+import { quietHealth } from './kit/quiet-health.ts'
 import { sourceServer } from './kit/source-server.ts'
 import { test } from './kit/test.ts'
 
@@ -118,8 +119,7 @@ async function everyAnswer(databaseUrl: string, service: Service): Promise<strin
     port: 0,
     apiToken: null,
     log: context.log,
-    readiness: async () => {},
-    collect: async () => [],
+    ...quietHealth,
   })
   const answer = await fetch(`http://127.0.0.1:${server.port}/graphql`, {
     method: 'POST',

@@ -20,6 +20,7 @@ export const auditActions = {
   deletePolicy: 'A policy was deleted.',
   registerServer: 'A server was registered.',
   updateServerCredentials: 'The role and password for a server were replaced.',
+  updateServerAddress: 'A server was said to be at another place.',
   removeServer: 'A server was forgotten.',
   configureProtection: 'It was begun to protect a server in a vault.',
   validateForBackup: 'It was asked whether a server could be protected in a vault.',

@@ -1,11 +1,14 @@
 import { asc, type SQL, sql } from 'drizzle-orm'
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
 import type { Database } from './connect.ts'
+import { feedEpochs } from './tables/feed-epoch.ts'
 
 /** A place in a feed that many transactions write to: everything up to and with it has been seen. */
 export interface FeedCursor {
   transactionId: bigint
   id: bigint
+  /** Which life of the database it is of, as feedEpochOf answers; left out for the first. */
+  epoch?: string
 }
 
 /** What a feed is kept in: its order is that of the writing transactions, then of the ids. */
@@ -29,8 +32,8 @@ export interface FeedWindow {
 export const feedStart: FeedCursor = { transactionId: 0n, id: 0n }
 
 /** The cursor as opaque text; `feed` marks it as one of that feed, by a few letters. */
-export function encodeFeedCursor({ transactionId, id }: FeedCursor, feed = ''): string {
-  return Buffer.from(`${feed}${transactionId}.${id}`).toString('base64url')
+export function encodeFeedCursor({ transactionId, id, epoch = '' }: FeedCursor, feed = ''): string {
+  return Buffer.from(`${feed}${transactionId}.${id}${epoch && `.${epoch}`}`).toString('base64url')
 }
 
 const greatestTransactionId = 2n ** 64n - 1n
@@ -39,23 +42,44 @@ const greatestId = 2n ** 63n - 1n
 /** The cursor that the text was made of; undefined for any text that `encodeFeedCursor` did not make for that feed. */
 export function decodeFeedCursor(text: string, feed = ''): FeedCursor | undefined {
   if (text.length > 64) return undefined
-  const [, transaction, row] =
-    /^[a-z]*(\d{1,20})\.(\d{1,19})$/.exec(Buffer.from(text, 'base64url').toString('latin1')) ?? []
+  const [, transaction, row, epoch] =
+    /^[a-z]*(\d{1,20})\.(\d{1,19})(?:\.([0-9a-f]{8}))?$/.exec(Buffer.from(text, 'base64url').toString('latin1')) ?? []
   if (transaction === undefined || row === undefined) return undefined
-  const cursor = { transactionId: BigInt(transaction), id: BigInt(row) }
+  const cursor = { transactionId: BigInt(transaction), id: BigInt(row), ...(epoch !== undefined && { epoch }) }
   if (cursor.transactionId > greatestTransactionId || cursor.id > greatestId) return undefined
   return encodeFeedCursor(cursor, feed) === text ? cursor : undefined
 }
 
 /**
- * Whether a cursor may be one of this database: none is of a transaction that is still to come, as those are that were handed
- * out before an older copy took the place of the database.
+ * Whether a cursor is one of this database: of its present life, not of one before a recovery, and of no transaction that is
+ * still to come.
  */
-export async function isOfThisDatabase(database: Database, { transactionId }: FeedCursor): Promise<boolean> {
+export async function isOfThisDatabase(database: Database, cursor: FeedCursor): Promise<boolean> {
+  const { transactionId, epoch = '' } = cursor
+  if (epoch !== (await feedEpochOf(database))) return false
   const [row] = await database.execute<{ is_of_this: boolean }>(
     sql`select ${transactionId.toString()}::xid8 <= pg_snapshot_xmax(pg_current_snapshot()) as is_of_this`,
   )
   return row?.is_of_this === true
+}
+
+const epochs = new WeakMap<Database, Promise<string>>()
+
+/** What tells the cursors of this life of the database from those of before a recovery; empty in its first. Asked once. */
+export async function feedEpochOf(database: Database): Promise<string> {
+  const known = epochs.get(database) ?? findEpoch(database)
+  epochs.set(database, known)
+  try {
+    return await known
+  } catch (error) {
+    epochs.delete(database)
+    throw error
+  }
+}
+
+async function findEpoch(database: Database): Promise<string> {
+  const [row] = await database.select().from(feedEpochs)
+  return row?.epoch ?? ''
 }
 
 /** The oldest transaction that is still open: what it and later ones wrote is not given yet. */

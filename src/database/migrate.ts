@@ -5,6 +5,7 @@ import { drizzle } from 'drizzle-orm/postgres-js'
 import { migrate } from 'drizzle-orm/postgres-js/migrator'
 import type { Logger } from 'pino'
 import postgres from 'postgres'
+import { beginAnew, isFromAnotherServer, renewEpoch } from './begin-anew.ts'
 import { refuseMarkedDatabase } from './recovery-mark.ts'
 
 export const migrationsFolder = fileURLToPath(new URL('../../drizzle', import.meta.url))
@@ -22,7 +23,8 @@ export interface MigrateOptions {
 /**
  * Brings the metadata database to this version's tables; nothing happens when it is there already. Of several processes
  * that start at once, one migrates while the others wait. Throws when a newer version has migrated it further, and
- * UnfinishedRecovery while a recovery into it has not ended, but for that recovery itself.
+ * UnfinishedRecovery while a recovery into it has not ended, but for that recovery itself. Tables that were brought here
+ * from another server, by pg_dump for one, begin their feeds anew.
  */
 export async function migrateDatabase(
   url: string,
@@ -36,6 +38,8 @@ export async function migrateDatabase(
     await takeLock(client, { log, patienceMs })
     await refuseNewer(database)
     await migrate(database, { migrationsFolder })
+    if (isRecovering) await renewEpoch(client, { isFirst: true })
+    else if (await isFromAnotherServer(client)) await inTransaction(client, beginAnew)
   } finally {
     await client.end({ timeout: 5 })
   }
@@ -62,6 +66,12 @@ async function takeLock(
     }
   }
   await client.unsafe('reset lock_timeout')
+}
+
+async function inTransaction(client: postgres.Sql, work: (client: postgres.Sql) => Promise<void>): Promise<void> {
+  await client.unsafe('begin')
+  await work(client)
+  await client.unsafe('commit')
 }
 
 async function refuseNewer(database: ReturnType<typeof drizzle>): Promise<void> {

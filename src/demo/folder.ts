@@ -1,6 +1,10 @@
+import { execFile } from 'node:child_process'
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { promisify } from 'node:util'
+
+const run = promisify(execFile)
 
 /** Where each thing of the demo lies; all but the sample server's data is made anew by every run. */
 export interface Folder {
@@ -38,7 +42,7 @@ export async function claimFolder(directory: string): Promise<Folder & AsyncDisp
   }
   await writeFile(lock, `${process.pid}\n`)
   const folder = foldersIn(directory)
-  await endOrphan(folder.holdfastPid)
+  await endOrphan(folder)
   for (const path of [folder.holdfast, folder.vault, folder.restoredFiles, folder.holdfastLog]) {
     await rm(path, { recursive: true, force: true, maxRetries: 5 })
   }
@@ -59,15 +63,24 @@ function foldersIn(directory: string): Folder {
   }
 }
 
-/** Ends the Holdfast of a demo that was killed: it holds the port and the data that are wanted now. */
-async function endOrphan(pidFile: string): Promise<void> {
-  const pid = await readPid(pidFile)
-  for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
-    if (!pid || !(await runs(pid, 'src/main.ts'))) break
-    process.kill(pid, signal)
-    for (const until = Date.now() + 15_000; Date.now() < until && (await runs(pid, 'src/main.ts')); ) await delay(50)
+/**
+ * Ends the Holdfast of a demo that was killed: it holds the port and the data that are wanted now. Only one that works on
+ * this folder's data is signalled, which Linux alone tells of a process.
+ */
+async function endOrphan({ holdfastPid, holdfast }: Folder): Promise<void> {
+  const pid = await readPid(holdfastPid)
+  const isThere = async () => pid !== undefined && (await runs(pid, 'src/main.ts')) && (await mayWorkOn(pid, holdfast))
+  if (pid && process.platform !== 'linux' && (await isThere())) {
+    throw new Error(
+      `The Holdfast of a demo that was killed may still run: end process ${pid}, or remove ${holdfastPid}.`,
+    )
   }
-  await rm(pidFile, { force: true })
+  for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+    if (!pid || !(await isThere())) break
+    process.kill(pid, signal)
+    for (const until = Date.now() + 15_000; Date.now() < until && (await isThere()); ) await delay(50)
+  }
+  await rm(holdfastPid, { force: true })
 }
 
 async function readPid(file: string): Promise<number | undefined> {
@@ -75,14 +88,20 @@ async function readPid(file: string): Promise<number | undefined> {
   return pid > 0 ? pid : undefined
 }
 
-/** Whether the process is there and is ours, not another that was given its number since. */
+/** Whether the process is there and runs that program, not another that was given its number since. */
 async function runs(pid: number, program: string): Promise<boolean> {
+  if (pid === process.pid) return false
   try {
-    process.kill(pid, 0)
+    if (process.platform === 'linux') return (await readFile(`/proc/${pid}/cmdline`, 'utf8')).includes(program)
+    return (await run('ps', ['-o', 'command=', '-p', String(pid)])).stdout.includes(program)
   } catch {
     return false
   }
-  const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => undefined)
-  if (command === undefined) return process.platform !== 'linux'
-  return pid !== process.pid && command.includes(program)
+}
+
+/** Whether it was started on that data directory; where the system does not say, it may have been. */
+async function mayWorkOn(pid: number, dataDirectory: string): Promise<boolean> {
+  if (process.platform !== 'linux') return true
+  const environment = await readFile(`/proc/${pid}/environ`, 'utf8').catch(() => '')
+  return environment.split('\0').includes(`HOLDFAST_DATA_DIR=${dataDirectory}`)
 }

@@ -1,4 +1,5 @@
 import type { Session } from './session.ts'
+import { findContentsIn } from './target-database.ts'
 
 /** What a database is made of beside the tables that have rows. */
 export interface StructureFacts {
@@ -6,6 +7,8 @@ export interface StructureFacts {
   schemas: { name: string; ownerName: string }[]
   /** Tables whose rows are in their partitions, by schema and name. */
   partitionedTables: PartitionedTable[]
+  /** Whether it holds nothing at all beyond a new database. */
+  isEmpty: boolean
   /**
    * The roles that own something in it, are granted something or are named by a policy; left out where its rows may name
    * others, too.
@@ -49,7 +52,8 @@ export async function describeStructure({ sql }: Pick<Session, 'sql'>): Promise<
     ...(partitionOf && { partitionOf }),
   }))
   const roles = await findRoles(sql)
-  return { schemas: [...schemas], partitionedTables, ...(roles && { roles }) }
+  const isEmpty = (await findContentsIn({ sql })).length === 0
+  return { schemas: [...schemas], partitionedTables, isEmpty, ...(roles && { roles }) }
 }
 
 // PostgreSQL notes which roles an object needs, but for the one that initdb made: that one is always there.

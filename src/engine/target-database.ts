@@ -2,7 +2,7 @@ import type { ServerAddress } from './address.ts'
 import { asEngineError } from './classify.ts'
 import { EngineError } from './engine-error.ts'
 import { quoteIdentifier } from './quote.ts'
-import { openSession } from './session.ts'
+import { openSession, type Session } from './session.ts'
 
 // Objects of a database's users have numbers from 16384 on; what initdb made lies below. Only large objects may be given any.
 const catalogues: readonly (readonly [kind: string, catalogue: string, name: string, condition?: string])[] = [
@@ -47,12 +47,17 @@ export async function findContents(
 ): Promise<string[]> {
   await using session = await openSession(address, database, { signal })
   try {
-    const rows = await session.sql.unsafe<{ found: string }[]>(`select found from (${query}) u order by rank limit 5`)
-    return rows.map(({ found }) => found)
+    return await findContentsIn(session)
   } catch (error) {
     signal?.throwIfAborted()
     throw asEngineError(error, `Looking whether database ${quoteIdentifier(database)} is empty`)
   }
+}
+
+/** The same of the database that a session is in, in its own transaction. */
+export async function findContentsIn({ sql }: Pick<Session, 'sql'>): Promise<string[]> {
+  const rows = await sql.unsafe<{ found: string }[]>(`select found from (${query}) u order by rank limit 5`)
+  return rows.map(({ found }) => found)
 }
 
 /** Throws TARGET_NOT_EMPTY, naming some of what was found, when a database holds anything beyond a new one. */

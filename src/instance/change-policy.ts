@@ -5,7 +5,7 @@ import { recordNotification } from '../notification/record.ts'
 import { findPolicies, lockPolicy } from '../policy/find.ts'
 import type { BackupPolicy } from '../policy/policy.ts'
 import { startsAlike } from '../policy/schedule.ts'
-import { shortenings } from '../policy/shortening.ts'
+import { shortenings, weakenings } from '../policy/shortening.ts'
 import { NotFound } from '../refusal.ts'
 import { lockVault } from '../vault/find.ts'
 import { ForbiddenByImmutability, isImmutable } from '../vault/vault.ts'
@@ -26,13 +26,13 @@ export interface ChangePolicy {
 export interface ChangedPolicy {
   instance: BackupInstance
   effects: RetentionEffects
-  /** What becomes shorter for recovery points made from now on, a sentence each. */
+  /** What becomes shorter for recovery points made from now on, and which of their guards weaker, a sentence each. */
   shortenings: string[]
 }
 
 /**
  * Lets an instance follow another policy: for recovery points made from now on, and for when backups start. Existing points
- * keep their tag and their end. Refused by an immutable vault where anything would become shorter.
+ * keep their tag and their end. Refused by an immutable vault where anything would become shorter or weaker.
  */
 export async function changePolicy(
   database: Database,
@@ -44,7 +44,9 @@ export async function changePolicy(
     const before = await lockFor(tx, instanceId, 'CHANGE_POLICY')
     if (!policy) throw new NotFound('policy')
     const [former] = await findPolicies(tx, [before.policyId])
-    const shortened = former ? shortenings(former.rules, policy.rules) : []
+    const shortened = former
+      ? [...shortenings(former.rules, policy.rules), ...weakenings(former.rules, policy.rules)]
+      : []
     await refuseShorter(tx, before, shortened)
     const change = {
       policyId: policy.id,

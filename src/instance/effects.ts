@@ -1,4 +1,4 @@
-import { asc, eq, sql } from 'drizzle-orm'
+import { asc, eq, inArray, sql } from 'drizzle-orm'
 import type { Database } from '../database/connect.ts'
 import { recoveryPoints } from '../database/tables/recovery-point.ts'
 import type { RecoveryPoint } from '../recovery-point/recovery-point.ts'
@@ -63,6 +63,19 @@ export async function effectsOf(tx: Database, done: OperationDone): Promise<Rete
 export function noEffects({ id }: BackupInstance): RetentionEffects {
   const none: PointSet = { instanceId: id, ids: [], storedBytes: 0 }
   return { removed: none, removedAt: null, keptForever: none, startsExpiring: none, awaitingApproval: none }
+}
+
+/** These points of an instance, with their bytes. */
+export async function pointSetOf(tx: Database, instanceId: string, ids: readonly string[]): Promise<PointSet> {
+  let storedBytes = 0
+  for (let start = 0; start < ids.length; start += 1_000) {
+    const [part] = await tx
+      .select({ bytes: sql`coalesce(sum(${recoveryPoints.storedBytes}), 0)`.mapWith(Number) })
+      .from(recoveryPoints)
+      .where(inArray(recoveryPoints.id, ids.slice(start, start + 1_000)))
+    storedBytes += part?.bytes ?? 0
+  }
+  return { instanceId, ids, storedBytes }
 }
 
 interface OperationDone {

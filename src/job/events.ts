@@ -4,7 +4,14 @@ import { type FeedCursor, feedStart, openFeed } from '../database/feed.ts'
 import { jobEvents, jobs } from '../database/tables/job.ts'
 import type { JobEvent, JobEventType, JobOperation } from './states.ts'
 
-export { decodeFeedCursor, encodeFeedCursor, type FeedCursor, feedStart, findFeedEnd } from '../database/feed.ts'
+export {
+  decodeFeedCursor,
+  encodeFeedCursor,
+  type FeedCursor,
+  feedEpochOf,
+  feedStart,
+  findFeedEnd,
+} from '../database/feed.ts'
 
 /** Which events; what is left out does not matter, an empty list matches none. */
 export interface JobEventFilter {

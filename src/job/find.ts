@@ -1,4 +1,4 @@
-import { and, count, desc, eq, gte, inArray, isNotNull, lt, not, type SQL, sql } from 'drizzle-orm'
+import { and, asc, count, desc, eq, gte, inArray, isNotNull, lt, not, or, type SQL, sql } from 'drizzle-orm'
 import type { Database } from '../database/connect.ts'
 import { keyset, type Page, type PageOrder, type PageRequest, pageOf } from '../database/page.ts'
 import { jobSubTasks, jobs } from '../database/tables/job.ts'
@@ -71,6 +71,10 @@ export interface JobCount {
 
 /** How many of the matching jobs there are of each operation and status. */
 export async function summariseJobs(database: Database, filter: JobFilter = {}): Promise<JobCount[]> {
+  return summarise(database, jobsMatching(filter))
+}
+
+async function summarise(database: Database, where: SQL | undefined): Promise<JobCount[]> {
   return database
     .select({
       operation: jobs.operation,
@@ -79,9 +83,25 @@ export async function summariseJobs(database: Database, filter: JobFilter = {}):
       bytesDone: sql`sum(${jobs.bytesDone})`.mapWith(Number),
     })
     .from(jobs)
-    .where(jobsMatching(filter))
+    .where(where)
     .groupBy(jobs.operation, jobs.status)
     .orderBy(jobs.operation, jobs.status)
+}
+
+/** The same of all jobs that are pending and those created since that moment, however many there are before it. */
+export async function summariseRecentJobs(database: Database, since: Date): Promise<JobCount[]> {
+  return summarise(database, or(isPending, gte(jobs.createdAt, since)))
+}
+
+/** Since when the job waits that could have started first; null when none waits. */
+export async function findOldestQueuedAt(database: Database): Promise<Date | null> {
+  const [oldest] = await database
+    .select({ runAt: jobs.runAt })
+    .from(jobs)
+    .where(eq(jobs.status, 'QUEUED'))
+    .orderBy(asc(jobs.runAt))
+    .limit(1)
+  return oldest?.runAt ?? null
 }
 
 export interface FailureCount {

@@ -1,5 +1,12 @@
 import type { Database } from '../database/connect.ts'
-import { decodeFeedCursor, encodeFeedCursor, type FeedCursor, feedStart, openFeed } from '../database/feed.ts'
+import {
+  decodeFeedCursor,
+  encodeFeedCursor,
+  type FeedCursor,
+  feedEpochOf,
+  feedStart,
+  openFeed,
+} from '../database/feed.ts'
 import { feedRests, follow } from '../database/follow.ts'
 import type { Listener } from '../database/listen.ts'
 import { notifications } from '../database/tables/notification.ts'
@@ -21,8 +28,8 @@ export interface NotificationFeedPage {
 }
 
 /** The place of a notification in the feed, as opaque text. */
-export function notificationCursor(notification: Notification): string {
-  return encodeFeedCursor(placeOf(notification), feedMark)
+export async function notificationCursor(database: Database, notification: Notification): Promise<string> {
+  return encodeFeedCursor({ ...placeOf(notification), epoch: await feedEpochOf(database) }, feedMark)
 }
 
 /** The place that a cursor names; undefined for any text that is no cursor of this feed. */

@@ -16,7 +16,7 @@ import { factsOf } from './facts.ts'
 import { lockPolicyAlone } from './find.ts'
 import type { BackupPolicy, PolicyRules, PolicyVersion, ProofRules } from './policy.ts'
 import { lastStart, nextStart, overdueAfter, startsAlike } from './schedule.ts'
-import { shortenings } from './shortening.ts'
+import { shortenings, weakenings } from './shortening.ts'
 
 /** The policy has another version by now than the one that the revision was made for. */
 export class PolicyVersionChanged extends Refusal {
@@ -49,14 +49,14 @@ export interface RevisedPolicy {
   policy: BackupPolicy
   /** How many backup instances follow the policy, and so its new version. */
   instanceCount: number
-  /** What becomes shorter for recovery points made from now on, a sentence each. */
+  /** What becomes shorter for recovery points made from now on, and which of their guards weaker, a sentence each. */
   shortenings: string[]
 }
 
 /**
  * Gives a policy new rules, as its next version, which all of its instances follow from now on: their next starts are
  * planned anew where the schedule changes, their recovery points keep tag and end. Rules that say the same as before make no
- * new version. Refused where anything becomes shorter while an instance lies in an immutable vault.
+ * new version. Refused where anything becomes shorter or weaker while an instance lies in an immutable vault.
  */
 export async function revisePolicy(
   database: Database,
@@ -71,7 +71,7 @@ export async function revisePolicy(
     const rules = changedRules(before.rules, changes, { limits, now })
     const instanceCount = await tx.$count(backupInstances, eq(backupInstances.policyId, policyId))
     if (isDeepStrictEqual(rules, rulesOf(before.rules))) return { policy: before, instanceCount, shortenings: [] }
-    const shortened = shortenings(before.rules, rules)
+    const shortened = [...shortenings(before.rules, rules), ...weakenings(before.rules, rules)]
     if (shortened.length > 0) await refuseInImmutableVault(tx, policyId, shortened)
     const policy = await addVersion(tx, { before, rules, actor, now })
     await moveInstances(tx, { before, policy, now })

@@ -1,7 +1,8 @@
+import type { AnomalyGate } from '../database/tables/policy.ts'
 import { addDuration, parseDuration } from '../retention/duration.ts'
 import { tagsByPriority } from '../retention/rules.ts'
 import { describeSchedule } from './describe-schedule.ts'
-import type { PolicyRules, Schedule } from './policy.ts'
+import type { PolicyRules, ProofRules, Schedule } from './policy.ts'
 
 /**
  * What becomes shorter for new recovery points when one set of rules takes the place of another, a sentence each; empty
@@ -10,6 +11,44 @@ import type { PolicyRules, Schedule } from './policy.ts'
  */
 export function shortenings(before: PolicyRules, after: PolicyRules): string[] {
   return [...shorterRetention(before, after), ...rarerStarts(before, after)]
+}
+
+/**
+ * Which guards of recovery points become weaker when one set of rules takes the place of another, a sentence each; empty
+ * when none does. Weaker is: falls of what points hold that are looked at no more, or only when they are greater; decoding or
+ * restoring that ends, or comes less often.
+ */
+export function weakenings(before: ProofRules, after: ProofRules): string[] {
+  return [...weakerGate(before.anomalyGate, after.anomalyGate), ...rarerProof(before.verification, after.verification)]
+}
+
+function weakerGate(before: AnomalyGate | null, after: AnomalyGate | null): string[] {
+  if (before && !after)
+    return ['What recovery points hold is no longer compared with those before: nothing holds expiry.']
+  return (['rows', 'bytes', 'tables'] as const).flatMap((what) => {
+    const [was, is] = [before?.[what] ?? null, after?.[what] ?? null]
+    if (was === null || (is !== null && is <= was)) return []
+    return is === null
+      ? [`A fall of ${what} is no longer looked at.`]
+      : [`A fall of ${what} by ${is} percent, instead of ${was}, is taken for none.`]
+  })
+}
+
+function rarerProof(before: ProofRules['verification'], after: ProofRules['verification']): string[] {
+  const decode =
+    before.decode && !after.decode
+      ? ['Recovery points are no longer decoded to prove them.']
+      : before.decode?.kind === 'WITHIN' && after.decode?.kind === 'WITHIN'
+        ? longer('decoded within', before.decode.duration, after.decode.duration)
+        : []
+  if (before.restoreEvery === null) return decode
+  return after.restoreEvery === null
+    ? [...decode, 'Recovery points are no longer restored to prove them.']
+    : [...decode, ...longer('restored every', before.restoreEvery, after.restoreEvery)]
+}
+
+function longer(how: string, before: string, after: string): string[] {
+  return isShorter(before, after) ? [`Recovery points are ${how} ${after} instead of ${before}.`] : []
 }
 
 /** Whether there are moments from which one ISO 8601 duration ends sooner than another. */

@@ -95,11 +95,8 @@ async function identityIn(path: string): Promise<string> {
   const text = await readFile(path, 'utf8').catch((cause: Error) => {
     throw new RecoveryRefused(`The recovery key cannot be read: ${cause.message}`)
   })
-  const identity =
-    text
-      .split('\n')
-      .map((line) => line.trim())
-      .find((line) => line !== '' && !line.startsWith('#')) ?? ''
+  // The whole answer of exportRecoveryKey is as good as the key alone; what is none is refused by what reads it.
+  const identity = /AGE-SECRET-KEY-1[0-9A-Z]+/.exec(text)?.[0] ?? text.trim()
   decodeIdentity(identity)
   return identity
 }

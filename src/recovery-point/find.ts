@@ -20,6 +20,7 @@ export interface RecoveryPointFilter {
   vaultId?: string
   /** Second copies alone, or originals alone. */
   isCopy?: boolean
+  states?: readonly RecoveryPoint['state'][]
   tags?: readonly RecoveryPoint['tag'][]
   /** Shown good to this level at least. */
   minProof?: ProofLevel
@@ -232,6 +233,7 @@ export function pointsMatching(filter: RecoveryPointFilter): SQL | undefined {
     filter.instanceId !== undefined ? eq(recoveryPoints.instanceId, filter.instanceId) : undefined,
     filter.vaultId !== undefined ? eq(recoveryPoints.vaultId, filter.vaultId) : undefined,
     filter.isCopy !== undefined ? (filter.isCopy ? isNotNull(recoveryPoints.copyOfId) : isOriginal) : undefined,
+    filter.states && inArray(recoveryPoints.state, [...filter.states]),
     filter.tags && inArray(recoveryPoints.tag, [...filter.tags]),
     filter.minProof && gte(recoveryPoints.proof, filter.minProof),
     filter.createdAfter && gte(recoveryPoints.createdAt, filter.createdAfter),

@@ -41,6 +41,8 @@ export interface ServerRequest {
   serverId: string
   ownership: Ownership
   databases: DatabaseMapping[]
+  /** Of a request for all databases, those that stay out because they hold nothing. */
+  leftOut?: string[]
   /** Null: the databases whole. Else `databases` maps its database alone. */
   part: RestorePart | null
 }

@@ -77,11 +77,12 @@ export async function serverRequest(
   const server = await lockServer(tx, serverId)
   if (!server) throw new NotFound('server')
   requireCredentials(server)
-  const databases = chosen ?? (part ? ownName(part) : everyDatabase(point))
+  const leftOut = chosen || part ? [] : emptyDatabases(point)
+  const databases = chosen ?? (part ? ownName(part) : everyDatabase(point, leftOut))
   if (part !== null) checkPart(point, part)
   checkMappings(point, databases)
   if (part !== null) checkOnly(databases, part)
-  return { request: { kind: 'SERVER', serverId, ownership, databases, part }, server }
+  return { request: { kind: 'SERVER', serverId, ownership, databases, leftOut, part }, server }
 }
 
 function checkMappings(point: RecoveryPoint, databases: readonly DatabaseMapping[]): void {
@@ -120,8 +121,13 @@ function isOwnName(databases: readonly DatabaseMapping[], targetName: string): b
   return databases.some((each) => each.name === targetName && each.targetName === targetName)
 }
 
-/** Every server has a database "postgres" of its own: one that holds no table is not worth replacing the target's. */
-function everyDatabase(point: RecoveryPoint): DatabaseMapping[] {
-  const worthwhile = point.databases.filter(({ name, tableCount }) => name !== 'postgres' || tableCount > 0)
-  return (worthwhile.length > 0 ? worthwhile : point.databases).map(({ name }) => ({ name, targetName: name }))
+/** Every server has a database "postgres" of its own: one that holds nothing is not worth replacing the target's. */
+function emptyDatabases({ databases }: RecoveryPoint): string[] {
+  return databases.length === 1
+    ? []
+    : databases.filter(({ name, isEmpty }) => name === 'postgres' && isEmpty).map(({ name }) => name)
+}
+
+function everyDatabase({ databases }: RecoveryPoint, leftOut: readonly string[]): DatabaseMapping[] {
+  return databases.filter(({ name }) => !leftOut.includes(name)).map(({ name }) => ({ name, targetName: name }))
 }

@@ -84,7 +84,8 @@ export function checkHost(host: string): void {
   }
 }
 
-function checkPort(port: number): void {
+/** Refuses what is no port number. */
+export function checkPort(port: number): void {
   if (!Number.isInteger(port) || port < 1 || port > 65_535) {
     throw new InvalidInput('port', `${port} is not a port number.`, [
       'Give a number from 1 to 65535; PostgreSQL listens on 5432.',
@@ -92,7 +93,8 @@ function checkPort(port: number): void {
   }
 }
 
-function checkIdentifier(field: string, value: string): void {
+/** Refuses what no PostgreSQL name can be. */
+export function checkIdentifier(field: string, value: string): void {
   const bytes = Buffer.byteLength(value)
   if (bytes < 1 || bytes > 63 || /[\0\r\n]/.test(value) || !value.isWellFormed()) {
     throw new InvalidInput(

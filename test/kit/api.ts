@@ -11,6 +11,7 @@ import { startServer } from '../../src/graphql/edge/server.ts'
 import { usualRetentionLimits } from '../../src/policy/check-rules.ts'
 import { openSecretBox } from '../../src/secret/secret-box.ts'
 import { freshDatabase } from './fresh-database.ts'
+import { quietHealth } from './quiet-health.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
 export interface Answer {
@@ -85,8 +86,7 @@ export async function startApi(other?: Pick<Api, 'databaseUrl'>): Promise<Api> {
     port: 0,
     apiToken: null,
     log: pino({ level: process.env.HOLDFAST_TEST_LOG ?? 'silent' }),
-    readiness: async () => {},
-    collect: async () => [],
+    ...quietHealth,
   })
   const url = `http://127.0.0.1:${server.port}/graphql`
   const socketUrl = url.replace('http', 'ws')

@@ -4,6 +4,7 @@ import { pino } from 'pino'
 import type { GraphqlContext, Services } from '../../src/graphql/context.ts'
 import { type Server, type ServerOptions, startServer } from '../../src/graphql/edge/server.ts'
 import { Refusal } from '../../src/refusal.ts'
+import { quietHealth } from './quiet-health.ts'
 
 /** A refusal that no union of the schema names. */
 class Unforeseen extends Refusal {}
@@ -52,8 +53,7 @@ export async function startEdge(overrides: Partial<ServerOptions> = {}): Promise
     port: 0,
     apiToken: null,
     log,
-    readiness: async () => {},
-    collect: async () => [],
+    ...quietHealth,
     ...overrides,
   })
   return {

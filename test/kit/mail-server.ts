@@ -20,12 +20,14 @@ export interface TestMailServer extends AsyncDisposable {
 }
 
 /** Starts a mail server that takes everything from `holdfast` with its password. */
-export async function startMailServer({ host = '127.0.0.1' } = {}): Promise<TestMailServer> {
+export async function startMailServer({ host = '127.0.0.1', isSecure = false } = {}): Promise<TestMailServer> {
   const password = 'p@ss w0rd of the mail server'
   const received: ReceivedMail[] = []
   const logins: string[] = []
   const refused = new Set<string>()
   const smtp = new SMTPServer({
+    // With a certificate that nobody has signed.
+    secure: isSecure,
     allowInsecureAuth: true,
     disabledCommands: ['STARTTLS'],
     logger: false,
@@ -61,7 +63,7 @@ export async function startMailServer({ host = '127.0.0.1' } = {}): Promise<Test
   const settings = {
     host,
     port,
-    isSecure: false,
+    isSecure,
     username: 'holdfast',
     password,
     from: 'holdfast@example.com',

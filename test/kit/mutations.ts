@@ -61,6 +61,11 @@ export const mutations: Readonly<Record<string, (api: Api) => Promise<Input>>> =
   revisePolicy: async (api) => ({ ...(await policy(api)), defaultRetention: 'P60D' }),
   deletePolicy: policy,
   registerServer: async () => ({ name: 'new', host: 'db', username: 'backup', password: 'secret word' }),
+  updateServerAddress: async (api) => ({
+    ...(await server(api)),
+    host: 'standby.example.com',
+    password: 'secret word',
+  }),
   updateServerCredentials: async (api) => ({ ...(await server(api)), username: 'other', password: 'secret word' }),
   removeServer: server,
   configureProtection: async (api) => {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { waitFor } from './wait-for.ts'
 
-/** A worker of the service in a process of its own, as an operator runs it. */
+/** A part of the service in a process of its own, as an operator runs it: a worker, unless told otherwise. */
 export interface ServiceProcess extends AsyncDisposable {
   pid: number
   /** Everything it has printed. */
@@ -17,7 +17,7 @@ export interface ServiceProcess extends AsyncDisposable {
   stop: () => Promise<number | null>
 }
 
-/** Starts a worker on a metadata database; resolves when it says that it runs. */
+/** Starts one on a metadata database; resolves when it says that it runs. */
 export async function startServiceProcess({
   databaseUrl,
   folder,
@@ -53,10 +53,10 @@ export async function startServiceProcess({
     })
   }
   await waitFor(
-    'a running worker',
+    'a running process',
     () => {
-      if (hasEnded(child)) throw new Error(`The worker ended: ${text}`)
-      return text.includes('the worker is running')
+      if (hasEnded(child)) throw new Error(`The process ended: ${text}`)
+      return /the worker is running|the API is listening/.test(text)
     },
     { withinMs: 30_000 },
   )

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import type { Readable } from 'node:stream'
 import { finished } from 'node:stream/promises'
 import postgres from 'postgres'
+import { beginAnew } from '../begin-anew.ts'
 import { type CopyFacts, endOfRows, firstLine, lastLine, quote, rowCountLine, tableBegunBy } from './format.ts'
 import { linesOf } from './lines.ts'
 
@@ -131,28 +132,6 @@ async function openSink(sql: postgres.Sql, statement: string): Promise<TableSink
         throw new UnreadableCopy(`The database did not take the rows of ${statement.split(' ')[1]}.`, { cause })
       })
     },
-  }
-}
-
-/**
- * What belongs to the server that the copy was made on means nothing on this one: the numbers of transactions, by which feeds
- * are in order, begin anew, with all that is in the copy before them; sequences go on after the greatest number in use.
- */
-async function beginAnew(sql: postgres.Sql): Promise<void> {
-  const stamps = await sql<{ table: string; column: string }[]>`
-    select c.relname as table, a.attname as column from pg_attribute a join pg_class c on c.oid = a.attrelid
-    where c.relkind = 'r' and c.relnamespace = 'public'::regnamespace and a.atttypid = 'xid8'::regtype and not a.attisdropped`
-  // 3 is the first number that any server gives to a transaction.
-  for (const { table, column } of stamps) await sql.unsafe(`update ${quote(table)} set ${quote(column)} = '3'`)
-  const sequences = await sql<{ sequence: string; table: string; column: string }[]>`
-    select s.oid::regclass::text as sequence, c.relname as table, a.attname as column
-    from pg_class s join pg_depend d on d.objid = s.oid and d.classid = 'pg_class'::regclass and d.deptype in ('a', 'i')
-    join pg_class c on c.oid = d.refobjid join pg_attribute a on a.attrelid = c.oid and a.attnum = d.refobjsubid
-    where s.relkind = 'S' and c.relnamespace = 'public'::regnamespace`
-  for (const { sequence, table, column } of sequences) {
-    await sql.unsafe(
-      `select setval('${sequence.replaceAll("'", "''")}', greatest(max(${quote(column)}), 1), max(${quote(column)}) is not null) from ${quote(table)}`,
-    )
   }
 }
 

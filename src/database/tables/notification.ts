@@ -35,6 +35,7 @@ export const notificationKind = pgEnum('notification_kind', [
   'CONTENT_ANOMALY',
   'COPY_FAILED',
   'METADATA_BACKUP_FAILED',
+  'RECOVERY_KEY_NOT_EXPORTED',
 ])
 export const notificationSeverity = pgEnum('notification_severity', ['INFO', 'WARNING', 'ERROR'])
 export const channelKind = pgEnum('channel_kind', ['WEBHOOK', 'MAIL'])

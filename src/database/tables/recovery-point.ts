@@ -29,6 +29,8 @@ export interface ContainedDatabase {
   storedBytes: number
   tableCount: number
   rowCount: number
+  /** It held nothing beyond a new database; left out where it did, or where version 0.3 and older did not look. */
+  isEmpty?: true
 }
 
 /** When all bytes of a point were last read and found right, for statements on the points: never is before all else. */
@@ -153,6 +155,7 @@ export const recoveryPoints = pgTable(
     index('recovery_points_by_verification')
       .on(table.vaultId, table.verificationTriedAt)
       .where(sql`verification_tried_at is not null`),
+    index('recovery_points_suspect').on(table.createdAt, table.id).where(sql`state = 'SUSPECT'`),
     index('recovery_points_anomalous').on(table.instanceId).where(isAnomalous),
   ],
 )

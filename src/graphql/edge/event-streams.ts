@@ -5,8 +5,8 @@ import { requestError } from './errors.ts'
 /** The streams of server-sent events that are open. */
 export interface EventStreams {
   readonly size: number
-  /** Throws a GraphQLError when there are too many. */
-  checkRoom(): void
+  /** Counts a stream that begins, until its client is gone; throws a GraphQLError when there are too many. */
+  takePlace(response: ServerResponse): void
   /** Frees the results as soon as the client goes away. */
   add(results: AsyncIterableIterator<ExecutionResult>, response: ServerResponse): void
   /** Cuts every stream without saying that it is complete, so that clients come back. */
@@ -19,18 +19,17 @@ export function eventStreams(limit: number): EventStreams {
     get size() {
       return open.size
     },
-    checkRoom() {
+    takePlace(response) {
       if (open.size >= limit) {
         throw requestError('LIMIT_EXCEEDED', `This process serves ${limit} event streams already.`, 503)
       }
+      if (response.closed || response.destroyed) return
+      open.add(response)
+      response.once('close', () => open.delete(response))
     },
     add(results, response) {
-      const free = () => {
-        open.delete(response)
-        void results.return?.()
-      }
+      const free = () => void results.return?.()
       if (response.closed || response.destroyed) return free()
-      open.add(response)
       response.once('close', free)
     },
     cut() {

@@ -22,7 +22,8 @@ export function asksForPage({ method, headers }: IncomingMessage): boolean {
 
 /**
  * Answers GraphiQL, whole in one page that asks no other origin for anything. Its subscriptions come as server-sent
- * events, which carry what the headers tab says; headers (a token may be among them) are not kept in the browser.
+ * events, which carry what the headers tab says; nothing that is typed is kept in the browser once the page is left: passwords
+ * and keys may be among it, in queries and variables as well as in headers.
  */
 export async function sendGraphiql(request: IncomingMessage, response: ServerResponse): Promise<void> {
   page ??= makePage()
@@ -39,15 +40,32 @@ export async function sendGraphiql(request: IncomingMessage, response: ServerRes
 async function makePage(): Promise<Page> {
   // 9 MB of text: only for a service whose page is opened.
   const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql')
-  const text = renderGraphiQL({
+  const rendered = renderGraphiQL({
     title: 'Holdfast',
     defaultTabs: [{ query: firstTab }, { query: secondTab }],
     shouldPersistHeaders: false,
     defaultEditorToolsVisibility: true,
   })
+  const text = rendered.replace('<script>', () => `<script>${forgetting}\n`)
   const html = Buffer.from(text)
   return { html, gzipped: await compress(html), policy: policyOf(text) }
 }
+
+/** Gives the page a storage that ends with it in the place of the browser's, and removes what older versions have kept there. */
+const forgetting = `(() => {
+  const kept = new Map();
+  try {
+    for (const name of Object.keys(localStorage)) if (name.startsWith("graphiql")) localStorage.removeItem(name);
+  } catch {}
+  Object.defineProperty(window, "localStorage", { value: {
+    get length() { return kept.size },
+    key: (index) => [...kept.keys()][index] ?? null,
+    getItem: (name) => kept.get(String(name)) ?? null,
+    setItem: (name, value) => void kept.set(String(name), String(value)),
+    removeItem: (name) => void kept.delete(String(name)),
+    clear: () => kept.clear(),
+  } });
+})();`
 
 /** Only the page's own script runs, named by its digest; its styles and workers are made while it runs. */
 function policyOf(text: string): string {

@@ -76,7 +76,7 @@ function performing({ reader, streams, log }: Pick<HttpOptions, 'reader' | 'stre
       setSubscribeFn(async (args: ExecutionArgs) => {
         const { requestId, req, res } = contextOf(args)
         if (!req.headers.accept?.includes('text/event-stream')) throw needsEventStream()
-        streams.checkRoom()
+        streams.takePlace(res)
         const results = await performSubscription(args, { log, requestId })
         if (Symbol.asyncIterator in results) streams.add(results, res)
         return results

@@ -1,4 +1,4 @@
-/** What one request, socket or process may ask of the API. Each is a setting with this default. */
+/** What one request, socket or process may ask of the API; those that somebody may want otherwise are settings, with these defaults. */
 export interface EdgeLimits {
   /** Tokens of a document. */
   tokens: number

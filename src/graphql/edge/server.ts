@@ -9,14 +9,14 @@ import type { Services } from '../context.ts'
 import { schema as wholeSchema } from '../schema/schema.ts'
 import { documentReader } from './document-reader.ts'
 import { eventStreams } from './event-streams.ts'
+import { type Handler, type HealthOptions, healthRoutes, pathOf, routed } from './health-routes.ts'
 import { httpHandler } from './http.ts'
 import { defaultLimits, type EdgeLimits } from './limits.ts'
-import type { JobCount } from './metrics.ts'
-import { pathOf, router } from './router.ts'
+import { router } from './router.ts'
 import { placeRejection } from './security.ts'
 import { refuseUpgrade, webSockets } from './websocket.ts'
 
-export interface ServerOptions {
+export interface ServerOptions extends HealthOptions {
   services: Services
   host: string
   /** 0 takes any free port. */
@@ -24,10 +24,6 @@ export interface ServerOptions {
   /** Null: whoever reaches the port may ask. */
   apiToken: string | null
   log: Logger
-  /** Throws when the service cannot serve. */
-  readiness: () => Promise<void>
-  /** The counts of jobs that /metrics shows. */
-  collect: () => Promise<readonly JobCount[]>
   schema?: GraphQLSchema
   limits?: Partial<EdgeLimits>
 }
@@ -82,9 +78,26 @@ export async function startServer({ schema = wholeSchema, limits: given, ...opti
   }
 }
 
-type Route = (request: IncomingMessage, response: ServerResponse, requestId: string) => Promise<void>
+/** Serves health and metrics alone, for a process that has no API; until it is disposed of. */
+export async function startHealthServer({
+  host,
+  port,
+  log,
+  ...options
+}: HealthOptions & Pick<ServerOptions, 'host' | 'port' | 'log'>): Promise<AsyncDisposable & { port: number }> {
+  const { headersMs, requestMs, stopMs } = defaultLimits
+  const route = routed(healthRoutes(options, () => ({ sockets: 0, eventStreams: 0 })))
+  const server = createServer({ headersTimeout: headersMs, requestTimeout: requestMs })
+  server.on('request', (request, response) => void answer(route, request, response, log))
+  server.listen(port, host)
+  await once(server, 'listening')
+  return {
+    port: (server.address() as AddressInfo).port,
+    [Symbol.asyncDispose]: () => closeServer(server, stopMs),
+  }
+}
 
-async function answer(route: Route, request: IncomingMessage, response: ServerResponse, log: Logger): Promise<void> {
+async function answer(route: Handler, request: IncomingMessage, response: ServerResponse, log: Logger): Promise<void> {
   const requestId = randomUUID()
   try {
     await route(request, response, requestId)

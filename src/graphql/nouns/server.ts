@@ -2,6 +2,7 @@ import { InvalidInput, NameTaken, NotFound } from '../../refusal.ts'
 import { countServers, pageServers } from '../../server/find.ts'
 import { registerServer } from '../../server/register.ts'
 import { removeServer, ServerBeingRestoredInto, ServerInUse } from '../../server/remove.ts'
+import { updateServerAddress } from '../../server/update-address.ts'
 import { updateServerCredentials } from '../../server/update-credentials.ts'
 import { builder } from '../schema/builder.ts'
 import { encodeNodeId } from '../schema/ids.ts'
@@ -11,6 +12,7 @@ import { pageArgs, pageRequest } from '../schema/paging.ts'
 import { BackupInstanceConnection, idOf, PostgresServer, PostgresServerConnection } from './declared.ts'
 import { TlsMode } from './enums.ts'
 import { asked, instancesField, versionText } from './fields.ts'
+import { dryRunField } from './instance/lifecycle.ts'
 
 PostgresServer.implement({
   description: 'A registered PostgreSQL server: where it is and how Holdfast signs in to it.',
@@ -138,6 +140,48 @@ mutation('updateServerCredentials', {
       ...(tlsMode != null && { tlsMode }),
       ...(caCertificate !== undefined && { caCertificate }),
       secrets: context.secrets,
+      ...asked(context),
+    }),
+  }),
+})
+
+mutation('updateServerAddress', {
+  description:
+    'Moves a registered server to where it is now, as after a failover or when an imported vault knows it under an old name; jobs that start from now on connect there. Nothing is connected to yet: ask validateForBackup then.',
+  input: (t) => ({
+    server: t.globalID({ required: true, description: 'The id of the server.' }),
+    host: t.string({ required: true, description: 'One host name or address; never a connection string.' }),
+    port: t.int({ description: 'The port that it listens on from now on; as before when left out.' }),
+    maintenanceDatabase: t.string({
+      description: 'The database to connect to for looking at the whole server; as before when left out.',
+    }),
+    tlsMode: t.field({
+      type: TlsMode,
+      description: 'How connections to it are secured from now on; as before when left out.',
+    }),
+    caCertificate: t.string({
+      description:
+        'Certificates in PEM form that VERIFY_CA and VERIFY_FULL trust; as before when left out, null for the usual authorities.',
+    }),
+    password: t.string({
+      description:
+        'The password that its role has there: typed again, for it is sent to no place that it was not given for. Left out only where none is set.',
+    }),
+    dryRun: t.boolean(dryRunField),
+  }),
+  payload: { server: { type: PostgresServer, description: 'The server as it is then; on a dry run, as it would be.' } },
+  refusals: [InvalidInput, NotFound],
+  resolve: async ({ server, host, port, maintenanceDatabase, tlsMode, caCertificate, password, dryRun }, context) => ({
+    server: await updateServerAddress(context.database, {
+      serverId: idOf('PostgresServer', server),
+      host,
+      ...(port != null && { port }),
+      ...(maintenanceDatabase != null && { maintenanceDatabase }),
+      ...(tlsMode != null && { tlsMode }),
+      ...(caCertificate !== undefined && { caCertificate }),
+      password: password ?? null,
+      secrets: context.secrets,
+      dryRun,
       ...asked(context),
     }),
   }),

@@ -1,6 +1,7 @@
 import type { PageCursor, PageRequest } from '../../database/page.ts'
 import { badUserInput } from './bad-user-input.ts'
 import type { Types } from './builder.ts'
+import { isWritable } from './scalars.ts'
 
 const defaultPageSize = 50
 const maxPageSize = 100
@@ -72,7 +73,6 @@ function pageSize(name: string, size: number): number {
 
 const cursorShape =
   /^([A-Z][A-Za-z]{0,63}):(-?\d{1,16}):([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?::(.{1,500}))?$/s
-const lastMoment = 8.64e15
 
 /** The opaque text of a place in a list: base64url of what it lists, the time in milliseconds, the id and, where it sorts, the name. */
 export function encodePageCursor(list: List, { at, id, name }: PageCursor): string {
@@ -84,8 +84,7 @@ export function encodePageCursor(list: List, { at, id, name }: PageCursor): stri
 function decodePageCursor(list: List, argument: 'after' | 'before', text: string): PageCursor {
   const [, , time, id, name] = cursorShape.exec(Buffer.from(text, 'base64url').toString()) ?? []
   const cursor = { at: new Date(Number(time)), id: id ?? '', ...(name !== undefined && { name }) }
-  if (id === undefined || Math.abs(Number(time)) > lastMoment || encodePageCursor(list, cursor) !== text) {
-    throw foreignCursor(argument)
-  }
+  const isPlace = isWritable(cursor.at) && !name?.includes('\0')
+  if (id === undefined || !isPlace || encodePageCursor(list, cursor) !== text) throw foreignCursor(argument)
   return cursor
 }

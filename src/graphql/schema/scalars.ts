@@ -18,7 +18,7 @@ builder.scalarType('DateTime', {
     const moment = new Date(value)
     if (Number.isNaN(moment.getTime()) || !isDayOfMonth(value))
       throw badUserInput(`There is no such moment as ${value}.`)
-    if (!isWritable(moment)) throw badUserInput('A DateTime lies within the years 0000 to 9999 in UTC.')
+    if (!isWritable(moment)) throw badUserInput('A DateTime lies within the years 0001 to 9999 in UTC.')
     return moment
   },
 })
@@ -62,10 +62,10 @@ textScalar('TimeZone', {
   advice: 'A TimeZone is written like "Europe/Berlin".',
 })
 
-/** Whether answers can write the moment with a year of four digits. */
+/** Whether answers can write the moment with a year of four digits, and the database knows that year: it has no year 0. */
 export function isWritable(moment: Date): boolean {
   const year = moment.getUTCFullYear()
-  return year >= 0 && year <= 9999
+  return year >= 1 && year <= 9999
 }
 
 /** Whether the day exists in its month: the language itself takes "02-30" for the second of March. */
@@ -77,8 +77,10 @@ function isDayOfMonth(text: string): boolean {
 
 function countScalar(name: 'ByteCount' | 'RowCount', counted: string): void {
   builder.scalarType(name, {
-    description: `A number of ${counted}: a whole JSON number that may be far beyond the 2^31 of an Int (up to 2^53 - 1).`,
+    description: `A number of ${counted}: a whole JSON number that may be far beyond the 2^31 of an Int: up to 2^53 - 1, as which anything greater is told.`,
     serialize: (value) => {
+      // A sum over years of jobs can come that far: it takes no whole answer with it.
+      if (typeof value === 'number' && value > Number.MAX_SAFE_INTEGER) return Number.MAX_SAFE_INTEGER
       if (!isCount(value)) throw new Error(`A number of ${counted} is negative, fractional or too great.`)
       return value
     },

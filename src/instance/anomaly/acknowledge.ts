@@ -1,11 +1,14 @@
 import { and, eq } from 'drizzle-orm'
 import { recordAudit } from '../../audit/record.ts'
 import type { Database } from '../../database/connect.ts'
+import { carryOut } from '../../database/rehearse.ts'
 import { backupInstances } from '../../database/tables/backup-instance.ts'
 import { isAnomalous, recoveryPoints } from '../../database/tables/recovery-point.ts'
 import type { RecoveryPoint } from '../../recovery-point/recovery-point.ts'
 import { checkComment, InvalidInput, Refusal } from '../../refusal.ts'
+import { noEffects, pointSetOf, type RetentionEffects } from '../effects.ts'
 import { nextExpiry } from '../expiry/next-expiry.ts'
+import { planExpiry } from '../expiry/plan-expiry.ts'
 import type { BackupInstance } from '../instance.ts'
 import { statesThatExpire } from '../states.ts'
 import { lockFor } from '../transition.ts'
@@ -25,6 +28,8 @@ export interface AcknowledgeContentAnomaly {
   recoveryPointId: string | null
   /** Why it is as it should be. */
   comment: string
+  /** Answers what would happen, and changes nothing. */
+  dryRun: boolean
   actor: string
   now: Date
 }
@@ -32,6 +37,7 @@ export interface AcknowledgeContentAnomaly {
 export interface AcknowledgedAnomaly {
   instance: BackupInstance
   points: RecoveryPoint[]
+  effects: RetentionEffects
 }
 
 /**
@@ -40,10 +46,10 @@ export interface AcknowledgedAnomaly {
  */
 export async function acknowledgeContentAnomaly(
   database: Database,
-  { instanceId, recoveryPointId, comment, actor, now }: AcknowledgeContentAnomaly,
+  { instanceId, recoveryPointId, comment, dryRun, actor, now }: AcknowledgeContentAnomaly,
 ): Promise<AcknowledgedAnomaly> {
   checkSaid(comment)
-  return database.transaction(async (tx) => {
+  return carryOut(database, { dryRun }, async (tx) => {
     const before = await lockFor(tx, instanceId, 'ACKNOWLEDGE_CONTENT_ANOMALY')
     const points = await tx
       .update(recoveryPoints)
@@ -71,8 +77,28 @@ export async function acknowledgeContentAnomaly(
       detail: { recoveryPoints: points.length },
       now,
     })
-    return { instance, points }
+    return { instance, points, effects: await effectsOfEnd(tx, { instance, now }) }
   })
+}
+
+/** What the next expiry run would do of that moment, now that nothing holds it; nothing while other points still wait. */
+async function effectsOfEnd(
+  tx: Database,
+  { instance, now }: { instance: BackupInstance; now: Date },
+): Promise<RetentionEffects> {
+  if (instance.contentAnomalySince) return noEffects(instance)
+  const { marked, kept } = await planExpiry(tx, { instance, now })
+  const waiting = kept.filter(({ because }) => because.includes('AWAITING_APPROVAL'))
+  return {
+    ...noEffects(instance),
+    removed: await pointSetOf(tx, instance.id, marked),
+    removedAt: marked.length > 0 ? now : null,
+    awaitingApproval: await pointSetOf(
+      tx,
+      instance.id,
+      waiting.map(({ id }) => id),
+    ),
+  }
 }
 
 /** Lets expiry go on, where no point waits any more. */

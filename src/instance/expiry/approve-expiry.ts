@@ -1,12 +1,11 @@
-import { eq, inArray, sql } from 'drizzle-orm'
+import { eq } from 'drizzle-orm'
 import { recordAudit } from '../../audit/record.ts'
 import type { Database } from '../../database/connect.ts'
 import { carryOut } from '../../database/rehearse.ts'
 import { backupInstances } from '../../database/tables/backup-instance.ts'
-import { recoveryPoints } from '../../database/tables/recovery-point.ts'
 import type { JobRow } from '../../job/states.ts'
 import { Refusal } from '../../refusal.ts'
-import { noEffects, type RetentionEffects } from '../effects.ts'
+import { noEffects, pointSetOf, type RetentionEffects } from '../effects.ts'
 import type { BackupInstance } from '../instance.ts'
 import { lockFor } from '../transition.ts'
 import { enqueueExpiry } from './enqueue-expiry.ts'
@@ -79,7 +78,7 @@ export async function approveExpiry(
     // As the job finds them now, but only what was told of: points that expired since are weighed anew.
     const { marked } = await planExpiry(tx, { instance, now, expiredBy: through })
     const job = await enqueueExpiry(tx, { instance, trigger: 'USER', actor, now })
-    const removed = { instanceId, ids: marked, storedBytes: await bytesOf(tx, marked) }
+    const removed = await pointSetOf(tx, instanceId, marked)
     await recordAudit(tx, {
       actor,
       action: 'approveExpiry',
@@ -92,16 +91,4 @@ export async function approveExpiry(
     const removedAt = marked.length > 0 ? now : null
     return { instance, effects: { ...noEffects(instance), removed, removedAt }, job: dryRun ? null : job }
   })
-}
-
-async function bytesOf(tx: Database, ids: readonly string[]): Promise<number> {
-  let sum = 0
-  for (let start = 0; start < ids.length; start += 1_000) {
-    const [part] = await tx
-      .select({ bytes: sql`coalesce(sum(${recoveryPoints.storedBytes}), 0)`.mapWith(Number) })
-      .from(recoveryPoints)
-      .where(inArray(recoveryPoints.id, ids.slice(start, start + 1_000)))
-    sum += part?.bytes ?? 0
-  }
-  return sum
 }

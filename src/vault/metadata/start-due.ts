@@ -14,6 +14,7 @@ const important: readonly AuditAction[] = [
   'updateVaultCredentials',
   'registerServer',
   'updateServerCredentials',
+  'updateServerAddress',
   'configureProtection',
   'changePolicy',
   'createPolicy',

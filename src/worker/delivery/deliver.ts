@@ -25,6 +25,8 @@ export interface DeliveryOptions {
   nodeId: NodeIdOf
   /** Null: no mail can be sent here. */
   mailServer: MailServer | null
+  /** Whether it is for this process to deliver now; always when left out. */
+  isTurn?: () => Promise<boolean>
   /** How many deliveries are tried at once; 8 when left out. */
   concurrency?: number
   /** How long one step of an attempt may take (a webhook has one step), ms; 10 s when left out. */
@@ -41,7 +43,7 @@ const leaseBeyondTimeoutMs = 30_000
  * so that one that hangs holds up no other. Disposing ends attempts under way; they are made again by the next worker.
  */
 export function startDeliveries(options: DeliveryOptions): AsyncDisposable {
-  const { database, listener, log, concurrency = 8, timeoutMs = 10_000, pollMs = 2_000 } = options
+  const { database, listener, log, concurrency = 8, timeoutMs = 10_000, pollMs = 2_000, isTurn = always } = options
   const running = new Set<Promise<void>>()
   const alarm = createAlarm()
   const closing = new AbortController()
@@ -59,8 +61,8 @@ export function startDeliveries(options: DeliveryOptions): AsyncDisposable {
   const keepLooking = async () => {
     for (let failures = 0; !closing.signal.aborted; ) {
       try {
-        for (const claimed of await claimDeliveries(database, { room: concurrency - running.size, leaseMs }))
-          start(claimed)
+        const room = (await isTurn()) ? concurrency - running.size : 0
+        for (const claimed of await claimDeliveries(database, { room, leaseMs })) start(claimed)
         failures = 0
         await alarm.wait(pollMs)
       } catch (cause) {
@@ -81,6 +83,8 @@ export function startDeliveries(options: DeliveryOptions): AsyncDisposable {
     },
   }
 }
+
+const always = async () => true
 
 interface Attempt {
   timeoutMs: number

@@ -77,7 +77,14 @@ function mailFailure(cause: unknown): string {
   if (code === 'EENVELOPE') return `The mail server refused the sender or every recipient (SMTP ${answered ?? 'error'})`
   if (code === 'ETLS') return 'The mail server offers no TLS that can be trusted, and the password is not sent without'
   if (typeof answered === 'number') return `SMTP ${answered}`
-  if (code === 'ESOCKET' || code === 'ECONNECTION') return 'The mail server cannot be reached'
+  if (code === 'ESOCKET' || code === 'ECONNECTION')
+    return certificateFailure(cause) ?? 'The mail server cannot be reached'
   if (code === 'ETIMEDOUT') return 'The mail server did not answer in time'
   return networkFailure(cause)
+}
+
+/** What is wrong with the server's certificate, which is kept beside the code of the socket; undefined when nothing is. */
+function certificateFailure(cause: unknown): string | undefined {
+  const code = cause instanceof Error && 'originalCode' in cause ? String(cause.originalCode) : ''
+  return /CERT|LEAF_SIGNATURE/.test(code) ? networkFailure(Object.assign(new Error(code), { code })) : undefined
 }

@@ -17,7 +17,7 @@ const databasePrivileges = ['CREATE', 'CONNECT', 'TEMPORARY']
 /** Whether a value is what a manifest tells of a database, every field of it: all of them go into lists or statements. */
 export function isDatabase(value: unknown): boolean {
   if (!isObject(value)) return false
-  const { report, snapshotAt, tables, schemas, partitionedTables, roles, largeObjectCount } = value
+  const { report, snapshotAt, tables, schemas, partitionedTables, roles, isEmpty, largeObjectCount } = value
   return (
     isReport(report) &&
     isTime(snapshotAt) &&
@@ -25,6 +25,7 @@ export function isDatabase(value: unknown): boolean {
     isAbsentOr(schemas, (all) => isListOf(all, isSchema)) &&
     isAbsentOr(partitionedTables, (all) => isListOf(all, isTableName)) &&
     isAbsentOr(roles, (all) => isListOf(all, isText)) &&
+    isAbsentOr(isEmpty, isFlag) &&
     isCount(largeObjectCount)
   )
 }

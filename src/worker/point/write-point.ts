@@ -162,6 +162,7 @@ async function writeDatabase(
         schemas: dumped.schemas,
         partitionedTables: dumped.partitionedTables,
         ...(dumped.roles && { roles: dumped.roles }),
+        isEmpty: dumped.isEmpty,
         largeObjectCount: dumped.largeObjectCount,
       }
     },

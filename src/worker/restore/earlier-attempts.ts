@@ -44,7 +44,8 @@ async function takeUpEarlier(
   run.note('Restored', 'by an earlier attempt, whose worker was lost before it could say so')
   const { rolesCreated, omitted = [], warnings = [] } = restored.report
   noteRoles(run, rolesCreated)
-  for (const text of [...omitted, ...warnings]) run.warn(text)
+  const leftOut = new Set(noteLeftOut(run, request))
+  for (const text of [...omitted, ...warnings]) if (!leftOut.has(text)) run.warn(text)
   for (const name of settled.gone) run.warn(`Database "${name}" was restored, and is not there any more.`)
   return restored.report
 }
@@ -53,6 +54,13 @@ async function takeUpEarlier(
 export function noteRoles(run: JobRun, created: readonly string[]): void {
   if (created.length === 0) return
   run.note('Roles created', `${created.join(', ')}: without passwords, set them before they sign in`)
+}
+
+/** Says of a restore of all databases which stay out, a sentence each. */
+export function noteLeftOut(run: JobRun, { leftOut = [] }: ServerRequest): string[] {
+  const sentences = leftOut.map((name) => `Database ${JSON.stringify(name)} holds nothing and was left out.`)
+  if (sentences.length > 0) run.note('Left out', sentences.join(' '))
+  return sentences
 }
 
 /** The databases of all attempts: their names tell the job, the attempt, and which of the request's databases they are. */

@@ -10,7 +10,7 @@ import type { RestoreReport, ServerRequest } from '../../restore/restore.ts'
 import type { WorkerContext } from '../context.ts'
 import { openPoint } from '../point/read-point.ts'
 import { addressOf, pointOf, serverOf } from '../subjects.ts'
-import { keptOf, noteRoles } from './earlier-attempts.ts'
+import { keptOf, noteLeftOut, noteRoles } from './earlier-attempts.ts'
 import { storageFailure } from './file-failure.ts'
 import { neededRoles } from './needed-roles.ts'
 import { type RestoredDatabase, stageAll } from './stage-databases.ts'
@@ -50,7 +50,7 @@ export async function restoreToServer(context: WorkerContext, run: JobRun, reque
     // The one file system that is written to: a vault's errors are told by the storage.
     throw storageFailure(cause, context.spoolDirectory)
   })
-  const report = reportOf(server.name, databases, roles)
+  const report = reportOf(server.name, databases, { ...roles, leftOut: noteLeftOut(run, request) })
   const differences = databases.flatMap((each) => each.differences)
   if (differences.length > 0) {
     const details = differences.map(({ database, message }) => `${JSON.stringify(database)}: ${message}`).join('\n')
@@ -88,7 +88,7 @@ function restoringRole({ username }: ServerAddress, { isSuperuser }: ServerDescr
 function reportOf(
   destination: string,
   databases: readonly RestoredDatabase[],
-  roles: { created: string[]; omitted: string[] },
+  { created, omitted, leftOut }: { created: string[]; omitted: string[]; leftOut: string[] },
 ): RestoreReport {
   const said = (texts: (each: RestoredDatabase) => string[]) =>
     databases.flatMap((each) => texts(each).map((text) => `${JSON.stringify(each.mapping.targetName)}: ${text}`))
@@ -100,9 +100,9 @@ function reportOf(
       rowCount: database.rows.tables.reduce((sum, { rows }) => sum + rows, 0),
     })),
     files: [],
-    rolesCreated: roles.created,
+    rolesCreated: created,
     differences: databases.flatMap((each) => each.differences),
-    omitted: [...roles.omitted, ...said(({ database }) => database.omitted)],
+    omitted: [...leftOut, ...omitted, ...said(({ database }) => database.omitted)],
     warnings: said(({ database }) => database.warnings),
   }
 }

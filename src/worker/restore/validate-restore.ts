@@ -8,6 +8,7 @@ import { handlerDefaults, type WorkerContext } from '../context.ts'
 import { certainOf } from '../point/damage.ts'
 import { pointOf } from '../subjects.ts'
 import { checkRestore } from './checks/check-restore.ts'
+import { noteLeftOut } from './earlier-attempts.ts'
 import { removeUnfinished } from './remove-unfinished.ts'
 
 /** Validates restores: looks for everything that would make one fail, and tells all of it at once. */
@@ -23,6 +24,7 @@ export function validateRestoreHandler(context: WorkerContext): Handler {
 async function validateRestore(context: WorkerContext, run: JobRun): Promise<Outcome> {
   const request = restoreRequestOf(run.job)
   await removeUnfinished(context, run, request)
+  if (request.kind === 'SERVER') noteLeftOut(run, request)
   const { point, vault } = await pointOf(context, run.job)
   const { checks, damage, ...found } = await run.subTask('Check the point and the target', () =>
     checkRestore(context, run, request),

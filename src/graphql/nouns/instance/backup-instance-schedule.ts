@@ -92,7 +92,7 @@ builder.objectFields(BackupInstance, (t) => ({
   }),
   isOverdue: t.boolean({
     description:
-      'Whether its newest recovery point that is known to be good is older than its schedule allows: the start after it has passed, with the spread and half of the time to the start that follows (one hour at least, a day at most). Where its schedule began to run after that point was made, by a configuration or by resumeProtection, it counts from that moment.',
+      'Whether its newest recovery point that is known to be good is older than its schedule allows: the start after it has passed, with the spread and half of the time to the start that follows (one hour at least, a day at most). Where its schedule began to run or was changed after that point was made, by a configuration, resumeProtection, changePolicy or revisePolicy, it counts from that moment; but what is overdue stays so until there is a good recovery point. Never true without a schedule.',
     resolve: (instance, _args, { now }) => overdueSince(instance, now()) !== null,
   }),
   overdueSince: t.field({

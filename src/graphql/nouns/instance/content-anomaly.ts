@@ -13,6 +13,7 @@ import { mutation } from '../../schema/mutation.ts'
 import { refusalType } from '../../schema/refusals.ts'
 import { BackupInstance, idOf, RecoveryPoint } from '../declared.ts'
 import { asked } from '../fields.ts'
+import { dryRunField, outcome } from './lifecycle.ts'
 
 const waitingOf = batched(({ database }, instanceIds) => findWaitingAnomalies(database, instanceIds))
 
@@ -143,19 +144,21 @@ mutation('acknowledgeContentAnomaly', {
       description:
         'Why it is as it should be, in at most 2,000 characters: whoever misses the data later will read that.',
     }),
+    dryRun: t.boolean(dryRunField),
   }),
   payload: {
-    backupInstance: { type: BackupInstance, description: 'The backup instance.' },
+    ...outcome,
     recoveryPoints: { type: [RecoveryPoint], description: 'The recovery points of which it was said.' },
   },
   refusals: [InvalidInput, NotFound, OperationNotAllowed, NothingToAcknowledge],
-  resolve: async ({ backupInstance, recoveryPoint, comment }, context) => {
-    const { instance, points } = await acknowledgeContentAnomaly(context.database, {
+  resolve: async ({ backupInstance, recoveryPoint, comment, dryRun }, context) => {
+    const { instance, points, effects } = await acknowledgeContentAnomaly(context.database, {
       instanceId: idOf('BackupInstance', backupInstance),
       recoveryPointId: recoveryPoint ? idOf('RecoveryPoint', recoveryPoint) : null,
       comment,
+      dryRun,
       ...asked(context),
     })
-    return { backupInstance: instance, recoveryPoints: points }
+    return { backupInstance: instance, effects, recoveryPoints: points }
   },
 })

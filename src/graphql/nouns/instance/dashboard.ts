@@ -64,13 +64,14 @@ const InstanceGrowth = builder.objectRef<Growth>('InstanceGrowth').implement({
 
 builder.objectFields(BackupInstance, (t) => ({
   recoveryPointCount: t.int({
-    description: 'How many recovery points it has.',
+    description: 'How many recovery points it has, without second copies.',
     resolve: async ({ id }, _args, context) => (await holdingsOf(context, id, 'instance'))?.pointCount ?? 0,
   }),
   oldestRecoveryPoint: t.field({
     type: RecoveryPoint,
     nullable: true,
-    description: 'The recovery point that was made first of all that are kept; null before the first.',
+    description:
+      'The recovery point that was made first of all that are kept, without second copies; null before the first.',
     resolve: ({ id }, _args, context) => landmarkOf(context, id, 'OLDEST'),
   }),
   latestProvenPoint: t.field({

@@ -126,7 +126,7 @@ mutation('changePolicy', {
     shortenings: {
       type: ['String'],
       description:
-        'What becomes shorter or rarer than under the former policy, one sentence each; empty when nothing does.',
+        'What becomes shorter, rarer or less guarded than under the former policy, one sentence each; empty when nothing does.',
     },
   },
   refusals: [NotFound, OperationNotAllowed, ForbiddenByImmutability],

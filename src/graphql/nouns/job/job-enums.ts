@@ -13,7 +13,8 @@ export const JobOperation = enumeration<Operation>('JobOperation', 'What kind of
   RESTORE: 'Gives a recovery point back, as files or into a server.',
   CONFIGURE_PROTECTION:
     'Checks a server and a vault before protection begins; without a backup instance, for validateForBackup.',
-  VERIFY: 'Reads, digests and decodes every artifact of a recovery point.',
+  VERIFY:
+    'Shows how good a recovery point is, as far as its level says: reads every artifact again, decodes it, or restores it.',
   EXPIRE: 'Removes recovery points whose time is over.',
   PURGE: 'Removes a deleted backup instance with its recovery points.',
   VALIDATE_RESTORE: 'Looks for everything that would make a restore fail, and writes nothing that stays.',
@@ -53,7 +54,8 @@ export const JobStatus = enumeration<Status>('JobStatus', 'Where a job stands in
   COMPLETED: 'It did all that was asked.',
   COMPLETED_WITH_WARNINGS: 'It did what was asked, and its warnings say what deserves a look.',
   FAILED: 'It did not do what was asked; its error says why and what to do.',
-  CANCELLED: 'It was stopped on request, and nothing of it is left.',
+  CANCELLED:
+    'It was stopped on request. What it had begun was undone; what is done at once stays: roles that a restore created, and recovery points that an expiry or a purge had removed.',
 })
 
 export const JobTrigger = enumeration<Trigger>('JobTrigger', 'What started a job.', {

@@ -1,4 +1,4 @@
-import { encodeFeedCursor } from '../../../job/events.ts'
+import { encodeFeedCursor, feedEpochOf } from '../../../job/events.ts'
 import type { EventPageRequest } from '../../../job/page-events.ts'
 import type { JobEvent as EventRow } from '../../../job/states.ts'
 import { builder } from '../../schema/builder.ts'
@@ -51,7 +51,8 @@ JobEvent.implement({
       type: 'Cursor',
       description:
         'Its place in the stream of all jobs: give the last one seen to jobEvents as `after` to miss nothing.',
-      resolve: (event) => encodeFeedCursor(event),
+      resolve: async ({ transactionId, id }, _args, { database }) =>
+        encodeFeedCursor({ transactionId, id, epoch: await feedEpochOf(database) }),
     }),
     job: t.field({
       type: Job,

@@ -43,6 +43,7 @@ const JobFailureCount = builder.objectRef<FailureCount>('JobFailureCount').imple
 })
 
 const mostFailures = 20
+const usualSpanMs = 30 * 86_400_000
 
 const JobSummary = builder.objectRef<{ filter: JobFilter; counts: Count[] }>('JobSummary').implement({
   description: 'How many jobs there are, how they ended and why, for a dashboard.',
@@ -86,18 +87,21 @@ builder.queryField('jobSummary', (t) =>
     type: JobSummary,
     description: 'Jobs of a time, a backup instance or a vault, counted by kind of work and status.',
     args: {
-      since: t.arg({ type: 'DateTime', description: 'Only jobs created at this moment or later; all when left out.' }),
-      until: t.arg({ type: 'DateTime', description: 'Only jobs created before this moment; all when left out.' }),
+      since: t.arg({
+        type: 'DateTime',
+        description: 'Only jobs created at this moment or later; those of 30 days before the end when left out.',
+      }),
+      until: t.arg({ type: 'DateTime', description: 'Only jobs created before this moment; up to now when left out.' }),
       instance: t.arg.globalID({
         for: BackupInstance,
         description: 'Only jobs about the backup instance with this id.',
       }),
       vault: t.arg.globalID({ for: Vault, description: 'Only jobs about the vault with this id.' }),
     },
-    resolve: async (_root, { since, until, instance, vault }, { database }) => {
+    resolve: async (_root, { since, until, instance, vault }, { database, now }) => {
       checkSpan(['since', since], ['until', until])
       const filter: JobFilter = {
-        ...(since && { createdAfter: since }),
+        createdAfter: since ?? new Date((until ?? now()).getTime() - usualSpanMs),
         ...(until && { createdBefore: until }),
         ...(instance && { instanceId: instance.id }),
         ...(vault && { vaultId: vault.id }),

@@ -58,7 +58,7 @@ Notification.implement({
     cursor: t.field({
       type: 'Cursor',
       description: 'Its place in the feed: the subscription `notifications` goes on after it.',
-      resolve: (notification) => notificationCursor(notification),
+      resolve: (notification, _args, { database }) => notificationCursor(database, notification),
     }),
     deliveries: t.field({
       type: [NotificationDelivery],

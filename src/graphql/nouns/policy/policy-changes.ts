@@ -120,7 +120,8 @@ mutation('revisePolicy', {
     instanceCount: { type: 'Int', description: 'How many backup instances follow it.' },
     shortenings: {
       type: ['String'],
-      description: 'What becomes shorter for recovery points made from now on, a sentence each.',
+      description:
+        'What becomes shorter for recovery points made from now on, and which of their guards weaker, a sentence each.',
     },
   },
   refusals: [InvalidInput, NotFound, PolicyVersionChanged, ForbiddenByImmutability],

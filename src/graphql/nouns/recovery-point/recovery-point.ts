@@ -115,6 +115,10 @@ const RecoveryPointsFilter = builder.inputType('RecoveryPointFilter', {
       description:
         'Second copies alone, or originals alone; null for both. When it is left out: both where a vault is named, else originals alone.',
     }),
+    state: t.field({
+      type: [RecoveryPointState],
+      description: 'In one of these states; with `isCopy: null`, second copies too.',
+    }),
     tag: t.field({ type: [RetentionTag], description: 'With one of these tags.' }),
     minProof: t.field({ type: ProofLevel, description: 'Shown to be good at least that far.' }),
     createdAfter: t.field({ type: 'DateTime', description: 'Created at this moment or later.' }),
@@ -124,11 +128,12 @@ const RecoveryPointsFilter = builder.inputType('RecoveryPointFilter', {
 })
 
 function filterOf(given: typeof RecoveryPointsFilter.$inferInput | null | undefined): RecoveryPointFilter {
-  const { instance, vault, isCopy, tag, minProof, createdAfter, createdBefore, expiresBefore } = given ?? {}
+  const { instance, vault, isCopy, state, tag, minProof, createdAfter, createdBefore, expiresBefore } = given ?? {}
   checkSpan(['filter.createdAfter', createdAfter], ['filter.createdBefore', createdBefore])
   return {
     ...(instance && { instanceId: instance.id }),
     ...whereItLies(vault, isCopy),
+    ...(state && { states: state }),
     ...(tag && { tags: tag }),
     ...(minProof && { minProof }),
     ...(createdAfter && { createdAfter }),

@@ -146,7 +146,8 @@ export const RestoreReport = builder.objectRef<Report>('RestoreReport').implemen
       resolve: (report) => report.differences ?? [],
     }),
     omitted: t.stringList({
-      description: 'What could not be restored or applied, a sentence each: of roles, settings, grants, or a part.',
+      description:
+        'What could not be restored or applied, a sentence each: of roles, settings, grants, or a part, and of a database "postgres" that holds nothing.',
       resolve: (report) => report.omitted ?? [],
     }),
     warnings: t.stringList({
@@ -161,11 +162,16 @@ export const DatabaseMappingInput = builder.inputType('DatabaseMappingInput', {
   fields: (t) => ({
     name: t.string({ required: true, description: 'Its name in the recovery point.' }),
     targetName: t.string({
-      required: true,
-      description: 'Its name on the server, where no database has that name or one that is empty.',
+      description:
+        'Its name on the server, where no database has that name or one that is empty; as in the recovery point when left out.',
     }),
   }),
 })
+
+/** The databases as they were asked for, each with the name that it gets; null: all of them. */
+export function mappingsOf(given: readonly (typeof DatabaseMappingInput.$inferInput)[] | null | undefined) {
+  return given?.map(({ name, targetName }) => ({ name, targetName: targetName ?? name })) ?? null
+}
 
 mutation('restoreToServer', {
   description:
@@ -175,7 +181,8 @@ mutation('restoreToServer', {
     server: t.globalID({ required: true, description: 'The id of the registered server to restore into.' }),
     databases: t.field({
       type: [DatabaseMappingInput],
-      description: 'The databases to restore, with their new names; all under their own names when left out.',
+      description:
+        'The databases to restore, with their new names. When left out, all under their own names, but for a database "postgres" that holds nothing, which every server has: the report tells of it.',
     }),
     part: t.field({
       type: RestorePartInput,
@@ -206,7 +213,7 @@ mutation('restoreToServer', {
     job: await restoreToServer(context.database, {
       recoveryPointId: idOf('RecoveryPoint', recoveryPoint),
       serverId: idOf('PostgresServer', server),
-      databases: databases ?? null,
+      databases: mappingsOf(databases),
       part: partOf(part),
       ownership: ownershipOf(ownership, ownerRole ?? null),
       ...asked(context),

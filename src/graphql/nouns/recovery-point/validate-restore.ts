@@ -18,7 +18,7 @@ import { idOf, Job } from '../declared.ts'
 import { ArchiveFormat, RestoreOwnership } from '../enums.ts'
 import { asked } from '../fields.ts'
 import { FailureCode } from '../job/job-enums.ts'
-import { DatabaseMappingInput } from './restore.ts'
+import { DatabaseMappingInput, mappingsOf } from './restore.ts'
 import { filesTargetOf, RestoreFilesTarget } from './restore-files.ts'
 import { partOf, RestorePartInput } from './restore-part.ts'
 
@@ -149,7 +149,8 @@ const RestoreServerToValidate = builder.inputType('RestoreServerToValidateInput'
     server: t.globalID({ required: true, description: 'The id of the registered server to restore into.' }),
     databases: t.field({
       type: [DatabaseMappingInput],
-      description: 'The databases to restore, with their new names; all under their own names when left out.',
+      description:
+        'The databases to restore, with their new names; all under their own names when left out, as by restoreToServer.',
     }),
     part: t.field({
       type: RestorePartInput,
@@ -183,7 +184,7 @@ function targetOf({ files, server }: typeof RestoreToValidateInput.$inferInput):
   return {
     kind: 'SERVER',
     serverId: idOf('PostgresServer', server.server),
-    databases: server.databases ?? null,
+    databases: mappingsOf(server.databases),
     part: partOf(server.part),
     ownership: ownershipOf(server.ownership, server.ownerRole ?? null),
   }
