@@ -19,7 +19,7 @@ import {
 import { updateStorageAccountNetworking } from '../src/storage-account/update-networking.ts'
 import type { NewLocation } from '../src/vault/location.ts'
 import { LocationTaken } from '../src/vault/vault.ts'
-import { actor, runSql, startService } from './kit/protected-server.ts'
+import { actor, firstFailure, runSql, startService, tryAgainNow } from './kit/protected-server.ts'
 import { addAccount, backedUp, bucketOf } from './kit/restored-files.ts'
 import { type S3Server, startS3Server } from './kit/s3-server.ts'
 import { test } from './kit/test.ts'
@@ -220,6 +220,38 @@ test('restores that fail half way leave nothing in a bucket, and what its store 
   for (const { file, sizeBytes } of listed) {
     expect(healthy.store.objects.get(`exports/restored/shop/today/${file}`)?.sizeBytes, file).toBe(sizeBytes)
   }
+})
+
+test('a rule that is changed between two attempts of a restore is asked at the second', {
+  timeout: 60_000,
+}, async ({ databaseUrl, folder, source }) => {
+  await using store = await startS3Server()
+  await using service = await startService({ databaseUrl, folder })
+  const { database } = service
+  const { point } = await backedUp(service, source, folder)
+  const { account, container } = await addAccount(service, bucketOf(store))
+  // The probe writes three times; then the store is busy.
+  const busy = { status: 503, body: '<Error><Code>SlowDown</Code></Error>' }
+  store.fail('PutObject', { kind: 'answer', answer: busy }, { passing: 3, times: 1000 })
+  const job = await start(database, point.id, container)
+  expect((await firstFailure(database, job.id)).error).toMatchObject({ code: 'STORAGE_UNREACHABLE', isRetryable: true })
+  await updateStorageAccountNetworking(database, {
+    storageAccountId: account.id,
+    changes: { publicNetworkAccess: 'DISABLED' },
+    reason: null,
+    dryRun: false,
+    ...asked(),
+  })
+  const writes = () => store.asked.filter((operation) => /^(Put|Create|UploadPart)/.test(operation)).length
+  const before = writes()
+  await tryAgainNow(database, job.id)
+  expect(await service.ended(job.id)).toMatchObject({
+    status: 'FAILED',
+    attempt: 2,
+    error: { code: 'NETWORK_RULE_FORBIDS', details: expect.stringContaining(account.name) },
+  })
+  expect(writes()).toBe(before)
+  expect(store.everything()).toEqual([])
 })
 
 test('what version 0.2 was asked to restore is restored by this one', async ({ databaseUrl, folder, source }) => {
