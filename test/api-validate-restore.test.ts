@@ -60,6 +60,8 @@ test('what no restore could mean is refused at once, as a restore refuses it', a
   expect(await validate({ server: { server, databases: [{ name: 'none', targetName: 'x' }] } })).toMatchObject({
     field: 'databases',
   })
+  const temporary = { name: 'shop', targetName: 'holdfast_restoring_shop' }
+  expect(await validate({ server: { server, databases: [temporary] } })).toMatchObject({ field: 'databases' })
   expect(await validate({ server: { server, ownership: 'TO_ROLE' } })).toMatchObject({ field: 'ownerRole' })
   expect(await validate({ server: { server: encodeNodeId('PostgresServer', unknown) } })).toMatchObject({
     kind: 'server',

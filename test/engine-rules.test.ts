@@ -1,15 +1,18 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { chooseDumpTools, chooseRestoreTools } from '../src/engine/choose-tools.ts'
 import { asEngineError, classify, programFailure } from '../src/engine/classify.ts'
 import { compareRows } from '../src/engine/compare-rows.ts'
 import { settingValue } from '../src/engine/database-properties.ts'
 import { EngineError, type EngineErrorCode } from '../src/engine/engine-error.ts'
-import type { Toolset } from '../src/engine/find-tools.ts'
+import { findTools, type Toolset } from '../src/engine/find-tools.ts'
 import { isOnlyHarmless, toleratesHarmlessError } from '../src/engine/harmless-error.ts'
 import { quoteIdentifier, quoteLiteral } from '../src/engine/quote.ts'
 import { redact } from '../src/engine/redact.ts'
 import { failures } from '../src/failure.ts'
 import { differenceOf } from '../src/worker/verify/restore-verdict.ts'
+import { temporaryFolder } from './kit/temporary-folder.ts'
 
 const connecting = 'pg_dump: error: connection to server at "db" (10.0.0.1), port 5432 failed:'
 
@@ -239,6 +242,16 @@ describe('Choosing programs', () => {
     expect(codeOf(() => chooseRestoreTools(found, archive))).toBe('TOOLS_MISSING')
     expect(chooseDumpTools(found, 150_018).reason).toContain('15.1')
   })
+})
+
+test('A pg_dump that fails before it would connect is not taken for one that knows zstd', async () => {
+  await using folder = await temporaryFolder()
+  for (const name of ['pg_dump', 'pg_restore', 'pg_dumpall']) {
+    const script = `#!/bin/sh\ntest "$1" = --version && echo "${name} (PostgreSQL) 99.1" && exit\necho 'error while loading shared libraries' >&2; exit 127\n`
+    await writeFile(join(folder.path, name), script, { mode: 0o755 })
+  }
+  const found = await findTools({ extraDirectories: [folder.path] })
+  expect(found.at(-1)).toMatchObject({ major: 99, canCompressZstd: false })
 })
 
 describe('The one error that a restore may meet', () => {

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { mkdir, readdir, rm, truncate, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rm, symlink, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect } from 'vitest'
@@ -201,6 +201,9 @@ describe('validating a restore into a directory', () => {
     expect(await problemsAt(join(folder, 'file'))).toEqual([`TARGET_PLACE TARGET_NOT_EMPTY ${join(folder, 'file')}`])
     const inVault = join(vaultPath, 'restored')
     expect(await problemsAt(inVault)).toEqual([`TARGET_PLACE TARGET_PLACE_TAKEN ${inVault}`])
+    await symlink(vaultPath, join(folder, 'link'))
+    const byLink = join(folder, 'link', 'restored')
+    expect(await problemsAt(byLink)).toEqual([`TARGET_PLACE TARGET_PLACE_TAKEN ${byLink}`])
     const nowhere = join(folder, 'no', 'such')
     expect(await problemsAt(nowhere)).toEqual([`WRITE_PROBE STORAGE_UNREACHABLE ${join(folder, 'no')}`])
     expect(await readdir(vaultPath)).not.toContain('restored')

@@ -123,7 +123,7 @@ async function staged(
 ): Promise<StagedDatabase> {
   const { restoring } = temporaryNames(token)
   await using session = await openSession(address, adminDatabase, { signal })
-  // Its comment still marks it as ours, and until it has its name nobody but a superuser may connect.
+  // Its comment still marks it as ours, and from here on, until it has its name, nobody but a superuser may connect.
   const omitted = await applyProperties(session, restoring, { ...properties, comment: null, connectionLimit: 0 })
   const [row] = await session.sql<{ oid: number }[]>`
     select oid::int8::float8 as oid from pg_database where datname = ${restoring}`

@@ -36,7 +36,7 @@ export async function restoreAsFiles(database: Database, input: RestoreAsFiles):
   const { recoveryPointId, actor, now } = input
   return database.transaction(async (tx) => {
     const { point, instance } = await requireRestorable(tx, recoveryPointId)
-    const request = await filesRequest(tx, point, input)
+    const request = filesRequest(point, input)
     const { facts, key } = await checkFilesTarget(tx, point, request.target)
     try {
       const job = await enqueueJob(tx, {
@@ -66,11 +66,10 @@ export async function restoreAsFiles(database: Database, input: RestoreAsFiles):
 }
 
 /** The request as a job carries it; refuses what cannot be meant, but says nothing about the target's rules. */
-export async function filesRequest(
-  _tx: Database,
+export function filesRequest(
   point: RecoveryPoint,
   { target, format = 'CUSTOM', databases: chosen, part = null }: NewFilesRequest,
-): Promise<FilesRequest> {
+): FilesRequest {
   if (part !== null) {
     checkPart(point, part)
     if (format !== 'PLAIN') {

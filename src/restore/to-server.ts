@@ -95,6 +95,13 @@ function checkMappings(point: RecoveryPoint, databases: readonly DatabaseMapping
     if (bytes < 1 || bytes > 63 || targetName.includes('\0') || !targetName.isWellFormed()) {
       throw new InvalidInput('databases', `A target database name has 1 to 63 bytes; one of these has ${bytes}.`)
     }
+    if (/^holdfast_(restoring|replaced)_/.test(targetName) && !isOwnName(databases, targetName)) {
+      throw new InvalidInput(
+        'databases',
+        `"${targetName}" begins as what restores name databases for their own time.`,
+        ['Choose another name.'],
+      )
+    }
     if (['postgres', 'template0', 'template1'].includes(targetName) && !isOwnName(databases, targetName)) {
       throw new InvalidInput('databases', `"${targetName}" belongs to the target server itself.`, [
         'Choose another name.',

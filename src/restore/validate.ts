@@ -60,7 +60,7 @@ export async function validateRestore(database: Database, input: ValidateRestore
 /** What the target's rules say is for the report; that there is no such target is told at once. */
 async function requestOf(tx: Database, point: RecoveryPoint, given: RestoreToValidate): Promise<RestoreRequest> {
   if (given.kind === 'SERVER') return (await serverRequest(tx, point, given)).request
-  const request = await filesRequest(tx, point, given)
+  const request = filesRequest(point, given)
   const { target } = request
   if (target.kind === 'CONTAINER' && !(await lockContainer(tx, target.containerId))) {
     throw new NotFound('storage container')

@@ -1,5 +1,5 @@
-import { mkdir, open, readdir, readFile, rm, stat, statfs } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { mkdir, open, readdir, readFile, realpath, rm, stat, statfs } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import type { RestoreCheck } from '../../../restore/validation.ts'
 import { LocationTakenByStorageAccount } from '../../../storage-account/storage-account.ts'
 import { requireFreePlace } from '../../../vault/location.ts'
@@ -35,12 +35,21 @@ export async function checkDirectoryTarget(
 /** Neither a vault's place nor a storage account's, whose rules it would get round. */
 async function checkPlace(database: WorkerContext['database'], directory: string): Promise<RestoreCheck[]> {
   try {
-    await requireFreePlace(database, { kind: 'DIRECTORY', path: directory })
+    for (const path of new Set([directory, await realPathOf(directory)])) {
+      await requireFreePlace(database, { kind: 'DIRECTORY', path })
+    }
     return [passed('TARGET_PLACE', directory, 'It lies in no vault and no storage account.')]
   } catch (cause) {
     if (!(cause instanceof LocationTaken || cause instanceof LocationTakenByStorageAccount)) throw cause
     return [problem('TARGET_PLACE', 'TARGET_PLACE_TAKEN', directory, cause.message)]
   }
+}
+
+/** Where a directory lies, or will, once links are followed; as far as that can be seen. */
+async function realPathOf(directory: string): Promise<string> {
+  const real = await realpath(directory).catch(() => undefined)
+  if (real !== undefined || dirname(directory) === directory) return real ?? directory
+  return join(await realPathOf(dirname(directory)), basename(directory))
 }
 
 const namedEntries = 5
