@@ -48,22 +48,28 @@ export interface PointHeader {
   manifest: { storedBytes: number; storedSha256: string; rewrappedSha256?: string }
 }
 
-export interface WritePointEnd {
-  recipients: readonly string[]
-  manifest: unknown
+/** Writes a point's sealed manifest; the folder is no recovery point before its header is written too. */
+export async function writeManifest(
+  storage: Storage,
+  prefix: string,
+  { manifest, ...how }: { manifest: unknown; recipients: readonly string[]; signal?: AbortSignal | undefined },
+): Promise<SealedDigest> {
+  return writeSealedJson(storage, manifestKey(prefix), manifest, how)
+}
+
+export interface WritePointHeader {
   header: Pick<PointHeader, 'recoveryPointId' | 'instanceId' | 'vaultId'>
+  manifest: Pick<SealedDigest, 'storedBytes' | 'storedSha256'>
   createdAt: Date
   signal?: AbortSignal | undefined
 }
 
-/** Writes a point's sealed manifest, then its plain header; the folder is a recovery point when this resolves. */
-export async function writePointEnd(
+/** Writes a point's plain header, last of all; the folder is a recovery point when this resolves. */
+export async function writePointHeader(
   storage: Storage,
   prefix: string,
-  { recipients, manifest, header, createdAt, signal }: WritePointEnd,
-): Promise<SealedDigest> {
-  const sealed = await writeSealedJson(storage, manifestKey(prefix), manifest, { recipients, signal })
-  const { storedBytes, storedSha256 } = sealed
+  { header, manifest: { storedBytes, storedSha256 }, createdAt, signal }: WritePointHeader,
+): Promise<void> {
   const pointHeader: PointHeader = {
     format: 'holdfast-point',
     formatVersion: 1,
@@ -72,7 +78,6 @@ export async function writePointEnd(
     manifest: { storedBytes, storedSha256 },
   }
   await writePlainJson(storage, headerKey(prefix), pointHeader, { signal })
-  return sealed
 }
 
 export interface VaultMark {
