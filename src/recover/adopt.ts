@@ -5,7 +5,9 @@ import { jobs } from '../database/tables/job.ts'
 import { type VaultLocation, vaults } from '../database/tables/vault.ts'
 import { keyFileCanary, vaultImports, vaultKeys } from '../database/tables/vault-key.ts'
 import { requestCancel } from '../job/cancel.ts'
-import { isPending } from '../job/states.ts'
+import { nothingToReport, type ReportBatch } from '../job/settle/report.ts'
+import { settle } from '../job/settle/settle.ts'
+import { isPending, type JobOperation } from '../job/states.ts'
 import type { SecretBox } from '../secret/secret-box.ts'
 import type { StorageLocation } from '../storage/open.ts'
 import { keyOf, placeOf } from '../vault/location.ts'
@@ -41,9 +43,36 @@ function locationOf(found: StorageLocation, { secrets, now }: { secrets: SecretB
   return { ...bucket, sealedSecretAccessKey: secrets.seal(secretAccessKey), secretSetAt: now.toISOString() }
 }
 
+/** What writes into a vault, or removes from it. */
+const endedInPlace: readonly JobOperation[] = ['BACKUP', 'COPY', 'BACK_UP_METADATA', 'EXPIRE', 'PURGE']
+
+/**
+ * Ends what was writing into vaults, or removing from them, when the copy was made, and leaves alone whatever it has written:
+ * since then it may have come to its end, and what it made may be the newest that there is. The clock begins it anew, as
+ * other jobs. Answers how many of them were backups.
+ */
+export async function endVaultJobs(database: Database): Promise<{ backups: number }> {
+  const pending = await database
+    .select({ id: jobs.id, operation: jobs.operation })
+    .from(jobs)
+    .where(and(isPending, inArray(jobs.operation, [...endedInPlace])))
+    .orderBy(asc(jobs.createdAt))
+  for (const { id } of pending) {
+    await database.transaction((tx) =>
+      settle(tx, and(eq(jobs.id, id), isPending), { kind: 'cancelled' }, { ...nothingToReport, ...endedByRecovery }),
+    )
+  }
+  return { backups: pending.filter(({ operation }) => operation === 'BACKUP').length }
+}
+
+const endedByRecovery: Pick<ReportBatch, 'change' | 'events'> = {
+  change: { mayHaveLeftovers: false },
+  events: [{ type: 'NOTED', data: { message: 'The service was recovered: what became of this job is not known.' } }],
+}
+
 /**
  * Takes back the restores that were pending in the copy: nobody knows what became of them, and who asked for one looks after
- * it. What they had begun is cleaned up by a worker. All other work is done again from its beginning, which harms nothing.
+ * it. What they had begun is cleaned up by a worker. What writes into no vault is done again from its beginning.
  */
 export async function cancelRestores(database: Database, now: Date): Promise<number> {
   const pending = await database

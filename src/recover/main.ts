@@ -41,7 +41,7 @@ function listOf(copies: readonly FoundCopy[]): string {
 }
 
 function report(
-  { hasKeyFile, rowCount, cancelledRestores, unknownPointCount, otherVaults }: Recovered,
+  { hasKeyFile, rowCount, cancelledRestores, endedBackups, unknownPointCount, otherVaults }: Recovered,
   dataDirectory: string,
 ): string {
   const lines = [`Recovered: ${rowCount} rows, in ${dataDirectory}. Start it with "npm start".`]
@@ -52,6 +52,11 @@ function report(
   }
   if (cancelledRestores > 0)
     lines.push(`Restores that were under way and are taken back: ${cancelledRestores}. Ask for them again.`)
+  if (endedBackups > 0) {
+    lines.push(
+      `Backups that were under way: ${endedBackups}. What they have made stays as it is; start others with backUpNow, or leave it to the schedules.`,
+    )
+  }
   if (unknownPointCount > 0) {
     lines.push(
       `Recovery points in the vault that are newer than the copy: ${unknownPointCount}. They are whole, but not in the catalogue: run importVault to have them there.`,

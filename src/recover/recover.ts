@@ -11,7 +11,7 @@ import { openSecretBox, type SecretBox } from '../secret/secret-box.ts'
 import type { Settings } from '../settings.ts'
 import type { Storage } from '../storage/contract.ts'
 import { placeOf } from '../vault/location.ts'
-import { cancelRestores, moveVault, sealKeysAnew } from './adopt.ts'
+import { cancelRestores, endVaultJobs, moveVault, sealKeysAnew } from './adopt.ts'
 import type { Asked } from './arguments.ts'
 import { type ChosenCopy, damaged, type FoundCopy, openCopy } from './find-copy.ts'
 import { countUnknownPoints } from './find-newer-points.ts'
@@ -32,6 +32,8 @@ export interface Recovered {
   hasKeyFile: boolean
   rowCount: number
   cancelledRestores: number
+  /** Backups that were pending in the copy: they are not gone on with. */
+  endedBackups: number
   /** Whole points in the vault that are newer than the copy. */
   unknownPointCount: number
   /** The other vaults, each with the place where it is expected. */
@@ -58,11 +60,13 @@ export async function recover({ settings, asked, storage, copies, copy, identiti
     }
     const now = new Date()
     await moveVault(database, { vaultId: copy.header.vaultId, found: asked.location, secrets, now })
+    const ended = await endVaultJobs(database)
     const cancelledRestores = await cancelRestores(database, now)
     const recovered = {
       hasKeyFile: reader.facts.keyFile !== null,
       rowCount,
       cancelledRestores,
+      endedBackups: ended.backups,
       unknownPointCount: await countUnknownPoints(database, storage),
       otherVaults: await otherVaults(database, copy.header.vaultId),
     }
