@@ -57,7 +57,11 @@ function report(
       `Backups that were under way: ${endedBackups}. What they have made stays as it is; start others with backUpNow, or leave it to the schedules.`,
     )
   }
-  if (unknownPointCount > 0) {
+  if (unknownPointCount === null) {
+    lines.push(
+      'Whether there are recovery points in the vault that are newer than the copy could not be seen: run importVault.',
+    )
+  } else if (unknownPointCount > 0) {
     lines.push(
       `Recovery points in the vault that are newer than the copy: ${unknownPointCount}. They are whole, but not in the catalogue: run importVault to have them there.`,
     )

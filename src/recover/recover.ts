@@ -34,8 +34,8 @@ export interface Recovered {
   cancelledRestores: number
   /** Backups that were pending in the copy: they are not gone on with. */
   endedBackups: number
-  /** Whole points in the vault that are newer than the copy. */
-  unknownPointCount: number
+  /** Whole points in the vault that are newer than the copy; null when they could not be counted, which undoes nothing. */
+  unknownPointCount: number | null
   /** The other vaults, each with the place where it is expected. */
   otherVaults: { name: string; place: string }[]
 }
@@ -67,7 +67,7 @@ export async function recover({ settings, asked, storage, copies, copy, identiti
       rowCount,
       cancelledRestores,
       endedBackups: ended.backups,
-      unknownPointCount: await countUnknownPoints(database, storage),
+      unknownPointCount: await countUnknownPoints(database, storage.list('points/')).catch(() => null),
       otherVaults: await otherVaults(database, copy.header.vaultId),
     }
     await place.finish(key)
