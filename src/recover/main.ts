@@ -10,6 +10,7 @@ import { readArguments, usage } from './arguments.ts'
 import { chooseCopy, type FoundCopy, listCopies, openVault } from './find-copy.ts'
 import { type Recovered, recover } from './recover.ts'
 import { RecoveryRefused } from './refused.ts'
+import type { RemovalsPutOff } from './rest.ts'
 
 const say = (text: string) => void process.stdout.write(`${text}\n`)
 
@@ -41,7 +42,7 @@ function listOf(copies: readonly FoundCopy[]): string {
 }
 
 function report(
-  { hasKeyFile, rowCount, cancelledRestores, endedBackups, unknownPointCount, otherVaults }: Recovered,
+  { hasKeyFile, rowCount, cancelledRestores, endedBackups, removals, unknownPointCount, otherVaults }: Recovered,
   dataDirectory: string,
 ): string {
   const lines = [`Recovered: ${rowCount} rows, in ${dataDirectory}. Start it with "npm start".`]
@@ -66,12 +67,28 @@ function report(
       `Recovery points in the vault that are newer than the copy: ${unknownPointCount}. They are whole, but not in the catalogue: run importVault to have them there.`,
     )
   }
+  lines.push(...aboutRemovals(removals))
   for (const { name, place } of otherVaults)
     lines.push(`Vault "${name}" is expected in ${place}: see that it is there.`)
   lines.push(
     'If the machine of before still lives, stop Holdfast there for good before you start this one: two services must never use one vault.',
   )
   return lines.join('\n')
+}
+
+const mostNamed = 20
+
+function aboutRemovals({ until, purges, expiringPointCount }: RemovalsPutOff): string[] {
+  const lines = [
+    `Nothing is removed until ${until.toISOString()}: what was put on hold, kept for ever or had back after the copy was made is not known any more. Do that again before then.`,
+  ]
+  if (purges.length > 0) {
+    const named = purges.slice(0, mostNamed).map((name) => `"${name}"`)
+    const more = purges.length > mostNamed ? ` and ${purges.length - mostNamed} more` : ''
+    lines.push(`Deleted backup instances that are purged then: ${named.join(', ')}${more}.`)
+  }
+  if (expiringPointCount > 0) lines.push(`Recovery points whose time is over by then: ${expiringPointCount}.`)
+  return lines
 }
 
 const expected = [

@@ -16,6 +16,7 @@ import type { Asked } from './arguments.ts'
 import { type ChosenCopy, damaged, type FoundCopy, openCopy } from './find-copy.ts'
 import { countUnknownPoints } from './find-newer-points.ts'
 import { preparePlace, scratch } from './place.ts'
+import { putRemovalsOff, type RemovalsPutOff } from './rest.ts'
 
 export interface Recovery {
   settings: Settings
@@ -36,6 +37,7 @@ export interface Recovered {
   endedBackups: number
   /** Whole points in the vault that are newer than the copy; null when they could not be counted, which undoes nothing. */
   unknownPointCount: number | null
+  removals: RemovalsPutOff
   /** The other vaults, each with the place where it is expected. */
   otherVaults: { name: string; place: string }[]
 }
@@ -67,6 +69,7 @@ export async function recover({ settings, asked, storage, copies, copy, identiti
       rowCount,
       cancelledRestores,
       endedBackups: ended.backups,
+      removals: await putRemovalsOff(database, { copiedAt: copy.header.createdAt }),
       unknownPointCount: await countUnknownPoints(database, storage.list('points/')).catch(() => null),
       otherVaults: await otherVaults(database, copy.header.vaultId),
     }
