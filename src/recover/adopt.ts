@@ -8,21 +8,30 @@ import { requestCancel } from '../job/cancel.ts'
 import { nothingToReport, type ReportBatch } from '../job/settle/report.ts'
 import { settle } from '../job/settle/settle.ts'
 import { isPending, type JobOperation } from '../job/states.ts'
+import { Refusal } from '../refusal.ts'
 import type { SecretBox } from '../secret/secret-box.ts'
 import type { StorageLocation } from '../storage/open.ts'
-import { keyOf, placeOf } from '../vault/location.ts'
+import { keyOf, placeOf, requireFreePlace } from '../vault/location.ts'
 import { RecoveryRefused } from './refused.ts'
 
 const actor = 'recovery'
 
-/** Makes the vault that was recovered from be where it was found, which may be another place than on the machine of before. */
+/**
+ * Makes the vault that was recovered from be where it was found, which may be another place than on the machine of before.
+ * Refuses a place where the copy has another vault or a storage account. Answers the key that the copy has for it.
+ */
 export async function moveVault(
   database: Database,
   { vaultId, found, secrets, now }: { vaultId: string; found: StorageLocation; secrets: SecretBox; now: Date },
-): Promise<void> {
+): Promise<{ recipient: string }> {
   const [vault] = await database.select().from(vaults).where(eq(vaults.id, vaultId))
   if (!vault) throw new RecoveryRefused('The copy does not know the vault that it lies in.')
   const location = locationOf(found, { secrets, now })
+  await requireFreePlace(database, location, { except: vaultId }).catch((cause) => {
+    if (!(cause instanceof Refusal)) throw cause
+    const advice = 'So the copy has it: give this vault by another path, or mount each where it was.'
+    throw new RecoveryRefused(`${cause.message} ${advice}`)
+  })
   await database
     .update(vaults)
     .set({ location, locationKey: keyOf(location) })
@@ -35,6 +44,7 @@ export async function moveVault(
     after: { place: placeOf(location) },
     now,
   })
+  return { recipient: vault.recipient }
 }
 
 function locationOf(found: StorageLocation, { secrets, now }: { secrets: SecretBox; now: Date }): VaultLocation {

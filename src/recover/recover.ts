@@ -30,6 +30,8 @@ export interface Recovery {
 
 /** What was brought back, to be told. */
 export interface Recovered {
+  /** The key that the copy has for the vault; the vault has another one where that was rotated since. */
+  recipient: string
   hasKeyFile: boolean
   rowCount: number
   cancelledRestores: number
@@ -61,10 +63,16 @@ export async function recover({ settings, asked, storage, copies, copy, identiti
       await sealKeysAnew(database, { identityOf: keysOf([...asked.identities, ...identities]), secrets })
     }
     const now = new Date()
-    await moveVault(database, { vaultId: copy.header.vaultId, found: asked.location, secrets, now })
+    const { recipient } = await moveVault(database, {
+      vaultId: copy.header.vaultId,
+      found: asked.location,
+      secrets,
+      now,
+    })
     const ended = await endVaultJobs(database)
     const cancelledRestores = await cancelRestores(database, now)
     const recovered = {
+      recipient,
       hasKeyFile: reader.facts.keyFile !== null,
       rowCount,
       cancelledRestores,
@@ -76,7 +84,10 @@ export async function recover({ settings, asked, storage, copies, copy, identiti
     await place.finish(key)
     return recovered
   } catch (cause) {
-    await place.giveUp()
+    await place.giveUp().catch((failure: Error) => {
+      // What made it fail is what counts, and is not hidden by this.
+      if (cause instanceof Error) cause.message += ` (What it left could not be removed: ${failure.message})`
+    })
     throw cause
   }
 }
