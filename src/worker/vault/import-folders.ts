@@ -51,7 +51,10 @@ export async function importFolders(context: WorkerContext, run: JobRun, input: 
     if (!point) continue
     run.signal.throwIfAborted()
     report.alreadyKnown += 1
-    if (!dryRun) await takeOverRewrap(context, run, { opened, folder, point })
+    if (!dryRun && (await takeOverRewrap(context, run, { opened, folder, point }))) {
+      report.manifestsTakenOver += 1
+      run.note('Keys of manifests taken over', String(report.manifestsTakenOver))
+    }
   }
   for (const folder of await newestFirst(opened, unknown)) {
     run.signal.throwIfAborted()

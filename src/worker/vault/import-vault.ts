@@ -34,6 +34,7 @@ async function importVault(context: WorkerContext, run: JobRun): Promise<Outcome
     dryRun,
     pointsImported: 0,
     alreadyKnown: 0,
+    manifestsTakenOver: 0,
     pointsReadBack: 0,
     pointsDamaged: 0,
     instances: [],
