@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { chooseCopy, listCopies, openVault } from '../../src/recover/find-copy.ts'
+import { chooseCopy, copiesFor, listCopies, openVault } from '../../src/recover/find-copy.ts'
 import { type Recovered, recover } from '../../src/recover/recover.ts'
 import { readSettings } from '../../src/settings.ts'
 import { directoryStorage } from '../../src/storage/directory.ts'
@@ -22,8 +22,9 @@ export async function recoverFrom(
   const dataDirectory = join(folder, `recovered ${crypto.randomUUID()}`)
   await mkdir(dataDirectory, { recursive: true })
   const storage = directoryStorage(vaultPath)
-  const { identities } = await openVault(storage, [recoveryKey])
-  const copies = await listCopies(storage)
+  const { identities, isPresentKey } = await openVault(storage, [recoveryKey])
+  const all = await listCopies(storage)
+  const copies = isPresentKey ? all : await copiesFor(storage, all, identities)
   const database = await emptyDatabase()
   const settings = readSettings({ HOLDFAST_DATA_DIR: dataDirectory, DATABASE_URL: database.url })
   const asked = {
