@@ -1,7 +1,7 @@
 import type { Compression } from './artifact.ts'
 import type { Storage } from './contract.ts'
 import { probePrefix } from './probe.ts'
-import { readSmall, type SealedDigest, writePlainJson, writeSealedJson } from './sealed-json.ts'
+import { jsonText, readSmall, type SealedDigest, writePlainJson, writeSealedJson } from './sealed-json.ts'
 import { selfRestoreText } from './self-restore.ts'
 import { StorageError } from './storage-error.ts'
 import { isKeyOf, newVaultHeader, proveIdentity, readVaultHeader, vaultHeaderKey } from './vault-header.ts'
@@ -68,16 +68,30 @@ export interface WritePointHeader {
 export async function writePointHeader(
   storage: Storage,
   prefix: string,
-  { header, manifest: { storedBytes, storedSha256 }, createdAt, signal }: WritePointHeader,
+  { signal, ...facts }: WritePointHeader,
 ): Promise<void> {
-  const pointHeader: PointHeader = {
+  await writePlainJson(storage, headerKey(prefix), pointHeaderOf(facts), { signal })
+}
+
+/** Puts a right header in the place of a damaged one, or where there is none. */
+export async function putPointHeader(storage: Storage, prefix: string, facts: WritePointHeader): Promise<void> {
+  const key = headerKey(prefix)
+  if ((await storage.size(key)) === undefined) return writePointHeader(storage, prefix, facts)
+  await storage.replace(key, Buffer.from(jsonText(pointHeaderOf(facts))))
+}
+
+function pointHeaderOf({
+  header,
+  manifest: { storedBytes, storedSha256 },
+  createdAt,
+}: Omit<WritePointHeader, 'signal'>): PointHeader {
+  return {
     format: 'holdfast-point',
     formatVersion: 1,
     ...header,
     createdAt: createdAt.toISOString(),
     manifest: { storedBytes, storedSha256 },
   }
-  await writePlainJson(storage, headerKey(prefix), pointHeader, { signal })
 }
 
 export interface VaultMark {

@@ -47,7 +47,7 @@ async function copy(context: WorkerContext, run: JobRun): Promise<Outcome> {
   }
   const storage = await run.subTask('Check the replica vault', () => prepare(context, run, replica))
   try {
-    const opened = await openPoint(context, { point: original, vault, signal: run.signal })
+    const opened = await openPoint(context, { point: original, vault, signal: run.signal, onHeaderDamage: run.warn })
     const attempts = attemptsOf(run, instance, storage)
     await sweepAttempts(run, attempts)
     return await writeOrNothing(run, attempts, (prefix) =>

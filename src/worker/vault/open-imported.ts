@@ -19,6 +19,7 @@ import type { Vault } from '../../vault/vault.ts'
 import type { WorkerContext } from '../context.ts'
 import { WorkFailed } from '../failure.ts'
 import { identitiesOf, storageOf, vaultOf } from '../subjects.ts'
+import { mendVaultHeader } from './mend-vault-header.ts'
 
 /** A vault whose key is proven. */
 export interface OpenedVault {
@@ -33,7 +34,7 @@ export interface OpenedVault {
 
 /**
  * Opens the vault that a job imports, or the known one whose catalogue it rebuilds. A vault that is not known is recorded,
- * once its key is proven and unless `dryRun`. Fails with VAULT_MISSING, WRONG_KEY or VAULT_NOT_IMPORTED.
+ * once its key is proven and unless `dryRun`; of a known one whose header is lost or damaged that is written anew. Fails with VAULT_MISSING, WRONG_KEY or VAULT_NOT_IMPORTED.
  */
 export async function openImported(
   context: WorkerContext,
@@ -78,6 +79,7 @@ async function openKnown(
 ): Promise<OpenedVault> {
   const before = await vaultOf(context.database, vaultId)
   const storage = storageOf(context, before)
+  if (!dryRun) await mendVaultHeader(context, run, { storage, vault: before })
   await checkVault(storage, { vaultId, recipient: before.recipient })
   const header = await readHeader(storage)
   const given = (await giveKey(context, run, { header, dryRun })).map(pairOf)
