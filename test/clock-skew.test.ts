@@ -7,6 +7,7 @@ import { notifications } from '../src/database/tables/notification.ts'
 import { databaseTime } from '../src/database/time.ts'
 import { backUpNow } from '../src/instance/back-up-now.ts'
 import { startDuePurges } from '../src/instance/purge/start-due-purges.ts'
+import { findRemovalRest, mendRemovalRest, restRemovals } from '../src/vault/removal-rest.ts'
 import { allChores } from '../src/worker/clock/chores.ts'
 import { watchForJumps } from '../src/worker/clock/jump-watch.ts'
 import { day, type Life, startLife } from './kit/life.ts'
@@ -153,6 +154,57 @@ describe('a clock of the database that jumps ahead', () => {
           'The clock of the database has jumped ahead by 43824 hours, to 2031-03-01T12:00:00.000Z: nothing is removed for a day.',
       },
     ])
+  })
+
+  test('lets nothing be removed for a day, by workers that are started later and jobs that were begun before', async ({
+    databaseUrl,
+    folder,
+  }) => {
+    await using life = await startLife({ databaseUrl, folder })
+    const { service, database, clock } = life
+    const old = await life.addPoint(40)
+    const newest = await life.addPoint(1)
+    const jumped = new Date(start.getTime() + 2 * hour)
+    const seen = allChores({ isSetByHand: false })
+    for (clock.now of [start, jumped]) for (const chore of seen) await chore.run(service.context, clock.now)
+    expect(await life.expire()).toMatchObject({
+      status: 'COMPLETED_WITH_WARNINGS',
+      warnings: [expect.stringContaining('nothing is removed until 2026-03-02T14:00:00.000Z')],
+    })
+    expect(await life.pointIds()).toEqual([newest.id, old.id])
+    expect(await life.instanceNow()).toMatchObject({ expiryDueAt: new Date('2026-03-02T14:00:00.000Z') })
+    const restarted = allChores({ isSetByHand: false })
+    await database.update(backupInstances).set({ expiryDueAt: start })
+    const before = await database.$count(jobs, eq(jobs.operation, 'EXPIRE'))
+    for (const chore of restarted) await chore.run(service.context, jumped)
+    expect(await database.$count(jobs, eq(jobs.operation, 'EXPIRE'))).toBe(before)
+    clock.now = new Date('2026-03-02T14:00:00.001Z')
+    await life.expire()
+    expect(await life.pointIds()).toEqual([newest.id])
+  })
+
+  test('puts a purge off that was begun', async ({ databaseUrl, folder }) => {
+    await using life = await startLife({ databaseUrl, folder })
+    const { database, clock, service } = life
+    const point = await life.addPoint(1)
+    const deleted = { state: 'SOFT_DELETED', deletedAt: clock.now, scheduledPurgeAt: clock.now } as const
+    await database.update(backupInstances).set({ ...deleted, purgeStartedAt: clock.now })
+    const { endsAt } = await restRemovals(database, { forMs: day, reason: 'it was asked for', now: clock.now })
+    await startDuePurges(database, { now: clock.now, atMost: 10 })
+    const [job] = await database.select().from(jobs).where(eq(jobs.operation, 'PURGE'))
+    await service.ended(job?.id ?? '')
+    expect(await life.instanceNow()).toMatchObject({ scheduledPurgeAt: endsAt })
+    expect(await life.filesOf(point)).toHaveLength(3)
+  })
+
+  test('and is set back leaves a rest that is as long as it was to be', async ({ database }) => {
+    const ahead = new Date(start.getTime() + 365 * day)
+    await restRemovals(database, { forMs: day, reason: 'it has jumped', now: ahead })
+    await mendRemovalRest(database, start)
+    expect(await findRemovalRest(database, start)).toMatchObject({ endsAt: new Date(start.getTime() + day) })
+    const later = new Date(start.getTime() + hour)
+    await mendRemovalRest(database, later)
+    expect(await findRemovalRest(database, new Date(start.getTime() + day))).toBeUndefined()
   })
 
   test('is taken for the present when it is set by hand', async ({ databaseUrl, folder }) => {

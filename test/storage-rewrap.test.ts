@@ -11,7 +11,8 @@ import { checkPointHeader } from '../src/storage/point-header.ts'
 import { isRewrapOf, rewrapPoint } from '../src/storage/rewrap-point.ts'
 import { readSealedJson, sealBytes, unsealBytes } from '../src/storage/sealed-json.ts'
 import { proveIdentity, readVaultHeader, switchVaultKey } from '../src/storage/vault-header.ts'
-import { checkVault, initialiseVault, manifestKey, writePointEnd } from '../src/storage/vault-layout.ts'
+import { checkVault, initialiseVault, manifestKey } from '../src/storage/vault-layout.ts'
+import { writePointEnd } from './kit/point-end.ts'
 import { test } from './kit/test.ts'
 
 const [old, next, other] = [generateIdentity(), generateIdentity(), generateIdentity()]

@@ -14,8 +14,8 @@ import {
   initialiseVault,
   manifestKey,
   pointPrefix,
-  writePointEnd,
 } from '../src/storage/vault-layout.ts'
+import { writePointEnd } from './kit/point-end.ts'
 import { put } from './kit/storage-contract.ts'
 import { temporaryFolder } from './kit/temporary-folder.ts'
 

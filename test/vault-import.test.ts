@@ -73,6 +73,7 @@ describe('the import of a vault that nothing is known of', () => {
       dryRun: false,
       pointsImported: 2,
       alreadyKnown: 0,
+      manifestsTakenOver: 0,
       pointsReadBack: 2,
       pointsDamaged: 0,
       instances: ['Orders in Main'],

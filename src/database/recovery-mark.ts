@@ -1,4 +1,4 @@
-import { access, rm, writeFile } from 'node:fs/promises'
+import { access, open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import postgres from 'postgres'
 import { quote } from './copy/format.ts'
@@ -10,11 +10,15 @@ export class UnfinishedRecovery extends Error {}
 export const markName = 'recovery-unfinished'
 const markSchema = 'holdfast_recovery_unfinished'
 
-/** Marks a data directory, or with `false` takes the mark away. */
+/** Marks a data directory, or with `false` takes the mark away. The mark outlives a loss of power. */
 export async function markDirectory(dataDirectory: string, isMarked: boolean): Promise<void> {
   const path = join(dataDirectory, markName)
   if (!isMarked) return rm(path, { force: true })
-  await writeFile(path, 'A recovery began here and has not ended. Run it again.\n', { mode: 0o600 })
+  await using file = await open(path, 'w', 0o600)
+  await file.writeFile('A recovery began here and has not ended. Run it again.\n')
+  await file.sync()
+  await using folder = await open(dataDirectory)
+  await folder.sync()
 }
 
 /** Whether a recovery into a data directory was begun and has not ended. */
@@ -70,22 +74,31 @@ async function isDatabaseMarked(sql: postgres.Sql): Promise<boolean> {
 
 async function isDatabaseEmpty(sql: postgres.Sql): Promise<boolean> {
   const things = await sql`
-    select from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'v', 'm')
+    select from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'v', 'm', 'f', 'S', 'c')
+      and not ${isOfExtension(sql, 'pg_class')}
+    union all select from pg_proc where pronamespace = 'public'::regnamespace and not ${isOfExtension(sql, 'pg_proc')}
+    union all select from pg_type where typnamespace = 'public'::regnamespace and typtype in ('e', 'd', 'r')
+      and not ${isOfExtension(sql, 'pg_type')}
     union all select from pg_namespace where nspname = 'drizzle' limit 1`
   return things.length === 0
 }
 
-/** Everything in it is ours: it was empty when it was marked. */
+/** Everything in it is ours, but for what extensions have there: it was empty when it was marked. */
 async function emptyDatabase(sql: postgres.Sql): Promise<void> {
   const things = await sql<{ statement: string }[]>`
     select format('drop table if exists public.%I cascade', relname) as statement
-      from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r'
-    union all select format('drop function if exists public.%I cascade', proname)
-      from pg_proc where pronamespace = 'public'::regnamespace
+      from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r' and not ${isOfExtension(sql, 'pg_class')}
+    union all select format('drop routine if exists %s cascade', pg_proc.oid::regprocedure)
+      from pg_proc where pronamespace = 'public'::regnamespace and not ${isOfExtension(sql, 'pg_proc')}
     union all select format('drop type if exists public.%I cascade', typname)
-      from pg_type where typnamespace = 'public'::regnamespace and typtype = 'e'
+      from pg_type where typnamespace = 'public'::regnamespace and typtype = 'e' and not ${isOfExtension(sql, 'pg_type')}
     union all select 'drop schema if exists drizzle cascade'`
   for (const { statement } of things) await sql.unsafe(statement)
+}
+
+function isOfExtension(sql: postgres.Sql, catalogue: 'pg_class' | 'pg_proc' | 'pg_type') {
+  return sql`exists (select from pg_depend where classid = ${catalogue}::text::regclass
+    and objid = ${sql(catalogue)}.oid and deptype = 'e')`
 }
 
 async function withClient<Result>(url: string, work: (sql: postgres.Sql) => Promise<Result>): Promise<Result> {

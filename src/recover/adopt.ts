@@ -5,22 +5,33 @@ import { jobs } from '../database/tables/job.ts'
 import { type VaultLocation, vaults } from '../database/tables/vault.ts'
 import { keyFileCanary, vaultImports, vaultKeys } from '../database/tables/vault-key.ts'
 import { requestCancel } from '../job/cancel.ts'
-import { isPending } from '../job/states.ts'
+import { nothingToReport, type ReportBatch } from '../job/settle/report.ts'
+import { settle } from '../job/settle/settle.ts'
+import { isPending, type JobOperation } from '../job/states.ts'
+import { Refusal } from '../refusal.ts'
 import type { SecretBox } from '../secret/secret-box.ts'
 import type { StorageLocation } from '../storage/open.ts'
-import { keyOf, placeOf } from '../vault/location.ts'
+import { keyOf, placeOf, requireFreePlace } from '../vault/location.ts'
 import { RecoveryRefused } from './refused.ts'
 
 const actor = 'recovery'
 
-/** Makes the vault that was recovered from be where it was found, which may be another place than on the machine of before. */
+/**
+ * Makes the vault that was recovered from be where it was found, which may be another place than on the machine of before.
+ * Refuses a place where the copy has another vault or a storage account. Answers the key that the copy has for it.
+ */
 export async function moveVault(
   database: Database,
   { vaultId, found, secrets, now }: { vaultId: string; found: StorageLocation; secrets: SecretBox; now: Date },
-): Promise<void> {
+): Promise<{ recipient: string }> {
   const [vault] = await database.select().from(vaults).where(eq(vaults.id, vaultId))
   if (!vault) throw new RecoveryRefused('The copy does not know the vault that it lies in.')
   const location = locationOf(found, { secrets, now })
+  await requireFreePlace(database, location, { except: vaultId }).catch((cause) => {
+    if (!(cause instanceof Refusal)) throw cause
+    const advice = 'So the copy has it: give this vault by another path, or mount each where it was.'
+    throw new RecoveryRefused(`${cause.message} ${advice}`)
+  })
   await database
     .update(vaults)
     .set({ location, locationKey: keyOf(location) })
@@ -33,6 +44,7 @@ export async function moveVault(
     after: { place: placeOf(location) },
     now,
   })
+  return { recipient: vault.recipient }
 }
 
 function locationOf(found: StorageLocation, { secrets, now }: { secrets: SecretBox; now: Date }): VaultLocation {
@@ -41,9 +53,36 @@ function locationOf(found: StorageLocation, { secrets, now }: { secrets: SecretB
   return { ...bucket, sealedSecretAccessKey: secrets.seal(secretAccessKey), secretSetAt: now.toISOString() }
 }
 
+/** What writes into a vault, or removes from it. */
+const endedInPlace: readonly JobOperation[] = ['BACKUP', 'COPY', 'BACK_UP_METADATA', 'EXPIRE', 'PURGE']
+
+/**
+ * Ends what was writing into vaults, or removing from them, when the copy was made, and leaves alone whatever it has written:
+ * since then it may have come to its end, and what it made may be the newest that there is. The clock begins it anew, as
+ * other jobs. Answers how many of them were backups.
+ */
+export async function endVaultJobs(database: Database): Promise<{ backups: number }> {
+  const pending = await database
+    .select({ id: jobs.id, operation: jobs.operation })
+    .from(jobs)
+    .where(and(isPending, inArray(jobs.operation, [...endedInPlace])))
+    .orderBy(asc(jobs.createdAt))
+  for (const { id } of pending) {
+    await database.transaction((tx) =>
+      settle(tx, and(eq(jobs.id, id), isPending), { kind: 'cancelled' }, { ...nothingToReport, ...endedByRecovery }),
+    )
+  }
+  return { backups: pending.filter(({ operation }) => operation === 'BACKUP').length }
+}
+
+const endedByRecovery: Pick<ReportBatch, 'change' | 'events'> = {
+  change: { mayHaveLeftovers: false },
+  events: [{ type: 'NOTED', data: { message: 'The service was recovered: what became of this job is not known.' } }],
+}
+
 /**
  * Takes back the restores that were pending in the copy: nobody knows what became of them, and who asked for one looks after
- * it. What they had begun is cleaned up by a worker. All other work is done again from its beginning, which harms nothing.
+ * it. What they had begun is cleaned up by a worker. What writes into no vault is done again from its beginning.
  */
 export async function cancelRestores(database: Database, now: Date): Promise<number> {
   const pending = await database

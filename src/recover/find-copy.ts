@@ -1,7 +1,9 @@
+import { buffer } from 'node:stream/consumers'
 import { type CopyReader, readCopy } from '../database/copy/in.ts'
+import { recipientOf } from '../secret/age-identity.ts'
 import { openArtifact } from '../storage/artifact.ts'
 import type { Storage } from '../storage/contract.ts'
-import { readKeyring } from '../storage/keyring.ts'
+import { readKeyring, sealedFor } from '../storage/keyring.ts'
 import {
   listMetadataFolders,
   type MetadataHeader,
@@ -12,6 +14,8 @@ import { StorageError } from '../storage/storage-error.ts'
 import { proveIdentity, readVaultHeader } from '../storage/vault-header.ts'
 import { RecoveryRefused } from './refused.ts'
 
+const ageHeaderBytes = 64 * 1024
+
 /** A whole copy in the vault. */
 export interface FoundCopy {
   prefix: string
@@ -19,29 +23,51 @@ export interface FoundCopy {
   header: MetadataHeader | null
 }
 
+/** A vault, and what opens things in it. */
+export interface OpenedVault {
+  vaultId: string
+  /** Its present key. */
+  recipient: string
+  /** Whether a key was given that opens all; else it is a former one, which opens what was sealed until it was rotated. */
+  isPresentKey: boolean
+  /** The key that was given, then those that it opens, newest first. */
+  identities: string[]
+}
+
 /**
- * Which vault a place is, and all keys that it ever had, the present one first; refuses a place that is none, and keys of
- * which none is the vault's.
+ * Which vault a place is, and the keys that those given open. The present one is asked for first, then the former, for what
+ * they open is better than nothing. Refuses a place that is no vault, and keys of which none ever was the vault's.
  */
-export async function openVault(
-  storage: Storage,
-  identities: readonly string[],
-): Promise<{ vaultId: string; recipient: string; identities: string[] }> {
+export async function openVault(storage: Storage, identities: readonly string[]): Promise<OpenedVault> {
   const header = await readVaultHeader(storage)
   if (!header) throw new RecoveryRefused(`The ${storage.description} holds no vault: is its disk mounted?`)
-  let failure: unknown
-  for (const identity of identities) {
-    try {
-      await proveIdentity(header, identity)
-      const former = (await readKeyring(storage, header, identity)).keys.map((key) => key.identity)
-      return { vaultId: header.vaultId, recipient: header.recipient, identities: [identity, ...former.toReversed()] }
-    } catch (cause) {
-      failure = cause
-    }
+  const { vaultId, recipient, formerRecipients = [] } = header
+  const given = new Map(identities.map((identity) => [recipientOf(identity), identity]))
+  const found = [recipient, ...formerRecipients.toReversed()].find((each) => given.has(each))
+  const identity = given.get(found ?? '')
+  if (identity === undefined) {
+    throw new RecoveryRefused(`The recovery key is not that of this vault, which is sealed for ${recipient}.`)
   }
-  const isWrongKey = failure instanceof StorageError && failure.code === 'WRONG_KEY'
-  if (!isWrongKey) throw failure
-  throw new RecoveryRefused(`The recovery key is not that of this vault, which is sealed for ${header.recipient}.`)
+  const isPresentKey = found === recipient
+  if (isPresentKey) await proveIdentity(header, identity)
+  const opened = (await readKeyring(storage, header, identity)).keys.map((key) => key.identity)
+  return { vaultId, recipient, isPresentKey, identities: [...new Set([identity, ...opened.toReversed()])] }
+}
+
+/** Those copies that a key opens, of all; the others were sealed for a later one. The first bytes of each say it. */
+export async function copiesFor(
+  storage: Storage,
+  copies: readonly FoundCopy[],
+  identities: readonly string[],
+): Promise<FoundCopy[]> {
+  const keys = identities.map((identity) => ({ identity, recipient: recipientOf(identity) }))
+  const opened: FoundCopy[] = []
+  for (const copy of copies) {
+    const subject = metadataKey(copy.prefix)
+    const start = await buffer(await storage.read(subject, { end: ageHeaderBytes }))
+    if (sealedFor(start, { keys, subject })) opened.push(copy)
+  }
+  return opened
 }
 
 /** All whole copies, newest first; those whose header cannot be read come last. */

@@ -34,6 +34,7 @@ export async function preparePlace({ dataDirectory, databaseUrl, keyFile }: Sett
   await markDirectory(dataDirectory, true)
   await removeUnfinished(dataDirectory)
   const running = new AsyncDisposableStack()
+  let hasWrittenKey = false
   const clear = async () => {
     await running.disposeAsync()
     await removeUnfinished(dataDirectory)
@@ -41,17 +42,17 @@ export async function preparePlace({ dataDirectory, databaseUrl, keyFile }: Sett
   }
   try {
     const url = databaseUrl ?? running.use(await startEmbeddedDatabase({ dataDirectory })).url
-    if (!(await markDatabase(url)))
-      throw new RecoveryRefused('The metadata database (DATABASE_URL) is not empty: give an empty one.')
+    if (!(await markDatabase(url))) throw notEmpty(isBegun && (await isThere(keyFile)))
     return {
       url,
       async finish(key) {
-        await writeKeyFile(keyFile, key)
+        hasWrittenKey = await writeKeyFile(keyFile, key)
         await unmarkDatabase(url, { isFailed: false })
         await running.disposeAsync()
         await markDirectory(dataDirectory, false)
       },
       async giveUp() {
+        if (hasWrittenKey) await rm(keyFile, { force: true })
         if (databaseUrl !== null) await unmarkDatabase(url, { isFailed: true })
         await clear()
       },
@@ -60,6 +61,14 @@ export async function preparePlace({ dataDirectory, databaseUrl, keyFile }: Sett
     await clear()
     throw cause
   }
+}
+
+/** The mark of the database goes before that of the directory: killed in between, a recovery has come to its end. */
+function notEmpty(mayHaveEnded: boolean): RecoveryRefused {
+  const ended = mayHaveEnded
+    ? ' If it is the one that the recovery before this one has filled, that has come to its end: start the service.'
+    : ''
+  return new RecoveryRefused(`The metadata database (DATABASE_URL) is not empty: give an empty one.${ended}`)
 }
 
 async function refuseFullDirectory(dataDirectory: string, ours: readonly string[]): Promise<void> {
@@ -80,17 +89,20 @@ async function removeUnfinished(dataDirectory: string): Promise<void> {
   }
 }
 
-/** Durable, for its owner alone, and never over another one. */
-async function writeKeyFile(path: string, key: Buffer): Promise<void> {
+/** Durable, for its owner alone, and never over another one. Answers false where the same one was there. */
+async function writeKeyFile(path: string, key: Buffer): Promise<boolean> {
   const temporary = join(dirname(path), `${scratch}${randomUUID()}`)
   const file = await open(temporary, 'wx', 0o600)
   try {
     await file.writeFile(key)
     await file.sync()
-    await link(temporary, path).catch(async (cause: NodeJS.ErrnoException) => {
-      // A recovery that was killed right before its end has left the same one.
-      if (cause.code !== 'EEXIST' || !(await readFile(path)).equals(key)) throw cause
-    })
+    await link(temporary, path)
+    return true
+  } catch (cause) {
+    // A recovery that was killed right before its end has left the same one.
+    const isThere = cause instanceof Error && 'code' in cause && cause.code === 'EEXIST'
+    if (!isThere || !(await readFile(path)).equals(key)) throw cause
+    return false
   } finally {
     await file.close()
     await rm(temporary, { force: true })

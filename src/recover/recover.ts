@@ -11,11 +11,12 @@ import { openSecretBox, type SecretBox } from '../secret/secret-box.ts'
 import type { Settings } from '../settings.ts'
 import type { Storage } from '../storage/contract.ts'
 import { placeOf } from '../vault/location.ts'
-import { cancelRestores, moveVault, sealKeysAnew } from './adopt.ts'
+import { cancelRestores, endVaultJobs, moveVault, sealKeysAnew } from './adopt.ts'
 import type { Asked } from './arguments.ts'
 import { type ChosenCopy, damaged, type FoundCopy, openCopy } from './find-copy.ts'
 import { countUnknownPoints } from './find-newer-points.ts'
 import { preparePlace, scratch } from './place.ts'
+import { putRemovalsOff, type RemovalsPutOff } from './rest.ts'
 
 export interface Recovery {
   settings: Settings
@@ -29,11 +30,16 @@ export interface Recovery {
 
 /** What was brought back, to be told. */
 export interface Recovered {
+  /** The key that the copy has for the vault; the vault has another one where that was rotated since. */
+  recipient: string
   hasKeyFile: boolean
   rowCount: number
   cancelledRestores: number
-  /** Whole points in the vault that are newer than the copy. */
-  unknownPointCount: number
+  /** Backups that were pending in the copy: they are not gone on with. */
+  endedBackups: number
+  /** Whole points in the vault that are newer than the copy; null when they could not be counted, which undoes nothing. */
+  unknownPointCount: number | null
+  removals: RemovalsPutOff
   /** The other vaults, each with the place where it is expected. */
   otherVaults: { name: string; place: string }[]
 }
@@ -57,19 +63,31 @@ export async function recover({ settings, asked, storage, copies, copy, identiti
       await sealKeysAnew(database, { identityOf: keysOf([...asked.identities, ...identities]), secrets })
     }
     const now = new Date()
-    await moveVault(database, { vaultId: copy.header.vaultId, found: asked.location, secrets, now })
+    const { recipient } = await moveVault(database, {
+      vaultId: copy.header.vaultId,
+      found: asked.location,
+      secrets,
+      now,
+    })
+    const ended = await endVaultJobs(database)
     const cancelledRestores = await cancelRestores(database, now)
     const recovered = {
+      recipient,
       hasKeyFile: reader.facts.keyFile !== null,
       rowCount,
       cancelledRestores,
-      unknownPointCount: await countUnknownPoints(database, storage),
+      endedBackups: ended.backups,
+      removals: await putRemovalsOff(database, { copiedAt: copy.header.createdAt }),
+      unknownPointCount: await countUnknownPoints(database, storage.list('points/')).catch(() => null),
       otherVaults: await otherVaults(database, copy.header.vaultId),
     }
     await place.finish(key)
     return recovered
   } catch (cause) {
-    await place.giveUp()
+    await place.giveUp().catch((failure: Error) => {
+      // What made it fail is what counts, and is not hidden by this.
+      if (cause instanceof Error) cause.message += ` (What it left could not be removed: ${failure.message})`
+    })
     throw cause
   }
 }

@@ -51,13 +51,16 @@ export async function importPoint(
   const isSafe = copyOfId !== undefined || !isElsewhere || instance?.state === 'PROTECTION_STOPPED'
   if (!isSafe && (await tx.$count(recoveryPoints, isTwinOf(point))) === 0) return 'ELSEWHERE'
   const isCopy = copyOfId !== undefined && (isElsewhere || (await findRecoveryPoints(tx, [copyOfId])).length > 0)
+  // A later attempt may have made another point: in a catalogue that was set back, the job was done again.
+  const isItsOwn =
+    job?.instanceId === point.instanceId && (await tx.$count(recoveryPoints, eq(recoveryPoints.jobId, job.id))) === 0
   const [added] = await tx
     .insert(recoveryPoints)
     .values({
       ...point,
       // Nothing tells when it was copied: not before that.
       ...(isCopy && { copyOfId, copiedAt: point.createdAt }),
-      jobId: job?.instanceId === point.instanceId ? job.id : null,
+      jobId: isItsOwn ? backupJobId : null,
       state: 'AVAILABLE',
       proof: 'WRITTEN',
       provenAt: now,

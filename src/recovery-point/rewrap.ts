@@ -51,27 +51,44 @@ export async function recordRewrap(
     .where(and(eq(recoveryPoints.id, recoveryPointId), eq(recoveryPoints.nextManifestSha256, storedSha256)))
 }
 
+export interface FoundRewrap {
+  recoveryPointId: string
+  /** The sha256 that the catalogue has. */
+  recorded: string
+  manifestSha256: string
+  manifestRecipient: string
+  recipient: string
+  /** Files that were seen to be what they should be now: what was said of them before is taken back. */
+  provenFiles: readonly string[]
+}
+
 /**
  * Writes down the manifest that rotations have made of a point's recorded one, of which the catalogue knows nothing, as after a
- * recovery from a copy that is older. Only while the recorded one is that still, and nothing of the point is being removed.
+ * recovery from a copy that is older; a point that was suspect for that alone is available again. Only while the recorded one
+ * is that still, and nothing of the point is being removed. Answers whether that was so.
  */
 export async function recordFoundRewrap(
-  database: Database,
-  {
-    recoveryPointId,
-    recorded,
-    ...found
-  }: {
-    recoveryPointId: string
-    recorded: string
-    manifestSha256: string
-    manifestRecipient: string
-    recipient: string
-  },
-): Promise<void> {
+  tx: Database,
+  { recoveryPointId, recorded, provenFiles, ...found }: FoundRewrap,
+): Promise<boolean> {
   const isRecorded = and(eq(recoveryPoints.id, recoveryPointId), eq(recoveryPoints.manifestSha256, recorded))
-  await database
-    .update(recoveryPoints)
-    .set({ ...found, nextManifestSha256: null })
+  const [point] = await tx
+    .select({ state: recoveryPoints.state, damage: recoveryPoints.damage, damageLevel: recoveryPoints.damageLevel })
+    .from(recoveryPoints)
     .where(and(isRecorded, isNull(recoveryPoints.sweepStartedAt)))
+    .for('update')
+  if (!point) return false
+  const damage = point.damage.filter((sentence) => !provenFiles.some((file) => sentence.startsWith(`${file} `)))
+  const isCleared = damage.length === 0 && point.damage.length > 0
+  await tx
+    .update(recoveryPoints)
+    .set({
+      ...found,
+      nextManifestSha256: null,
+      damage,
+      ...(isCleared && { damageLevel: null }),
+      ...(isCleared && point.state === 'SUSPECT' && { state: 'AVAILABLE' }),
+    })
+    .where(eq(recoveryPoints.id, recoveryPointId))
+  return true
 }

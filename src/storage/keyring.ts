@@ -36,6 +36,16 @@ export async function writeKeyring(
   }
 }
 
+/** For which former keys there is something in a vault's keyring, by its names alone. */
+export async function listKeyring(storage: Storage): Promise<string[]> {
+  const recipients: string[] = []
+  for await (const { key } of storage.list('keys/')) {
+    const [, recipient] = /^keys\/(age1[0-9a-z]+)\.age$/.exec(key) ?? []
+    if (recipient !== undefined) recipients.push(recipient)
+  }
+  return recipients
+}
+
 /**
  * The former keys of a vault, oldest first, opened by its present one; and what is wrong with those that cannot be opened:
  * they hold up no others. Throws only when the place cannot be read.

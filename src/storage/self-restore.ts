@@ -8,7 +8,9 @@ This folder is a Holdfast vault: backups of PostgreSQL servers. Holdfast itself 
 - sealed for: \`${recipient}\`
 
 Where there is a folder \`keys\`, the vault had other keys before this one, and older points are sealed for those. The folder keeps
-each of them, sealed for the present one, so that the present recovery key opens everything: step 3 does it.
+each of them, sealed for the present one, so that the present recovery key opens everything: step 3 does it. With a recovery key from
+before, these steps open the points that were made while it was the present one, and no later ones: take such a point in step 2. That
+\`age\` finds no matching identity for a file in \`keys\` is no harm then.
 
 Where the vault lies in a bucket, copy the bucket, or its folder of the vault, to a disk first, with any program that speaks S3,
 such as \`aws s3 sync\` or \`rclone copy\`.

@@ -32,6 +32,22 @@ export async function newVaultHeader(vaultId: string, recipient: string, now: Da
   }
 }
 
+/** Puts a right header in the place of a damaged one, or where there is none, from what is known of the vault elsewhere. */
+export async function putVaultHeader(
+  storage: Storage,
+  {
+    vaultId,
+    recipient,
+    createdAt,
+    formerRecipients,
+  }: { vaultId: string; recipient: string; createdAt: Date; formerRecipients: string[] },
+): Promise<void> {
+  const header = await newVaultHeader(vaultId, recipient, createdAt)
+  const text = Buffer.from(jsonText(formerRecipients.length === 0 ? header : { ...header, formerRecipients }))
+  if ((await storage.size(vaultHeaderKey)) !== undefined) return storage.replace(vaultHeaderKey, text)
+  await storage.write(vaultHeaderKey, async (sink) => void sink.end(text))
+}
+
 /** The header of the vault in a place; undefined when there is none. Throws ARTIFACT_DAMAGED when it is unreadable. */
 export async function readVaultHeader(storage: Storage): Promise<VaultHeader | undefined> {
   if ((await storage.size(vaultHeaderKey)) === undefined) return undefined

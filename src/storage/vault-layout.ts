@@ -53,31 +53,50 @@ export interface PointHeader {
   manifest: { storedBytes: number; storedSha256: string; rewrappedSha256?: string }
 }
 
-export interface WritePointEnd {
-  recipients: readonly string[]
-  manifest: unknown
+/** Writes a point's sealed manifest; the folder is no recovery point before its header is written too. */
+export async function writeManifest(
+  storage: Storage,
+  prefix: string,
+  { manifest, ...how }: { manifest: unknown; recipients: readonly string[]; signal?: AbortSignal | undefined },
+): Promise<SealedDigest> {
+  return writeSealedJson(storage, manifestKey(prefix), manifest, how)
+}
+
+export interface WritePointHeader {
   header: Pick<PointHeader, 'recoveryPointId' | 'instanceId' | 'vaultId'>
+  manifest: Pick<SealedDigest, 'storedBytes' | 'storedSha256'>
   createdAt: Date
   signal?: AbortSignal | undefined
 }
 
-/** Writes a point's sealed manifest, then its plain header; the folder is a recovery point when this resolves. */
-export async function writePointEnd(
+/** Writes a point's plain header, last of all; the folder is a recovery point when this resolves. */
+export async function writePointHeader(
   storage: Storage,
   prefix: string,
-  { recipients, manifest, header, createdAt, signal }: WritePointEnd,
-): Promise<SealedDigest> {
-  const sealed = await writeSealedJson(storage, manifestKey(prefix), manifest, { recipients, signal })
-  const { storedBytes, storedSha256 } = sealed
-  const pointHeader: PointHeader = {
+  { signal, ...facts }: WritePointHeader,
+): Promise<void> {
+  await writePlainJson(storage, headerKey(prefix), pointHeaderOf(facts), { signal })
+}
+
+/** Puts a right header in the place of a damaged one, or where there is none. */
+export async function putPointHeader(storage: Storage, prefix: string, facts: WritePointHeader): Promise<void> {
+  const key = headerKey(prefix)
+  if ((await storage.size(key)) === undefined) return writePointHeader(storage, prefix, facts)
+  await storage.replace(key, Buffer.from(jsonText(pointHeaderOf(facts))))
+}
+
+function pointHeaderOf({
+  header,
+  manifest: { storedBytes, storedSha256 },
+  createdAt,
+}: Omit<WritePointHeader, 'signal'>): PointHeader {
+  return {
     format: 'holdfast-point',
     formatVersion: 1,
     ...header,
     createdAt: createdAt.toISOString(),
     manifest: { storedBytes, storedSha256 },
   }
-  await writePlainJson(storage, headerKey(prefix), pointHeader, { signal })
-  return sealed
 }
 
 export interface VaultMark {

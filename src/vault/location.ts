@@ -60,8 +60,13 @@ export async function lockPlaces(tx: Database): Promise<void> {
  * Refuses a place that is, contains or lies in that of a vault (LocationTaken) or of a storage account
  * (LocationTakenByStorageAccount). What it says holds until the transaction ends only after lockPlaces.
  */
-export async function requireFreePlace(tx: Database, location: VaultLocation): Promise<void> {
-  const vault = (await tx.select().from(vaults)).find((each) => overlap(each.location, location))
+export async function requireFreePlace(
+  tx: Database,
+  location: VaultLocation,
+  { except }: { except?: string } = {},
+): Promise<void> {
+  const others = (await tx.select().from(vaults)).filter(({ id }) => id !== except)
+  const vault = others.find((each) => overlap(each.location, location))
   if (vault) throw new LocationTaken(placeOf(location), vault, placeOf(vault.location))
   const account = (await tx.select().from(storageAccounts)).find((each) => overlap(each.location, location))
   if (account) throw new LocationTakenByStorageAccount(placeOf(location), account, placeOf(account.location))

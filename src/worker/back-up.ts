@@ -15,19 +15,21 @@ import { sentenceOf } from '../retention/compare-content.ts'
 import { decideRetention } from '../retention/decide-retention.ts'
 import { type RetentionTag, tagsByPriority } from '../retention/rules.ts'
 import { recordInspection } from '../server/record-inspection.ts'
-import { checkVault, pointPrefix, refreshSelfRestore } from '../storage/vault-layout.ts'
+import type { Storage } from '../storage/contract.ts'
+import { checkVault, headerKey, pointPrefix, refreshSelfRestore } from '../storage/vault-layout.ts'
+import { type Attempts, sweepAttempts, writeOrNothing } from './attempts.ts'
 import { handlerDefaults, type WorkerContext } from './context.ts'
 import { stagePointContents } from './point/stage-contents.ts'
-import { readBackPoint, type WrittenPoint, writePoint } from './point/write-point.ts'
+import { commitPoint, readBackPoint, type WrittenPoint, writePoint } from './point/write-point.ts'
 import { addressOf, instanceOf, storageOf } from './subjects.ts'
 import { refuseUnreadable } from './unreadable.ts'
 
-/** Takes backups: one job makes one recovery point, or leaves nothing behind. */
+/** Takes backups: one job makes one recovery point, or leaves nothing unfinished behind. */
 export function backUpHandler(context: WorkerContext): Handler {
   return {
     ...handlerDefaults(context),
     perform: (run) => backUp(context, run),
-    abandon: (run) => sweepAttempts(context, run),
+    abandon: (run) => abandonAttempts(context, run),
     recordFailure: (tx, job, error) =>
       recordBackupFailure(tx, { instanceId: job.instanceId ?? '', error, now: context.now() }),
   }
@@ -44,7 +46,8 @@ async function backUp(context: WorkerContext, run: JobRun): Promise<Outcome> {
   const storage = storageOf(context, vault)
   await checkVault(storage, { vaultId: vault.id, recipient: vault.recipient })
   await refreshSelfRestore(storage)
-  await sweepAttempts(context, run)
+  const attempts = attemptsOf(job, instance, storage)
+  await sweepAttempts(run, attempts)
   const address = addressOf(server, context.secrets)
   const report = await run.subTask('Inspect the server', () => inspectServer(address, { signal }))
   refuseUnreadable(report)
@@ -55,14 +58,13 @@ async function backUp(context: WorkerContext, run: JobRun): Promise<Outcome> {
   run.note('Server', report.version)
   run.note('PostgreSQL tools', reason)
 
-  const prefix = pointPrefix(instance.id, job.id, job.attempt)
-  try {
+  return writeOrNothing(run, attempts, async (prefix) => {
     const written = await writePoint(context, run, { storage, vault, address, report, tools, prefix })
     const createdAt = await presentTime(context, run)
     const requested = requestedTag(run.job)
     const retention = decideRetention(policy.rules, { createdAt, lastTagged: instance.lastTaggedAt, requested })
     const point = { id: randomUUID(), instance, vault, server, policy, retention, createdAt }
-    const manifestSha256 = await written.commit(point)
+    const manifest = await written.describe(point)
     await run.subTask('Read back and compare', (task) =>
       readBackPoint({ storage, written, signal, onBytes: (bytesDone) => task.progress({ bytesDone }) }),
     )
@@ -70,6 +72,8 @@ async function backUp(context: WorkerContext, run: JobRun): Promise<Outcome> {
     const provenAt = await presentTime(context, run)
     await warnOfAnomalies(context, run, { instance, policy, written })
     const evidence = readBackEvidence(run, written, { startedAt: createdAt, endedAt: provenAt })
+    const header = { recoveryPointId: point.id, instanceId: instance.id, vaultId: vault.id }
+    await commitPoint(storage, prefix, { header, manifest, createdAt, signal })
     return {
       kind: 'completed',
       record: async (tx) => {
@@ -88,7 +92,7 @@ async function backUp(context: WorkerContext, run: JobRun): Promise<Outcome> {
           policyVersion: rules.version,
           createdAt,
           provenAt,
-          manifestSha256,
+          manifestSha256: manifest.storedSha256,
           recipient: vault.recipient,
           serverVersionNumber: report.versionNumber,
           toolMajor: tools.major,
@@ -106,12 +110,7 @@ async function backUp(context: WorkerContext, run: JobRun): Promise<Outcome> {
         await recordInspection(tx, { serverId: server.id, versionNumber: report.versionNumber, now: createdAt })
       },
     }
-  } catch (cause) {
-    await storage
-      .removeAll(prefix)
-      .catch((failure: Error) => run.warn(`What was written below ${prefix} could not be removed: ${failure.message}`))
-    throw cause
-  }
+  })
 }
 
 /** What counts is looked for once more where the point is recorded; a job's warnings have to be given before. */
@@ -158,11 +157,11 @@ function readBackEvidence(
   return { ...times, level: 'READ_BACK', outcome: 'PROVEN', jobId: job.id, checked }
 }
 
-/** Removes what earlier attempts of this job left in the vault: a killed worker could not. */
-async function sweepAttempts(context: WorkerContext, { job }: JobRun): Promise<void> {
-  const { instance, vault } = await instanceOf(context, job)
-  const storage = storageOf(context, vault)
-  for (let attempt = 1; attempt < job.attempt; attempt++) {
-    await storage.removeAll(pointPrefix(instance.id, job.id, attempt))
-  }
+function attemptsOf({ id }: JobRun['job'], instance: BackupInstance, storage: Storage): Attempts {
+  return { storage, prefixOf: (attempt) => pointPrefix(instance.id, id, attempt), headerOf: headerKey }
+}
+
+async function abandonAttempts(context: WorkerContext, run: JobRun): Promise<void> {
+  const { instance, vault } = await instanceOf(context, run.job)
+  await sweepAttempts(run, attemptsOf(run.job, instance, storageOf(context, vault)))
 }

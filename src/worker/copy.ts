@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Database } from '../database/connect.ts'
 import { failureOf } from '../failure.ts'
+import type { BackupInstance } from '../instance/instance.ts'
 import { recountOverdue } from '../instance/schedule/recount-overdue.ts'
 import type { Handler, JobRun, Outcome } from '../job/handler.ts'
 import { endOfCopy } from '../recovery-point/copy/copy.ts'
@@ -11,19 +12,20 @@ import { recordEvidence } from '../recovery-point/record-evidence.ts'
 import type { RecoveryPoint } from '../recovery-point/recovery-point.ts'
 import type { Storage } from '../storage/contract.ts'
 import { StorageError } from '../storage/storage-error.ts'
-import { checkVault, initialiseVault, pointPrefix, refreshSelfRestore } from '../storage/vault-layout.ts'
+import { checkVault, headerKey, initialiseVault, pointPrefix, refreshSelfRestore } from '../storage/vault-layout.ts'
 import { recordCapabilities } from '../vault/record-capabilities.ts'
 import type { Vault } from '../vault/vault.ts'
+import { type Attempts, sweepAttempts, writeOrNothing } from './attempts.ts'
 import { handlerDefaults, type WorkerContext } from './context.ts'
 import { contentsOf } from './point/contents-of.ts'
 import { type CopiedPoint, copyPoint } from './point/copy-point.ts'
 import { damageOf } from './point/damage.ts'
-import { openPoint } from './point/read-point.ts'
+import { type OpenPoint, openPoint } from './point/read-point.ts'
 import { stagePointContents } from './point/stage-contents.ts'
 import { type CopySubjects, copySubjectsOf, storageOf } from './subjects.ts'
 import { createNote, occupied } from './vault-place.ts'
 
-/** Makes second copies: one job makes one point in the replica of another one's vault, or leaves nothing behind. */
+/** Makes second copies: one job makes one point in the replica of another one's vault, or leaves nothing unfinished behind. */
 export function copyHandler(context: WorkerContext): Handler {
   return {
     ...handlerDefaults(context),
@@ -47,38 +49,37 @@ async function copy(context: WorkerContext, run: JobRun): Promise<Outcome> {
     return { kind: 'cancelled' }
   }
   const storage = await run.subTask('Check the replica vault', () => prepare(context, run, replica))
-  await sweepAttempts(run, storage, instance.id)
-  const prefix = pointPrefix(instance.id, run.job.id, run.job.attempt)
-  const id = randomUUID()
   try {
-    const opened = await openPoint(context, { point: original, vault, signal: run.signal })
-    const expiresAt = endOfCopy(original, vault.replicaRetention)
-    const copied = await copyPoint(context, run, {
-      instance,
-      original,
-      opened,
-      replica,
-      storage,
-      prefix,
-      id,
-      expiresAt,
-    })
-    const adoptContents = await stagePointContents(context, run, contentsOf(opened.manifest))
-    await run.confirm()
-    const now = await context.dueNow()
-    return {
-      kind: 'completed',
-      record: async (tx) => {
-        await recordCopy(tx, { id, prefix, now, ...factsOf(run, subjects, copied) })
-        await adoptContents(tx, id)
-        await recordEvidence(tx, { recoveryPointId: id, ...evidenceOf(run, copied), endedAt: now })
-      },
-    }
+    const opened = await openPoint(context, { point: original, vault, signal: run.signal, onHeaderDamage: run.warn })
+    const attempts = attemptsOf(run, instance, storage)
+    await sweepAttempts(run, attempts)
+    return await writeOrNothing(run, attempts, (prefix) =>
+      copyTo(context, run, { ...subjects, opened, storage, prefix }),
+    )
   } catch (cause) {
-    await storage
-      .removeAll(prefix)
-      .catch((failure: Error) => run.warn(`What was written below ${prefix} could not be removed: ${failure.message}`))
     return await damaged(context, run, subjects, cause)
+  }
+}
+
+async function copyTo(
+  context: WorkerContext,
+  run: JobRun,
+  { opened, storage, prefix, ...subjects }: CopySubjects & { opened: OpenPoint; storage: Storage; prefix: string },
+): Promise<Outcome> {
+  const { instance, original, vault, replica } = subjects
+  const id = randomUUID()
+  const expiresAt = endOfCopy(original, vault.replicaRetention)
+  const copied = await copyPoint(context, run, { instance, original, opened, replica, storage, prefix, id, expiresAt })
+  const adoptContents = await stagePointContents(context, run, contentsOf(opened.manifest))
+  await run.confirm()
+  const now = await context.dueNow()
+  return {
+    kind: 'completed',
+    record: async (tx) => {
+      await recordCopy(tx, { id, prefix, now, ...factsOf(run, subjects, copied) })
+      await adoptContents(tx, id)
+      await recordEvidence(tx, { recoveryPointId: id, ...evidenceOf(run, copied), endedAt: now })
+    },
   }
 }
 
@@ -149,15 +150,12 @@ function isOf({ prefix }: RecoveryPoint, cause: unknown): boolean {
   return cause instanceof StorageError && cause.subject.startsWith(prefix)
 }
 
-/** Removes what earlier attempts of this job left in the replica: a killed worker could not. */
-async function sweepAttempts({ job }: JobRun, storage: Storage, instanceId: string): Promise<void> {
-  for (let attempt = 1; attempt < job.attempt; attempt++) {
-    await storage.removeAll(pointPrefix(instanceId, job.id, attempt))
-  }
+function attemptsOf({ job: { id } }: JobRun, instance: BackupInstance, storage: Storage): Attempts {
+  return { storage, prefixOf: (attempt) => pointPrefix(instance.id, id, attempt), headerOf: headerKey }
 }
 
 async function abandonAttempts(context: WorkerContext, run: JobRun): Promise<void> {
   const { instance, replica } = await copySubjectsOf(context, run.job)
   // A place that was never set up holds nothing.
-  if (replica.capabilities !== null) await sweepAttempts(run, storageOf(context, replica), instance.id)
+  if (replica.capabilities !== null) await sweepAttempts(run, attemptsOf(run, instance, storageOf(context, replica)))
 }

@@ -3,9 +3,10 @@ import { generateIdentity } from '../../src/secret/age-identity.ts'
 import { writeArtifact } from '../../src/storage/artifact.ts'
 import type { Storage } from '../../src/storage/contract.ts'
 import { directoryStorage } from '../../src/storage/directory.ts'
-import { artifactKey, initialiseVault, pointPrefix, writePointEnd } from '../../src/storage/vault-layout.ts'
+import { artifactKey, initialiseVault, pointPrefix } from '../../src/storage/vault-layout.ts'
 import type { Manifest } from '../../src/worker/point/manifest.ts'
 import { olderDigest } from './older-digest.ts'
+import { writePointEnd } from './point-end.ts'
 import { put } from './storage-contract.ts'
 
 /** A vault as some Holdfast has left it: its place and its keys are all that is known. */

@@ -99,7 +99,8 @@ mutation('importVault', {
     location: t.field({ type: VaultLocation, required: true, description: 'Where the vault lies.' }),
     recoveryKey: t.string({
       required: true,
-      description: "The vault's present recovery key (AGE-SECRET-KEY-1…); kept sealed and never shown.",
+      description:
+        "The vault's recovery key (AGE-SECRET-KEY-1…); kept sealed and never shown. A former one makes known what was sealed until it was rotated, and the job warns of that.",
     }),
     readBack: t.boolean(readBackField),
     dryRun: t.boolean(dryRunField),

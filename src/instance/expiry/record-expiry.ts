@@ -61,9 +61,17 @@ export async function retryExpiryLater(
   tx: Database,
   { instanceId, now }: { instanceId: string; now: Date },
 ): Promise<void> {
+  await putExpiryOff(tx, { instanceId, until: new Date(now.getTime() + lookAgainMs) })
+}
+
+/** Has the clock ask again at that moment: until then nothing goes. */
+export async function putExpiryOff(
+  tx: Database,
+  { instanceId, until }: { instanceId: string; until: Date },
+): Promise<void> {
   await tx
     .update(backupInstances)
-    .set({ expiryDueAt: new Date(now.getTime() + lookAgainMs) })
+    .set({ expiryDueAt: until })
     .where(sql`${eq(backupInstances.id, instanceId)} and ${inArray(backupInstances.state, [...statesLookedAt])}`)
 }
 

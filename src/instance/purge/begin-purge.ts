@@ -14,6 +14,8 @@ import type { BackupInstance } from '../instance.ts'
 export interface BeginPurge {
   instanceId: string
   jobId: string
+  /** Until when nothing is to be removed, and why; undefined: what is due may go. */
+  rest?: { endsAt: Date; reason: string } | undefined
   now: Date
 }
 
@@ -33,9 +35,12 @@ const lookAgainMs = 24 * 60 * 60_000
 /**
  * The point of no return of a deleted instance: from here on it cannot be undeleted, and all of its points are to go: see
  * markPurged. Not before its time, nor while its jobs are pending; in an immutable vault, or for a point on hold, not before
- * every point's own time. One that was begun before is only gone on with.
+ * every point's own time; and while removals rest, not at all. One that was begun before is only gone on with.
  */
-export async function beginPurge(database: Database, { instanceId, jobId, now }: BeginPurge): Promise<PurgeDecision> {
+export async function beginPurge(
+  database: Database,
+  { instanceId, jobId, rest, now }: BeginPurge,
+): Promise<PurgeDecision> {
   return database.transaction(async (tx): Promise<PurgeDecision> => {
     const [instance] = await tx.select().from(backupInstances).where(eq(backupInstances.id, instanceId)).for('update')
     if (!instance?.scheduledPurgeAt || instance.state !== 'SOFT_DELETED') return { kind: 'NOT_DUE' }
@@ -48,11 +53,11 @@ export async function beginPurge(database: Database, { instanceId, jobId, now }:
       .for('update')
     const pendingJobs = await tx.$count(jobs, and(eq(jobs.instanceId, instanceId), ne(jobs.id, jobId), isPending))
     if (pendingJobs > 0) return { kind: 'BUSY', pendingJobs }
-    if (instance.purgeStartedAt) return { kind: 'PURGE' }
+    if (instance.purgeStartedAt && !rest) return { kind: 'PURGE' }
     if (instance.scheduledPurgeAt > now) return { kind: 'NOT_DUE' }
-    const obstacle = await findObstacle(tx, instance, now)
+    const obstacle = rest ? restObstacle(rest) : await findObstacle(tx, instance, now)
     if (obstacle) {
-      const until = new Date(now.getTime() + lookAgainMs)
+      const { until = new Date(now.getTime() + lookAgainMs) } = obstacle
       await putPurgeOff(tx, instance, { ...obstacle, until, jobId, now })
       return { kind: 'PUT_OFF', until, why: obstacle.why }
     }
@@ -82,6 +87,12 @@ interface Obstacle {
   cause: string
   /** In words for an operator. */
   why: string
+  /** When it is over; not known when left out. */
+  until?: Date
+}
+
+function restObstacle({ endsAt, reason }: NonNullable<BeginPurge['rest']>): Obstacle {
+  return { cause: `rest:${endsAt.toISOString()}`, why: `nothing is removed until then, for ${reason}`, until: endsAt }
 }
 
 async function findObstacle(tx: Database, { id, vaultId }: BackupInstance, now: Date): Promise<Obstacle | undefined> {

@@ -27,7 +27,7 @@ export interface ImportVault {
   /** What it is to be called here. */
   name: string
   location: NewLocation
-  /** The vault's present secret key, open. */
+  /** The vault's secret key, open: the present one, or a former one, which opens what was sealed until it was rotated. */
   recoveryKey: string
   readBack: boolean
   /** The job only looks, and its report says what would be made known. */

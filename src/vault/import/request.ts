@@ -21,6 +21,8 @@ export interface ImportReport {
   dryRun: boolean
   pointsImported: number
   alreadyKnown: number
+  /** Of those that were known: around how many manifests rotations had wrapped keys of which the catalogue knew nothing. */
+  manifestsTakenOver: number
   pointsReadBack: number
   pointsDamaged: number
   /** Names of what was added to the catalogue. */

@@ -19,6 +19,14 @@ const important: readonly AuditAction[] = [
   'changePolicy',
   'createPolicy',
   'revisePolicy',
+  // What protects points: forgotten, they would go by what was before.
+  'stopProtection',
+  'resumeProtection',
+  'undeleteBackupInstance',
+  'holdRecoveryPoint',
+  'recoveryPointKept',
+  'updateVaultSecurity',
+  'setVaultReplica',
 ]
 
 /** After a change, and after a failure, so long is waited: changes often come together. */

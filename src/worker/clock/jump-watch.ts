@@ -1,7 +1,8 @@
 import { uptime } from 'node:os'
 
 const leastJumpMs = 60 * 60_000
-const restMs = 24 * 60 * 60_000
+/** How long nothing is removed after a jump, ms. */
+export const restMs = 24 * 60 * 60_000
 
 /** What is known of the database's clock from how it went on while this process looked. */
 export interface JumpWatch {

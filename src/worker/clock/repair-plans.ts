@@ -1,8 +1,9 @@
 import { repairPlans } from '../../instance/schedule/repair-plans.ts'
+import { mendRemovalRest } from '../../vault/removal-rest.ts'
 import type { Chore } from './clock.ts'
 import type { JumpWatch } from './jump-watch.ts'
 
-/** Plans anew what a clock that was ahead has planned too late: at the start, and when the clock was set back. */
+/** Plans anew what a clock that was ahead has planned too late, the end of a rest too: at the start, and when the clock was set back. */
 export function repairPlansChore(watch: JumpWatch): Chore {
   let repairedAfter: number | undefined
   return {
@@ -12,6 +13,7 @@ export function repairPlansChore(watch: JumpWatch): Chore {
       watch.see(now)
       const setBacks = watch.setBacks()
       if (repairedAfter === setBacks) return
+      await mendRemovalRest(database, now)
       const count = await repairPlans(database, { now })
       repairedAfter = setBacks
       if (count > 0) log.warn({ count, now }, 'instances whose next start lay too far ahead were planned anew')

@@ -1,10 +1,14 @@
 import { recordNotification } from '../../notification/record.ts'
+import { restRemovals } from '../../vault/removal-rest.ts'
 import type { Chore } from './clock.ts'
-import type { JumpWatch } from './jump-watch.ts'
+import { type JumpWatch, restMs } from './jump-watch.ts'
 
 const hourMs = 60 * 60_000
 
-/** Tells of a database clock that has jumped ahead: once, however many workers have seen it. */
+/**
+ * Tells of a database clock that has jumped ahead, once, however many workers have seen it; and lets removals rest, for all
+ * workers, those too that start later.
+ */
 export function tellJumpChore(watch: JumpWatch): Chore {
   return {
     name: 'tell of a jump of the clock',
@@ -15,17 +19,21 @@ export function tellJumpChore(watch: JumpWatch): Chore {
       if (jumpMs === undefined) return
       const hours = Math.round(jumpMs / hourMs)
       log.error({ hours, now }, 'the clock of the database has jumped ahead: nothing is removed for a day')
-      await recordNotification(database, {
-        kind: 'MAINTENANCE_FAILED',
-        severity: 'WARNING',
-        message: `The clock of the database has jumped ahead by ${hours} hours, to ${now.toISOString()}: nothing is removed for a day.`,
-        recommendedActions: [
-          'If that time is wrong, set the clock of the metadata database right by NTP.',
-          'If it is right, there is nothing to do: removal goes on by itself.',
-        ],
-        about: {},
-        onceKey: `clock-jumped:${hours}:${now.toISOString().slice(0, 10)}`,
-        now,
+      const jumped = `the clock of the database has jumped ahead by ${hours} hours, to ${now.toISOString()}`
+      await database.transaction(async (tx) => {
+        await restRemovals(tx, { forMs: restMs, reason: jumped, now })
+        await recordNotification(tx, {
+          kind: 'MAINTENANCE_FAILED',
+          severity: 'WARNING',
+          message: `T${jumped.slice(1)}: nothing is removed for a day.`,
+          recommendedActions: [
+            'If that time is wrong, set the clock of the metadata database right by NTP.',
+            'If it is right, there is nothing to do: removal goes on by itself.',
+          ],
+          about: {},
+          onceKey: `clock-jumped:${hours}:${now.toISOString().slice(0, 10)}`,
+          now,
+        })
       })
       watch.told()
     },

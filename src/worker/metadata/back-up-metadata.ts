@@ -8,18 +8,19 @@ import { checkVault } from '../../storage/vault-layout.ts'
 import { recordMetadataBackup, recordMetadataFailure } from '../../vault/metadata/record.ts'
 import type { Vault } from '../../vault/vault.ts'
 import { version } from '../../version.ts'
+import { type Attempts, sweepAttempts, writeOrNothing } from '../attempts.ts'
 import { handlerDefaults, type WorkerContext } from '../context.ts'
 import { WorkFailed } from '../failure.ts'
 import { storageOf, vaultOf } from '../subjects.ts'
 import { tidyCopies } from './tidy-copies.ts'
 import { watchForOthers } from './watch-for-others.ts'
 
-/** Backs up Holdfast's own metadata: one job writes one whole copy into a vault, or leaves nothing behind. */
+/** Backs up Holdfast's own metadata: one job writes one whole copy into a vault, or leaves nothing unfinished behind. */
 export function backUpMetadataHandler(context: WorkerContext): Handler {
   return {
     ...handlerDefaults(context),
     perform: (run) => backUpMetadata(context, run),
-    abandon: (run) => sweepAttempts(context, run),
+    abandon: async (run) => sweepAttempts(run, await attemptsOf(context, run)),
     recordFailure: async (tx, { vaultId }, error) => {
       const failure = error === null ? 'The job was cancelled.' : `${error.code}: ${error.message}`
       await recordMetadataFailure(tx, { vaultId: vaultId ?? '', failure, now: await context.dueNow(tx) })
@@ -31,9 +32,12 @@ async function backUpMetadata(context: WorkerContext, run: JobRun): Promise<Outc
   const vault = await vaultOf(context.database, run.job.vaultId ?? '')
   const storage = storageOf(context, vault)
   await checkVault(storage, { vaultId: vault.id, recipient: vault.recipient })
-  await sweepAttempts(context, run)
+  const attempts = attemptsIn(storage, run)
+  await sweepAttempts(run, attempts)
   const createdAt = await context.dueNow()
-  const storedBytes = await writeCopy(context, run, { vault, storage, createdAt })
+  const storedBytes = await writeOrNothing(run, attempts, (prefix) =>
+    writeCopy(context, run, { vault, storage, prefix, createdAt }),
+  )
   await run.confirm()
   // From here on the copy is there: what is done beside it does not undo it.
   const others = await watchForOthers(context, run, { storage, vault })
@@ -50,14 +54,13 @@ async function backUpMetadata(context: WorkerContext, run: JobRun): Promise<Outc
   }
 }
 
-/** Writes one whole copy, reads it back and then makes it count; nothing is left of it when it throws. Answers its stored size. */
+/** Writes one whole copy, reads it back and then makes it count. Answers its stored size. */
 async function writeCopy(
   context: WorkerContext,
   run: JobRun,
-  { vault, storage, createdAt }: { vault: Vault; storage: Storage; createdAt: Date },
+  { vault, storage, prefix, createdAt }: { vault: Vault; storage: Storage; prefix: string; createdAt: Date },
 ): Promise<number> {
   const { job, signal } = run
-  const prefix = metadataPrefix(job)
   const key = metadataKey(prefix)
   const keyFile = await keyFileOf(context)
   const onPlainBytes = (bytesDone: number) => run.progress({ bytesDone })
@@ -67,25 +70,18 @@ async function writeCopy(
     signal,
     onRows: (rowsDone: number) => run.progress({ rowsDone }),
   }
-  try {
-    const digest = await run.subTask('Copy the metadata', () =>
-      writeArtifact(storage, key, how, (sink) => copyOut(context.metadata.url, sink, copy)),
-    )
-    await run.subTask('Read back and compare', async () => {
-      await readBackArtifact(storage, key, digest, { signal })
-      const hasKeyFile = keyFile !== null
-      const about = { vaultId: vault.id, jobId: job.id, version, createdAt: createdAt.toISOString(), hasKeyFile }
-      await writeMetadataHeader(storage, prefix, { ...about, ...digest })
-    })
-    run.note('Copy', prefix)
-    run.note('Key file', keyFile === null ? 'left out: passwords have to be set anew after a recovery' : 'in the copy')
-    return digest.storedBytes
-  } catch (cause) {
-    await storage
-      .removeAll(prefix)
-      .catch((failure: Error) => run.warn(`What was written below ${prefix} could not be removed: ${failure.message}`))
-    throw cause
-  }
+  const digest = await run.subTask('Copy the metadata', () =>
+    writeArtifact(storage, key, how, (sink) => copyOut(context.metadata.url, sink, copy)),
+  )
+  await run.subTask('Read back and compare', async () => {
+    await readBackArtifact(storage, key, digest, { signal })
+    const hasKeyFile = keyFile !== null
+    const about = { vaultId: vault.id, jobId: job.id, version, createdAt: createdAt.toISOString(), hasKeyFile }
+    await writeMetadataHeader(storage, prefix, { ...about, ...digest })
+  })
+  run.note('Copy', prefix)
+  run.note('Key file', keyFile === null ? 'left out: passwords have to be set anew after a recovery' : 'in the copy')
+  return digest.storedBytes
 }
 
 async function keyFileOf({ metadata: { keyFile } }: WorkerContext): Promise<string | null> {
@@ -96,14 +92,10 @@ async function keyFileOf({ metadata: { keyFile } }: WorkerContext): Promise<stri
   return bytes.toString('base64')
 }
 
-/**
- * Removes what earlier attempts of this job left in the vault: a killed worker could not. A whole copy is left to the rule
- * of which stay: after a recovery it is the one that the service came back from.
- */
-async function sweepAttempts(context: WorkerContext, { job }: JobRun): Promise<void> {
-  const storage = storageOf(context, await vaultOf(context.database, job.vaultId ?? ''))
-  for (let attempt = 1; attempt < job.attempt; attempt++) {
-    const prefix = metadataPrefix({ ...job, attempt })
-    if ((await storage.size(metadataHeaderKey(prefix))) === undefined) await storage.removeAll(prefix)
-  }
+async function attemptsOf(context: WorkerContext, run: JobRun): Promise<Attempts> {
+  return attemptsIn(storageOf(context, await vaultOf(context.database, run.job.vaultId ?? '')), run)
+}
+
+function attemptsIn(storage: Storage, { job }: JobRun): Attempts {
+  return { storage, prefixOf: (attempt) => metadataPrefix({ ...job, attempt }), headerOf: metadataHeaderKey }
 }

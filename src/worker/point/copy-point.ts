@@ -3,12 +3,12 @@ import type { JobRun } from '../../job/handler.ts'
 import type { RecoveryPoint } from '../../recovery-point/recovery-point.ts'
 import type { Storage } from '../../storage/contract.ts'
 import { copyArtifact } from '../../storage/copy-artifact.ts'
-import { writePointEnd } from '../../storage/vault-layout.ts'
+import { writeManifest } from '../../storage/vault-layout.ts'
 import type { Vault } from '../../vault/vault.ts'
 import type { WorkerContext } from '../context.ts'
 import type { Manifest, ManifestArtifact } from './manifest.ts'
 import type { OpenPoint } from './read-point.ts'
-import { readBackPoint } from './write-point.ts'
+import { commitPoint, readBackPoint } from './write-point.ts'
 
 /** What is copied, and where to. */
 export interface PointCopy {
@@ -34,8 +34,8 @@ export interface CopiedPoint {
 }
 
 /**
- * Copies every artifact of a point into another vault, sealed for that one, then writes manifest and header there, the header
- * last, and reads all of it back. Throws ARTIFACT_DAMAGED naming the key of whichever side is not what it should be.
+ * Copies every artifact of a point into another vault, sealed for that one, then writes the manifest there, reads all of it
+ * back, and writes the header last. Throws ARTIFACT_DAMAGED naming the key of whichever side is not what it should be.
  */
 export async function copyPoint(
   { now }: Pick<WorkerContext, 'now'>,
@@ -69,11 +69,9 @@ export async function copyPoint(
     artifacts.push({ ...artifact, digest: { ...artifact.digest, ...stored } })
   }
   const manifest = await run.subTask('Write the manifest', () =>
-    writePointEnd(storage, prefix, {
+    writeManifest(storage, prefix, {
       recipients: [replica.recipient],
       manifest: manifestOf(run, copy, artifacts),
-      header: { recoveryPointId: copy.id, instanceId: copy.instance.id, vaultId: replica.id },
-      createdAt: original.createdAt,
       signal: run.signal,
     }),
   )
@@ -89,6 +87,12 @@ export async function copyPoint(
       },
     }),
   )
+  await commitPoint(storage, prefix, {
+    header: { recoveryPointId: copy.id, instanceId: copy.instance.id, vaultId: replica.id },
+    manifest,
+    createdAt: original.createdAt,
+    signal: run.signal,
+  })
   const storedBytes = artifacts.reduce((sum, { digest }) => sum + digest.storedBytes, manifest.storedBytes)
   return { writtenAt, manifestSha256: manifest.storedSha256, storedBytes, artifacts }
 }

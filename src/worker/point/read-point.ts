@@ -8,12 +8,13 @@ import { checkPointHeader, type HeaderFacts } from '../../storage/point-header.t
 import { proveArtifact } from '../../storage/prove-artifact.ts'
 import { readSealedJson } from '../../storage/sealed-json.ts'
 import { StorageError } from '../../storage/storage-error.ts'
-import { checkVault, manifestKey } from '../../storage/vault-layout.ts'
+import { checkVault, headerKey, manifestKey } from '../../storage/vault-layout.ts'
 import type { Vault } from '../../vault/vault.ts'
 import type { WorkerContext } from '../context.ts'
 import { counted } from '../streams.ts'
 import { identitiesOf, storageOf } from '../subjects.ts'
 import { isFormat } from './check-manifest.ts'
+import { damageOf } from './damage.ts'
 import type { Manifest, ManifestArtifact } from './manifest.ts'
 
 /** A recovery point opened for reading: its vault is the right one and its manifest is the one that was recorded. */
@@ -56,15 +57,26 @@ export function readBytesOf({ digest }: ManifestArtifact): number {
   return digest.storedBytes + digest.plainBytes
 }
 
+export interface OpenPointRequest {
+  point: RecoveryPoint
+  vault: Vault
+  signal: AbortSignal
+  /**
+   * Is told what is wrong with the plain header alone, where the manifest beside it is the recorded one: nothing that is read
+   * depends on it. Left out, that is thrown too.
+   */
+  onHeaderDamage?: (sentence: string, point: RecoveryPoint) => void | Promise<void>
+}
+
 /** Opens a point; throws ARTIFACT_DAMAGED, STORAGE_OBJECT_MISSING or WRONG_KEY, naming the file, when it is not what was recorded. */
 export async function openPoint(
   context: WorkerContext,
-  { point, vault, signal }: { point: RecoveryPoint; vault: Vault; signal: AbortSignal },
+  { point, vault, signal, onHeaderDamage }: OpenPointRequest,
 ): Promise<OpenPoint> {
   const storage = storageOf(context, vault)
   await checkVault(storage, { vaultId: vault.id, recipient: vault.recipient })
   const identity = await identitiesOf(context, vault)
-  const manifest = await readManifest(context, { storage, point, identity, signal })
+  const manifest = await readManifest(context, { storage, point, identity, signal, onHeaderDamage })
   return {
     storage,
     isFar: vault.location.kind !== 'DIRECTORY',
@@ -107,19 +119,32 @@ async function readManifest(
     point,
     identity,
     signal,
-  }: { storage: Storage; point: RecoveryPoint; identity: string[]; signal: AbortSignal },
+    onHeaderDamage,
+  }: {
+    storage: Storage
+    point: RecoveryPoint
+    identity: string[]
+    signal: AbortSignal
+    onHeaderDamage: OpenPointRequest['onHeaderDamage']
+  },
 ): Promise<Manifest> {
   const key = manifestKey(point.prefix)
   const storedSha256 = manifestDigestsOf(point)
+  let manifest: Manifest | undefined
   try {
-    const manifest = manifestFrom(await readSealedJson(storage, key, { identity, storedSha256, signal }), key, point)
+    manifest = manifestFrom(await readSealedJson(storage, key, { identity, storedSha256, signal }), key, point)
     await checkPointHeader(storage, point.prefix, headerMarkOf(point))
     return manifest
   } catch (cause) {
     if (!(cause instanceof StorageError)) throw cause
     const [now] = await findRecoveryPoints(context.database, [point.id])
-    if (!now || manifestDigestsOf(now).join() === storedSha256.join()) throw cause
-    return readManifest(context, { storage, point: now, identity, signal })
+    if (now && manifestDigestsOf(now).join() !== storedSha256.join()) {
+      return readManifest(context, { storage, point: now, identity, signal, onHeaderDamage })
+    }
+    const sentence = cause.subject === headerKey(point.prefix) ? damageOf(cause) : undefined
+    if (!manifest || sentence === undefined || !onHeaderDamage) throw cause
+    await onHeaderDamage(sentence, point)
+    return manifest
   }
 }
 

@@ -15,7 +15,13 @@ import { type ArtifactDigest, readBackArtifact, type WriteArtifact, writeArtifac
 import type { Storage } from '../../storage/contract.ts'
 import { checkPointHeader } from '../../storage/point-header.ts'
 import type { SealedDigest } from '../../storage/sealed-json.ts'
-import { artifactKey, globalsKey, writePointEnd } from '../../storage/vault-layout.ts'
+import {
+  artifactKey,
+  globalsKey,
+  type WritePointHeader,
+  writeManifest,
+  writePointHeader,
+} from '../../storage/vault-layout.ts'
 import type { Vault } from '../../vault/vault.ts'
 import type { WorkerContext } from '../context.ts'
 import { mostImportedManifestBytes } from './check-manifest.ts'
@@ -43,7 +49,7 @@ export interface PointIdentity {
   createdAt: Date
 }
 
-/** Artifacts that lie in the vault; no recovery point before `commit` has written the manifest and then the header. */
+/** Artifacts that lie in the vault; no recovery point before the manifest is written, and then, by `commitPoint`, the header. */
 export interface WrittenPoint {
   prefix: string
   pointInTime: Date
@@ -55,8 +61,8 @@ export interface WrittenPoint {
   manifest: () => SealedDigest | undefined
   /** Bytes in the vault so far. */
   storedBytes: () => number
-  /** Writes manifest and header, the header last; resolves with the manifest's sha256 in hex. */
-  commit: (identity: PointIdentity) => Promise<string>
+  /** Writes the manifest. */
+  describe: (identity: PointIdentity) => Promise<SealedDigest>
 }
 
 /** Dumps every database, then roles and tablespaces, each into one sealed artifact below the attempt's own prefix. */
@@ -92,16 +98,10 @@ export async function writePoint(context: WorkerContext, run: JobRun, source: Po
     artifacts,
     manifest: () => manifest,
     storedBytes: () => artifacts.reduce((sum, { digest }) => sum + digest.storedBytes, manifest?.storedBytes ?? 0),
-    commit: async (identity) => {
+    describe: async (identity) => {
       const value = manifestOf({ identity, source, job: run.job, databases, artifacts })
       manifest = await run.subTask('Write the manifest', () =>
-        writePointEnd(storage, prefix, {
-          recipients: [vault.recipient],
-          manifest: value,
-          header: { recoveryPointId: identity.id, instanceId: identity.instance.id, vaultId: vault.id },
-          createdAt: identity.createdAt,
-          signal: run.signal,
-        }),
+        writeManifest(storage, prefix, { recipients: [vault.recipient], manifest: value, signal: run.signal }),
       )
       if (manifest.storedBytes > mostImportedManifestBytes) {
         run.warn(
@@ -109,7 +109,7 @@ export async function writePoint(context: WorkerContext, run: JobRun, source: Po
         )
       }
       run.note('Archive format', `pg_dump custom format of ${tools.version}, sealed for ${vault.recipient}`)
-      return manifest.storedSha256
+      return manifest
     },
   }
 }
@@ -135,7 +135,12 @@ export async function readBackPoint({
   const manifest = written.manifest()
   if (!manifest) return
   await readBackArtifact(storage, manifest.key, manifest, { signal })
-  await checkPointHeader(storage, written.prefix, manifest)
+}
+
+/** Makes a folder a recovery point: writes the header, and makes sure that it can be read. Last of all, when the rest has been read back. */
+export async function commitPoint(storage: Storage, prefix: string, header: WritePointHeader): Promise<void> {
+  await writePointHeader(storage, prefix, header)
+  await checkPointHeader(storage, prefix, header.manifest)
 }
 
 async function writeDatabase(

@@ -2,7 +2,7 @@ import type { Database } from '../../database/connect.ts'
 import { failureOf } from '../../failure.ts'
 import { beginExpiry } from '../../instance/expiry/begin-expiry.ts'
 import { markExpired } from '../../instance/expiry/mark-expired.ts'
-import { recordExpiry, retryExpiryLater } from '../../instance/expiry/record-expiry.ts'
+import { putExpiryOff, recordExpiry, retryExpiryLater } from '../../instance/expiry/record-expiry.ts'
 import type { Handler, JobRun, Outcome } from '../../job/handler.ts'
 import { beginSweep, findPointsToSweep } from '../../recovery-point/begin-sweep.ts'
 import { recordRemoval, sumRemovals } from '../../recovery-point/record-removal.ts'
@@ -10,6 +10,7 @@ import type { RecoveryPoint } from '../../recovery-point/recovery-point.ts'
 import { StorageError } from '../../storage/storage-error.ts'
 import { checkVault } from '../../storage/vault-layout.ts'
 import { forgetUnusedKeys } from '../../vault/key/record-rotation.ts'
+import { findRemovalRest, sentenceOf } from '../../vault/removal-rest.ts'
 import { handlerDefaults, type WorkerContext } from '../context.ts'
 import { instanceOf } from '../subjects.ts'
 import { checkClocks } from './check-clocks.ts'
@@ -38,6 +39,11 @@ export function expireHandler(context: WorkerContext): Handler {
 async function expire(context: WorkerContext, run: JobRun): Promise<Outcome> {
   await checkClocks(context)
   const { instance } = await instanceOf(context, run.job)
+  const rest = await findRemovalRest(context.database, await context.dueNow())
+  if (rest) {
+    run.warn(`Nothing was removed, for ${sentenceOf(rest)}.`)
+    return { kind: 'completed', record: (tx) => putExpiryOff(tx, { instanceId: instance.id, until: rest.endsAt }) }
+  }
   let rowsDone = 0
   const onStep = () => run.progress({ rowsDone: ++rowsDone })
   const { places, unseen } = await lookAt(context, run, { instance, onFolder: onStep })
@@ -132,6 +138,8 @@ async function sweepDue(context: WorkerContext, run: JobRun, place: ComparedVaul
   const { failures } = sweeping
   while (failures.size < mostStuck) {
     const now = await context.dueNow()
+    // The clock may have jumped since the run began.
+    if (await findRemovalRest(database, now)) return
     const markedUntil = new Date(now.getTime() - removalGraceMs)
     const due = { markedUntil, now, except: [...failures.keys()], limit: sweptAtOnce }
     const points = await findPointsToSweep(database, { instanceId: instance.id, vaultId: vault.id, ...due })

@@ -9,6 +9,7 @@ import { pageRecoveryPoints } from '../../recovery-point/find.ts'
 import { instancePrefix } from '../../storage/point-folders.ts'
 import { checkVault } from '../../storage/vault-layout.ts'
 import { forgetUnusedKeys } from '../../vault/key/record-rotation.ts'
+import { findRemovalRest } from '../../vault/removal-rest.ts'
 import { handlerDefaults, type WorkerContext } from '../context.ts'
 import { instanceOf } from '../subjects.ts'
 import { checkClocks } from './check-clocks.ts'
@@ -38,7 +39,9 @@ async function purge(context: WorkerContext, run: JobRun): Promise<Outcome> {
   // All are there before the point of no return: until then the instance can be had back.
   await checkedPlaces(context, instance)
   await run.confirm()
-  const decision = await beginPurge(context.database, { ...ask, now: await context.dueNow() })
+  const now = await context.dueNow()
+  const rest = await findRemovalRest(context.database, now)
+  const decision = await beginPurge(context.database, { ...ask, rest, now })
   switch (decision.kind) {
     case 'NOT_DUE':
       run.note('Nothing was purged', 'The backup instance is not deleted any more, or its time has not come.')

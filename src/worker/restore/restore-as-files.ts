@@ -22,7 +22,7 @@ export async function restoreAsFiles(context: WorkerContext, run: JobRun, reques
   const place = await filesPlaceOf(context, run.job, request)
   refuseForbidden(place, vault)
   await refuseOccupied(place)
-  const opened = await openPoint(context, { point, vault, signal: run.signal })
+  const opened = await openPoint(context, { point, vault, signal: run.signal, onHeaderDamage: run.warn })
   try {
     const { manifest } = opened
     const { files, partTables, omitted } = await writeDatabases(context, run, {

@@ -24,7 +24,7 @@ export async function restoreToServer(context: WorkerContext, run: JobRun, reque
   const server = await serverOf(context.database, request.serverId)
   const address = addressOf(server, context.secrets)
   const { signal } = run
-  const opened = await openPoint(context, { point, vault, signal })
+  const opened = await openPoint(context, { point, vault, signal, onHeaderDamage: run.warn })
   const target = await run.subTask('Inspect the target server', () => describeServer(address, { signal }))
   const { tools, reason } = chooseRestoreTools(await findTools({ extraDirectories: context.postgresDirectories }), {
     archiveToolMajor: opened.manifest.tools.major,

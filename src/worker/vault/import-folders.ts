@@ -56,7 +56,10 @@ export async function importFolders(context: WorkerContext, run: JobRun, input: 
     if (!point) return
     run.alive()
     report.alreadyKnown += 1
-    if (!dryRun) await takeOverRewrap(context, run, { opened, folder, point })
+    if (!dryRun && (await takeOverRewrap(context, run, { opened, folder, point }))) {
+      report.manifestsTakenOver += 1
+      run.note('Keys of manifests taken over', String(report.manifestsTakenOver))
+    }
   })
   for (const folder of await newestFirst(run, opened, unknown)) {
     run.signal.throwIfAborted()

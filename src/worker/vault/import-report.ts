@@ -3,12 +3,15 @@ import type { ImportReport } from '../../vault/import/request.ts'
 import type { OpenedVault } from './open-imported.ts'
 
 /** What attempts of an import have made known and read back, for those after them: it is in no later one's sight. */
-type Done = Pick<ImportReport, 'pointsImported' | 'pointsReadBack' | 'pointsDamaged' | 'instances' | 'servers'>
+type Done = Pick<
+  ImportReport,
+  'pointsImported' | 'manifestsTakenOver' | 'pointsReadBack' | 'pointsDamaged' | 'instances' | 'servers'
+>
 
 function doneBefore({ kept }: JobRun['job']): Done {
-  const nothing = { pointsImported: 0, pointsReadBack: 0, pointsDamaged: 0, instances: [], servers: [] }
-  // Written by the attempts of this very job only.
-  return structuredClone((kept as Done | null) ?? nothing)
+  const counts = { pointsImported: 0, manifestsTakenOver: 0, pointsReadBack: 0, pointsDamaged: 0 }
+  // Written by the attempts of this very job only; one of an older version may have counted less.
+  return structuredClone({ ...counts, instances: [], servers: [], ...(kept as Partial<Done> | null) })
 }
 
 /** The report of an import that begins, with what its earlier attempts have done. */
@@ -24,6 +27,7 @@ export function beginReport(
 
 /** Writes down what the import has done so far. Throws the RunStopped when the run does not hold the job any more. */
 export async function keepReport(run: JobRun, report: ImportReport): Promise<void> {
-  const { pointsImported, pointsReadBack, pointsDamaged, instances, servers } = report
-  await run.keep({ pointsImported, pointsReadBack, pointsDamaged, instances, servers } satisfies Done)
+  const { pointsImported, manifestsTakenOver, pointsReadBack, pointsDamaged, instances, servers } = report
+  const done = { pointsImported, manifestsTakenOver, pointsReadBack, pointsDamaged, instances, servers } satisfies Done
+  await run.keep(done)
 }

@@ -19,6 +19,7 @@ import type { Vault } from '../../vault/vault.ts'
 import type { WorkerContext } from '../context.ts'
 import { WorkFailed } from '../failure.ts'
 import { identitiesOf, storageOf, vaultOf } from '../subjects.ts'
+import { mendVaultHeader } from './mend-vault-header.ts'
 
 /** A vault whose key is proven. */
 export interface OpenedVault {
@@ -33,7 +34,7 @@ export interface OpenedVault {
 
 /**
  * Opens the vault that a job imports, or the known one whose catalogue it rebuilds. A vault that is not known is recorded,
- * once its key is proven and unless `dryRun`. Fails with VAULT_MISSING, WRONG_KEY or VAULT_NOT_IMPORTED.
+ * once its key is proven and unless `dryRun`; of a known one whose header is lost or damaged that is written anew. Fails with VAULT_MISSING, WRONG_KEY or VAULT_NOT_IMPORTED.
  */
 export async function openImported(
   context: WorkerContext,
@@ -52,7 +53,7 @@ async function openNew(context: WorkerContext, run: JobRun, { dryRun }: { dryRun
   const identity = secrets.open(given.sealedIdentity)
   const storage = storageOf(context, given)
   const header = await readHeader(storage)
-  await proveKey(header, identity)
+  await proveKey(run, header, identity)
   const former = await formerKeys(run, { storage, header, identity })
   const now = await context.dueNow()
   const facts = {
@@ -67,7 +68,7 @@ async function openNew(context: WorkerContext, run: JobRun, { dryRun }: { dryRun
     : await recordImportedVault(database, { ...facts, given, actor: 'holdfast' }).catch((cause) => {
         throw cause instanceof Refusal ? new WorkFailed('VAULT_NOT_IMPORTED', cause.message) : cause
       })
-  const keys = [{ recipient: header.recipient, identity }, ...former.toReversed()]
+  const keys = [{ recipient: recipientOf(identity), identity }, ...former.toReversed()]
   return { storage, vaultId: header.vaultId, vaultName: given.name, keys, vault }
 }
 
@@ -78,15 +79,18 @@ async function openKnown(
 ): Promise<OpenedVault> {
   const before = await vaultOf(context.database, vaultId)
   const storage = storageOf(context, before)
+  if (!dryRun) await mendVaultHeader(context, run, { storage, vault: before })
   await checkVault(storage, { vaultId, recipient: before.recipient })
   const header = await readHeader(storage)
-  const given = await giveKey(context, run, { header, dryRun })
+  const given = (await giveKey(context, run, { header, dryRun })).map(pairOf)
   const vault = await vaultOf(context.database, vaultId)
-  const known = [...new Set([...given, ...(await identitiesOf(context, vault))])]
-  const keys = known.map((identity) => ({ recipient: recipientOf(identity), identity }))
-  const present = keys.find(({ recipient }) => recipient === header.recipient)
-  const former = present ? await formerKeys(run, { storage, header, identity: present.identity }) : []
-  const lost = former.filter(({ recipient }) => !keys.some((key) => key.recipient === recipient))
+  const known = (await identitiesOf(context, vault)).map(pairOf)
+  const isPresent = ({ recipient }: FormerKey) => recipient === header.recipient
+  const held = eachOnce([...given.filter(isPresent), ...known, ...given])
+  const opener = held.find(isPresent) ?? given[0]
+  const former = opener ? await formerKeys(run, { storage, header, identity: opener.identity }) : []
+  const keys = eachOnce([...held, ...former.toReversed()])
+  const lost = keys.filter((key) => !isPresent(key) && !known.some(({ recipient }) => recipient === key.recipient))
   if (!dryRun) {
     const now = await context.dueNow()
     await recordFormerKeys(context.database, {
@@ -96,10 +100,18 @@ async function openKnown(
       now,
     })
   }
-  return { storage, vaultId, vaultName: vault.name, keys: [...keys, ...lost.toReversed()], vault }
+  return { storage, vaultId, vaultName: vault.name, keys, vault }
 }
 
-/** The present key of a known vault, where the job was given it: it is the vault's own in the catalogue too from then on. */
+function pairOf(identity: string): FormerKey {
+  return { identity, recipient: recipientOf(identity) }
+}
+
+function eachOnce(keys: readonly FormerKey[]): FormerKey[] {
+  return [...new Map(keys.map((key) => [key.recipient, key])).values()]
+}
+
+/** The key that the job was given of a known vault. The present one is the vault's own in the catalogue too from then on. */
 async function giveKey(
   { database, secrets, dueNow }: WorkerContext,
   run: JobRun,
@@ -108,8 +120,8 @@ async function giveKey(
   const given = await findVaultImport(database, run.job.id)
   if (!given) return []
   const identity = secrets.open(given.sealedIdentity)
-  await proveKey(header, identity)
-  if (!dryRun) {
+  const isPresent = await proveKey(run, header, identity)
+  if (isPresent && !dryRun) {
     await run.confirm()
     const { recipient: to, sealedIdentity } = given
     await recordFoundKey(database, {
@@ -130,26 +142,29 @@ async function readHeader(storage: Storage): Promise<VaultHeader> {
   throw new StorageError('ARTIFACT_DAMAGED', vaultHeaderKey, `${vaultHeaderKey} does not name the vault by an id.`)
 }
 
-/** A former key opens old points only: with it, nothing new could be kept there. */
-async function proveKey(header: VaultHeader, identity: string): Promise<void> {
+/**
+ * Whether the key is the vault's present one; a former one opens what was sealed until it was rotated, which is better than
+ * nothing, and is told. Fails with WRONG_KEY for any other.
+ */
+async function proveKey(run: JobRun, header: VaultHeader, identity: string): Promise<boolean> {
   const recipient = recipientOf(identity)
-  if (recipient !== header.recipient && isKeyOf(header, recipient)) {
-    const message = `The vault's key was rotated: ${recipient} is a former one, and ${header.recipient} the present one, whose recovery key is needed.`
-    throw new WorkFailed(
-      'WRONG_KEY',
-      `${message} RESTORE.md in the vault says how a former key opens older points by hand.`,
-    )
+  if (recipient === header.recipient) {
+    await proveIdentity(header, identity)
+    return true
   }
-  if (recipient !== header.recipient) {
+  if (!isKeyOf(header, recipient)) {
     throw new WorkFailed(
       'WRONG_KEY',
       `The vault is sealed for ${header.recipient}, and the recovery key is that of ${recipient}.`,
     )
   }
-  await proveIdentity(header, identity)
+  run.warn(
+    `The recovery key is a former one of the vault (${recipient}): what was sealed for ${header.recipient} since then is not made known. If you find the present recovery key, import the vault again with it.`,
+  )
+  return false
 }
 
-/** A keyring that is damaged holds up nothing: points sealed for the present key are there all the same. */
+/** The other keys that one opens. A keyring that is damaged holds up nothing: points sealed for that one are there all the same. */
 async function formerKeys(
   run: JobRun,
   { storage, header, identity }: { storage: Storage; header: VaultHeader; identity: string },
@@ -158,7 +173,7 @@ async function formerKeys(
   for (const { message } of lost) {
     run.warn(`A former key of the vault cannot be read, so that points sealed for it are not made known: ${message}`)
   }
-  return keys
+  return keys.filter((key) => key.identity !== identity)
 }
 
 function sealed({ secrets }: WorkerContext, keys: readonly FormerKey[]) {

@@ -8,7 +8,7 @@ import { readBackArtifact } from '../../storage/artifact.ts'
 import type { ImportReport } from '../../vault/import/request.ts'
 import type { Vault } from '../../vault/vault.ts'
 import type { WorkerContext } from '../context.ts'
-import { damageIn } from '../point/damage.ts'
+import { certainOf, damageIn } from '../point/damage.ts'
 import { openPoint } from '../point/read-point.ts'
 import { keepReport } from './import-report.ts'
 
@@ -35,6 +35,7 @@ export async function readBackImported(
     for (const point of page) {
       run.signal.throwIfAborted()
       const damage = await readBack(context, run, { point, vault, onBytes })
+      await certainOf(context, vault, damage)
       bytesDone += point.storedBytes
       await run.confirm()
       await record(context, point, damage)

@@ -1,18 +1,20 @@
 import { recountOverdue } from '../../instance/schedule/recount-overdue.ts'
 import type { Handler, JobRun, Outcome } from '../../job/handler.ts'
+import { findRecoveryPoints } from '../../recovery-point/find.ts'
 import { recordDamage } from '../../recovery-point/record-damage.ts'
 import { manifestDigestsOf, type RecoveryPoint } from '../../recovery-point/recovery-point.ts'
 import { announceManifest, findPointsToRewrap, recordRewrap } from '../../recovery-point/rewrap.ts'
 import type { Storage } from '../../storage/contract.ts'
-import { readKeyring, writeKeyring } from '../../storage/keyring.ts'
+import { type FormerKey, readKeyring, writeKeyring } from '../../storage/keyring.ts'
 import { rewrapPoint } from '../../storage/rewrap-point.ts'
-import { readVaultHeader, switchVaultKey } from '../../storage/vault-header.ts'
+import { readVaultHeader, switchVaultKey, type VaultHeader } from '../../storage/vault-header.ts'
 import { checkVault, refreshSelfRestore } from '../../storage/vault-layout.ts'
 import { findOtherKeys } from '../../vault/key/find.ts'
 import { forgetUnusedKeys, recordNewKey } from '../../vault/key/record-rotation.ts'
 import type { Vault } from '../../vault/vault.ts'
 import { handlerDefaults, type WorkerContext } from '../context.ts'
-import { damageIn } from '../point/damage.ts'
+import { WorkFailed } from '../failure.ts'
+import { certainOf, damageIn } from '../point/damage.ts'
 import { identitiesOf, storageOf, vaultOf } from '../subjects.ts'
 
 const pageSize = 100
@@ -58,10 +60,11 @@ async function changeKey(
   const next = others.find(({ state }) => state === 'NEXT')
   if (!next) return
   const [from, to] = [vault.recipient, next.recipient]
-  // Also those that the catalogue has forgotten: something that it does not know may be sealed for them.
   const header = await readVaultHeader(storage)
+  if (header && header.recipient !== from && header.recipient !== to) throw rotatedElsewhere(storage, header)
+  // Also those that the catalogue has forgotten: something that it does not know may be sealed for them.
   const present = secrets.open(vault.sealedIdentity)
-  const kept = header?.recipient === from ? (await readKeyring(storage, header, present)).keys : []
+  const kept = header?.recipient === from ? await keptKeys(run, { storage, header, identity: present }) : []
   const known = [vault, ...others.filter((key) => key !== next)].map(({ recipient, sealedIdentity }) => ({
     recipient,
     identity: secrets.open(sealedIdentity),
@@ -78,6 +81,24 @@ async function changeKey(
   })
 }
 
+/** What is in the keyring now is sealed for that other key, which alone may be what an operator has: nothing of it is replaced. */
+function rotatedElsewhere({ description }: Storage, { recipient }: VaultHeader): WorkFailed {
+  const message = `The ${description} is sealed for ${recipient}, by a rotation that the catalogue knows nothing of.`
+  const advice = "Run importVault first, with the vault's own name and place and its present recovery key."
+  return new WorkFailed('WRONG_KEY', `${message} ${advice}`)
+}
+
+async function keptKeys(
+  run: JobRun,
+  { storage, header, identity }: { storage: Storage; header: VaultHeader; identity: string },
+): Promise<FormerKey[]> {
+  const { keys, lost } = await readKeyring(storage, header, identity)
+  for (const { message } of lost) {
+    run.warn(`A former key that lies in the vault cannot be read, and is not sealed for the new one: ${message}`)
+  }
+  return keys
+}
+
 async function rewrapAll(
   context: WorkerContext,
   run: JobRun,
@@ -92,9 +113,9 @@ async function rewrapAll(
   for (; page.length > 0; page = await findPointsToRewrap(database, { ...query, after: page.at(-1)?.id ?? null })) {
     for (const point of page) {
       await run.confirm()
-      const damage: string[] = []
-      await damageIn(damage, () => rewrapOne(context, { storage, vault, point, identities }))
+      const damage = await rewrapOrDamage(context, { storage, vault, point, identities })
       if (damage.length > 0) {
+        await run.confirm()
         damaged.push(...damage)
         const found = {
           recoveryPointId: point.id,
@@ -111,10 +132,33 @@ async function rewrapAll(
   return { rewrapped, damaged }
 }
 
+/**
+ * Answers what is damaged, where the manifest is none that may lie there: not by the row as it was read, which another worker
+ * or an import may have changed since, and not below an empty mount point.
+ */
+async function rewrapOrDamage(context: WorkerContext, rewrapping: Rewrapping): Promise<string[]> {
+  const { vault, point } = rewrapping
+  const damage: string[] = []
+  await damageIn(damage, () => rewrapOne(context, rewrapping))
+  if (damage.length === 0) return []
+  await certainOf(context, vault, damage)
+  const [now] = await findRecoveryPoints(context.database, [point.id])
+  if (!now || now.sweepStartedAt !== null) return []
+  const isChanged = manifestDigestsOf(now).join() !== manifestDigestsOf(point).join()
+  return isChanged ? rewrapOrDamage(context, { ...rewrapping, point: now }) : damage
+}
+
+interface Rewrapping {
+  storage: Storage
+  vault: Vault
+  point: RecoveryPoint
+  identities: string[]
+}
+
 /** Who has the key that the artifacts are sealed for can read them anyway: it opens the manifest as before. */
 async function rewrapOne(
   { database }: WorkerContext,
-  { storage, vault, point, identities }: { storage: Storage; vault: Vault; point: RecoveryPoint; identities: string[] },
+  { storage, vault, point, identities }: Rewrapping,
 ): Promise<void> {
   const recoveryPointId = point.id
   const storedSha256 = await rewrapPoint(storage, point.prefix, {

@@ -15,6 +15,7 @@ import { handlerDefaults, type WorkerContext } from '../context.ts'
 import { failureFrom, WorkFailed } from '../failure.ts'
 import { contentsOf } from '../point/contents-of.ts'
 import { certainOf, damageIn } from '../point/damage.ts'
+import { mendHeader } from '../point/mend-header.ts'
 import { type OpenPoint, openPoint } from '../point/read-point.ts'
 import { recordPointContents } from '../point/stage-contents.ts'
 import { pointOf } from '../subjects.ts'
@@ -46,7 +47,11 @@ async function verify(context: WorkerContext, run: JobRun): Promise<Outcome> {
   run.note('Level', level)
   await sweepScratch(context)
   const findings: Findings = { damage: [], differences: [], unanswered: [] }
-  const opened = await damageIn(findings.damage, () => openPoint(context, { point, vault, signal: run.signal }))
+  const onHeaderDamage = (sentence: string, seen: RecoveryPoint) =>
+    mendHeader(context, run, { point: seen, vault, sentence })
+  const opened = await damageIn(findings.damage, () =>
+    openPoint(context, { point, vault, signal: run.signal, onHeaderDamage }),
+  )
   const looked = opened ? await lookDespite(context, run, { level, point, opened, findings }) : {}
   const checked = {
     artifacts: opened ? opened.manifest.artifacts.length + 1 : 0,

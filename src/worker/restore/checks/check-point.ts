@@ -79,9 +79,17 @@ async function open(
 ): Promise<{ opened: OpenPoint | null; checks: RestoreCheck[] }> {
   const inVault = passed('VAULT', vault.name, `Vault "${vault.name}" answers, and is the one it should be.`)
   try {
-    const opened = await openPoint(context, { point, vault, signal })
+    const damage: string[] = []
+    const onHeaderDamage = (sentence: string) => void damage.push(sentence)
+    const opened = await openPoint(context, { point, vault, signal, onHeaderDamage })
     const message = 'The manifest and the header beside it are what was recorded.'
-    return { opened, checks: [inVault, passed('MANIFEST', manifestKey(point.prefix), message)] }
+    const manifest = damage.map((sentence) =>
+      warning('MANIFEST', headerKey(point.prefix), `${sentence} Nothing that is restored depends on it.`, [
+        'Verify the recovery point, with verifyRecoveryPoint, which writes the header anew.',
+      ]),
+    )
+    if (damage.length === 0) manifest.push(passed('MANIFEST', manifestKey(point.prefix), message))
+    return { opened, checks: [inVault, ...manifest] }
   } catch (cause) {
     signal.throwIfAborted()
     const files = [manifestKey(point.prefix), headerKey(point.prefix)]

@@ -4,6 +4,13 @@ CREATE TABLE "feed_epochs" (
 	"epoch" text NOT NULL
 );
 --> statement-breakpoint
+CREATE TABLE "removal_rests" (
+	"id" text PRIMARY KEY NOT NULL,
+	"begun_at" timestamp (3) with time zone NOT NULL,
+	"ends_at" timestamp (3) with time zone NOT NULL,
+	"reason" text NOT NULL
+);
+--> statement-breakpoint
 CREATE TABLE "worker_sightings" (
 	"id" integer PRIMARY KEY DEFAULT 1 NOT NULL,
 	"seen_at" timestamp (3) with time zone NOT NULL
