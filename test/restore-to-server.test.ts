@@ -167,7 +167,7 @@ describe('a restore over several connections', { timeout: 120_000 }, () => {
     folder,
   }) => {
     await using source = await slowSource(4)
-    await run(source, 'slow', 'create role clerk')
+    await run(source, 'slow', 'create role clerk; grant select on other to clerk')
     await using target = await sourceServer()
     await using service = await startService({ databaseUrl, folder })
     const point = await backedUp(service, source, folder)
@@ -178,7 +178,7 @@ describe('a restore over several connections', { timeout: 120_000 }, () => {
     await run(target, name, 'delete from other where i > 15; create table uninvited as select 1 as i')
     const ended = await service.ended(job.id)
     expect(ended).toMatchObject({ status: 'FAILED', error: { code: 'ROWS_DIFFER' } })
-    expect(ended.warnings).toEqual(['Roles that were created stay: clerk.'])
+    expect(ended.warnings).toEqual(['Roles that were created for the restore are still there: clerk.'])
     expect(restoreReportOf(ended)?.differences).toEqual([
       {
         database: 'slow',

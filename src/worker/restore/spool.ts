@@ -1,5 +1,6 @@
 import { type FileHandle, mkdir, open, statfs, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
 import { type GrowingArchive, growArchive } from '../../engine/archive/growing-archive.ts'
 import type { ManifestArtifact } from '../point/manifest.ts'
 import type { OpenPoint } from '../point/read-point.ts'
@@ -31,12 +32,18 @@ export async function spoolArchive({
 }: Spool): Promise<GrowingArchive | undefined> {
   await mkdir(directory, { recursive: true, mode: 0o700 })
   if ((await freeBytesOf(directory)) < artifact.digest.plainBytes + spareBytes) return undefined
-  if (!point.isFar) await point.readBack(artifact, { signal, onBytes: onStoredBytes })
-  const archive = growArchive(await openNameless(directory), (sink, stopped) => {
-    const onBytes = point.isFar ? onStoredBytes : () => {}
-    return point.extract(artifact, AbortSignal.any([signal, stopped]), onBytes, [sink])
-  })
-  if (!point.isFar) return archive
+  if (!point.isFar) {
+    const { storedBytes } = artifact.digest
+    const plain = await point.open(artifact, signal, (total) => void (total <= storedBytes && onStoredBytes(total)))
+    const file = await openNameless(directory).catch((cause) => {
+      plain.destroy()
+      throw cause
+    })
+    return growArchive(file, (sink, stopped) => pipeline(plain, sink, { signal: stopped }))
+  }
+  const archive = growArchive(await openNameless(directory), (sink, stopped) =>
+    point.extract(artifact, AbortSignal.any([signal, stopped]), onStoredBytes, [sink]),
+  )
   try {
     await archive.whole
     return archive
