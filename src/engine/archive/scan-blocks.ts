@@ -80,11 +80,25 @@ export function scanBlocks(
     return skipped
   }
 
+  /** Goes over whole chunks of rows, of which there may be millions, and answers how many bytes those took. */
+  const skipRows = (bytes: Buffer, from: number): number => {
+    if (expected !== 'CHUNK' || holdsLargeObjects || toSkip > 0) return 0
+    const cutsFrom = isCompressed ? Number.POSITIVE_INFINITY : from + leastBetweenCuts - (position - cutAt)
+    let at = from
+    while (at + integerBytes < bytes.length) {
+      const end = at + integerBytes + bytes.readUInt32LE(at + 1)
+      // What ends the block, what is not all there and what may end a share is looked at one by one.
+      if (end === at + integerBytes || end > bytes.length || end >= cutsFrom) break
+      at = end
+    }
+    return at - from
+  }
+
   return (piece) => {
     const bytes = held.length > 0 ? Buffer.concat([held, piece]) : piece
     let at = 0
     while (at < bytes.length) {
-      const taken = toSkip > 0 ? skip(bytes, at) : read(bytes, at)
+      const taken = skipRows(bytes, at) || (toSkip > 0 ? skip(bytes, at) : read(bytes, at))
       if (taken === 0) break
       at += taken
       position += taken

@@ -18,9 +18,9 @@ export interface Spool {
 }
 
 /**
- * Unpacks an archive into a file of the spool directory, to be restored from while it still comes: its stored bytes have all been
- * compared with their digest before. Where reading them twice is dear it is unpacked at once instead, and whole when
- * this resolves. The file has no name, so that nothing is left of it however this process ends, and nobody else can open it;
+ * Unpacks an archive into a file of the spool directory, to be restored from while it still comes: all of its stored bytes are
+ * compared with their digest before the first plain one comes. Where reading them twice is dear it is unpacked at once instead, and
+ * whole when this resolves. The file has no name, so that nothing is left of it however this process ends, and nobody else can open it;
  * disposing of the archive frees its space. Undefined when there is no room for it.
  */
 export async function spoolArchive({
@@ -32,18 +32,14 @@ export async function spoolArchive({
 }: Spool): Promise<GrowingArchive | undefined> {
   await mkdir(directory, { recursive: true, mode: 0o700 })
   if ((await freeBytesOf(directory)) < artifact.digest.plainBytes + spareBytes) return undefined
-  if (!point.isFar) {
-    const { storedBytes } = artifact.digest
-    const plain = await point.open(artifact, signal, (total) => void (total <= storedBytes && onStoredBytes(total)))
-    const file = await openNameless(directory).catch((cause) => {
-      plain.destroy()
-      throw cause
-    })
-    return growArchive(file, (sink, stopped) => pipeline(plain, sink, { signal: stopped }))
-  }
-  const archive = growArchive(await openNameless(directory), (sink, stopped) =>
-    point.extract(artifact, AbortSignal.any([signal, stopped]), onStoredBytes, [sink]),
-  )
+  const { storedBytes } = artifact.digest
+  const archive = growArchive(await openNameless(directory), async (sink, stopped) => {
+    const either = AbortSignal.any([signal, stopped])
+    if (point.isFar) return await point.extract(artifact, either, onStoredBytes, [sink])
+    const onCompared = (total: number) => void (total <= storedBytes && onStoredBytes(total))
+    await pipeline(await point.open(artifact, either, onCompared), sink, { signal: stopped })
+  })
+  if (!point.isFar) return archive
   try {
     await archive.whole
     return archive
