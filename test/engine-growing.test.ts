@@ -19,6 +19,7 @@ import {
   run,
   streamOf,
 } from './kit/engine.ts'
+import { sourceServer } from './kit/source-server.ts'
 import { test } from './kit/test.ts'
 import { waitFor } from './kit/wait-for.ts'
 
@@ -150,6 +151,15 @@ describe('An archive that grows while it is restored', () => {
     )
     expect(failure).toMatchObject({ code: 'RESTORE_FAILED', details: expect.stringContaining('division by zero') })
     expect(stoppedWith).toBe(failure)
+  })
+
+  test('has its indexes built with what memory the server can spare', async ({ folder }) => {
+    await using server = await sourceServer({ settings: { shared_buffers: '512MB' } })
+    const contents = `create materialized view settings as select current_setting('maintenance_work_mem') as memory`
+    const archive = await archiveOf(server, await createDatabase(server, contents))
+    await using growing = await grow(folder, (sink, signal) => pipeline(streamOf(archive.bytes), sink, { signal }))
+    const { targetName } = await restoreGrowing(server, archive, { archive: growing, jobs: 2 })
+    expect(await run(server, targetName, 'select memory from settings')).toEqual([{ memory: '128MB' }])
   })
 
   test('of an unknown layout is left to pg_restore once it is whole', async ({ source, folder }) => {

@@ -18,6 +18,8 @@ export interface ToolRun {
   useList?: string | undefined
   /** For pg_restore: the open file of the archive, which it can seek in; standard input when left out. */
   archiveFile?: number | undefined
+  /** Settings of the sessions that it opens, by their names. */
+  settings?: Readonly<Record<string, string | number>> | undefined
   /** The work in words, for messages: "Dumping database …". */
   what: string
   stdin?: Readable | undefined
@@ -65,7 +67,7 @@ export async function runServerTool(address: ServerAddress, database: string, ru
       PGGSSENCMODE: 'disable',
       PGCONNECT_TIMEOUT: '10',
       PGAPPNAME: 'holdfast',
-      PGOPTIONS: '-c default_transaction_read_only=off',
+      PGOPTIONS: sessionOptions({ default_transaction_read_only: 'off', ...run.settings }),
     },
   })
 }
@@ -92,6 +94,12 @@ export async function runTool(
   })
   if ((end.exitCode === 0 && !end.killedBy) || run.isHarmless?.(end)) return warningsIn(end.stderr)
   throw programFailure(run.what, end, { secrets, otherwise: run.otherwise ?? 'TOOL_FAILED' })
+}
+
+function sessionOptions(settings: Readonly<Record<string, string | number>>): string {
+  return Object.entries(settings)
+    .map(([name, value]) => `-c ${name}=${value}`)
+    .join(' ')
 }
 
 async function disposableFile(text: string) {

@@ -72,6 +72,7 @@ export async function fillDatabase(
       what,
       ...run,
       isHarmless: isHarmless?.(jobs),
+      settings: { maintenance_work_mem: target.indexMemoryKilobytes },
       otherwise: 'RESTORE_FAILED',
       args: jobs > 1 ? [...common, `--jobs=${jobs}`] : common,
     })
@@ -126,6 +127,8 @@ async function lookAndChoose(
 interface Target {
   versionNumber: number
   tablespaces: ReadonlySet<string>
+  /** What a session may take for building an index. */
+  indexMemoryKilobytes: number
   isSuperuser: boolean
   /** The role that everything is to belong to; undefined when it is not one. */
   owner: OwnerRole | undefined
@@ -138,9 +141,19 @@ async function lookAtTarget(session: Session, { ownership }: Filling): Promise<T
   return {
     versionNumber: session.versionNumber,
     tablespaces: new Set(rows.map(({ name }) => name)),
+    indexMemoryKilobytes: await indexMemoryOf(session),
     isSuperuser: self?.isSuperuser === true,
     owner: typeof ownership === 'string' ? undefined : await requireOwnerRole(session, ownership.role),
   }
+}
+
+/** Indexes are built quicker with more memory: a quarter of what the server was given for its buffers, 1 GB at most, where that is more than it is set to. */
+async function indexMemoryOf({ sql }: Session): Promise<number> {
+  const [row] = await sql<{ kilobytes: number }[]>`
+    select greatest(maintenance.setting::int8, least(buffers.setting::int8 * current_setting('block_size')::int8 / 4096, 1048576))::float8 as kilobytes
+    from pg_settings maintenance, pg_settings buffers
+    where maintenance.name = 'maintenance_work_mem' and buffers.name = 'shared_buffers'`
+  return row?.kilobytes ?? 65_536
 }
 
 interface Chosen {
