@@ -1,4 +1,5 @@
--- What a server holds beside the contents of its databases: (kind, name, value), one row for each thing.
+-- What a server holds beside the contents of its databases: (kind, name, value), one row for each thing. A restore gives no role
+-- SUPERUSER, REPLICATION or BYPASSRLS, and says so: these are not compared.
 with mine as (select * from pg_database where not datistemplate and datname <> 'postgres')
 select 'database' as kind, datname::text as name,
   concat_ws(' ', pg_encoding_to_char(encoding), datcollate, datctype, pg_get_userbyid(datdba), datconnlimit,
@@ -6,8 +7,7 @@ select 'database' as kind, datname::text as name,
     shobj_description(oid, 'pg_database')) as value
 from mine
 union all
-select 'role', rolname, concat_ws(' ', rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication,
-  rolbypassrls, rolconnlimit, rolvaliduntil)
+select 'role', rolname, concat_ws(' ', rolinherit, rolcreaterole, rolcreatedb, rolcanlogin, rolconnlimit, rolvaliduntil)
 from pg_roles where rolname !~ '^pg_'
 union all
 select 'membership', format('%I in %I', m.rolname, g.rolname), 'admin option ' || admin_option
