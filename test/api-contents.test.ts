@@ -40,7 +40,7 @@ beforeAll(async () => {
   api = await startApi()
   const instance = await addInstance(api)
   point = await addPoint(api, instance)
-  old = await addPoint(api, instance)
+  old = await addPoint(api, instance, { createdAt: new Date(api.clock.now.getTime() - 1000) })
   await record(point, facts)
   for (let count = 0; count < 8; count += 1) await record(await addPoint(api, instance), facts)
 })
