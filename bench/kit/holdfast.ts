@@ -26,7 +26,7 @@ export async function startHoldfast(folder: string): Promise<Holdfast> {
   await mkdir(folder, { recursive: true })
   const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
   // The flags of "npm start".
-  const child = spawn(process.execPath, ['--max-semi-space-size=4', '--expose-gc', main], {
+  const child = spawn(process.execPath, ['--max-semi-space-size=4', '--no-incremental-marking', main], {
     env: {
       PATH: process.env.PATH,
       MALLOC_ARENA_MAX: '2',

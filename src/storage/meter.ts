@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
 import { Transform } from 'node:stream'
-import { collectingYoung } from './collect-young.ts'
 
 /** How many bytes went by, and their sha256 in lower-case hex. */
 export interface Measure {
@@ -39,7 +38,6 @@ export function meterOf<Measured>(
   } = {},
 ): Meter<Measured> {
   const hash = createHash(algorithm)
-  const collectYoung = collectingYoung()
   let total = 0
   let result: { measure: Measured } | undefined
   const stream = new Transform({
@@ -47,7 +45,6 @@ export function meterOf<Measured>(
     readableHighWaterMark: aheadBytes,
     transform(piece: Buffer, _encoding, done) {
       hash.update(piece)
-      collectYoung(piece.length)
       total += piece.length
       onBytes?.(total)
       done(null, piece)
