@@ -119,6 +119,8 @@ async function lookAndChoose(
   database: string,
   filling: Filling,
 ): Promise<Chosen & { target: Target }> {
+  // Comparing what is stored may take hours before the archive begins: no session is kept idle meanwhile, which a server may end.
+  if (!isStream(filling.archive)) await filling.archive.archive.toc()
   await using session = await openSession(address, database, { signal: filling.signal })
   const target = await lookAtTarget(session, filling)
   return { target, ...(await choose(session, filling, target)) }

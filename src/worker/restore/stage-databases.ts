@@ -72,14 +72,14 @@ async function stageOne(
 ): Promise<StagedDatabase> {
   const { run, opened, address, tools, request } = stage
   const artifact = artifactOf(opened.manifest, name)
-  const source = opened.manifest.databases.find(({ report }) => report.name === name)?.report
-  if (!artifact || !source) {
+  const described = opened.manifest.databases.find(({ report }) => report.name === name)
+  if (!artifact || !described) {
     throw new WorkFailed('GONE', `The recovery point holds no database ${JSON.stringify(name)}.`)
   }
   const restore = (archive: Filling['archive'], onCopied: (bytes: number) => void) =>
     stageRestore(address, {
       archive,
-      source,
+      source: described.report,
       targetName,
       token: tokenOf(run, `${run.job.attempt}_${index}`),
       tools,
@@ -91,8 +91,7 @@ async function stageOne(
         onCopied(copiedBytes)
       },
     })
-  const { tables = [] } = opened.manifest.databases.find(({ report }) => report === source) ?? {}
-  const spooled = await restoreSpooled(stage, { artifact, tables, onBytes, restore })
+  const spooled = await restoreSpooled(stage, { artifact, tables: described.tables, onBytes, restore })
   return spooled ?? restore(await opened.open(artifact, run.signal, onBytes), () => {})
 }
 
