@@ -57,7 +57,12 @@ export async function startMailServer({ host = '127.0.0.1', isSecure = false } =
       })
     },
   })
-  await new Promise<void>((resolve) => smtp.listen(0, host, resolve))
+  // A client that hangs up in the middle of the handshake (it may not trust the certificate) is no failure of ours.
+  smtp.on('error', () => {})
+  await new Promise<void>((resolve, reject) => {
+    smtp.server.once('error', reject)
+    smtp.listen(0, host, resolve)
+  })
   const address = smtp.server.address()
   const port = typeof address === 'object' && address !== null ? address.port : 0
   const settings = {
