@@ -3,7 +3,7 @@
 //
 //   node setup.mjs               what the service needs
 //   node setup.mjs --for-demo    and a PostgreSQL server's programs, for the sample servers
-//   node setup.mjs --for-tests   and what the tests compare with: age, zstd, a browser
+//   node setup.mjs --for-tests   and what the tests compare with: age, zstd, openssl, a browser
 
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -92,6 +92,7 @@ function installPrograms() {
   if (isForTests) {
     if (!isOnPath('age')) missing.push('age')
     if (!isOnPath('zstd')) missing.push('zstd')
+    if (!isOnPath('openssl')) missing.push('openssl')
     if (!['chromium', 'chromium-browser', 'google-chrome'].some(isOnPath)) missing.push('chromium')
   }
   if (missing.length === 0) return

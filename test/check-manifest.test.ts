@@ -130,3 +130,27 @@ test('a manifest whose grants are statements is none', () => {
   }
   for (const value of ['CREATE', 'TEMPORARY']) expect(manifestOf(changed(way, { value }))).toBeDefined()
 })
+
+test('a manifest of today says of every artifact what names its sealing, and the digest of today', () => {
+  const { plainSha256: _, ...stored } = digest
+  const today = { ...stored, sealSha256: sha256, plainGmac: 'b'.repeat(32), plainGmacKey: 'c'.repeat(64) }
+  const withDigest = (fields: object, format = 2) => {
+    const artifacts = manifest.artifacts.map((artifact) => ({ ...artifact, digest: fields }))
+    return manifestOf({ ...manifest, format, artifacts })
+  }
+  expect(withDigest(today)).toBeDefined()
+  const wrong = [
+    digest,
+    { ...today, sealSha256: undefined },
+    { ...today, plainGmac: undefined },
+    { ...today, plainGmac: 'B'.repeat(32) },
+    { ...today, plainGmacKey: 'c'.repeat(63) },
+    { ...today, plainSha256: sha256 },
+    { ...today, plainBytes: -1 },
+  ]
+  for (const each of wrong) expect(withDigest(each), JSON.stringify(each)).toBeUndefined()
+  expect(withDigest(today, 1)).toBeUndefined()
+  // A copy of an older point, made by this version.
+  expect(withDigest({ ...digest, sealSha256: sha256 }, 1)).toBeDefined()
+  expect(withDigest({ ...digest, sealSha256: 'no' }, 1)).toBeUndefined()
+})

@@ -22,7 +22,7 @@ function pieces(bytes: Uint8Array, pieceBytes: number): Readable {
 }
 
 async function sealed(plain: Uint8Array, { recipients = [recipient], pieceBytes = 50_000 } = {}): Promise<Buffer> {
-  return await buffer(pieces(plain, pieceBytes).pipe(seal(recipients)))
+  return await buffer(pieces(plain, pieceBytes).pipe(seal(recipients).stream))
 }
 
 async function opened(bytes: Uint8Array, { key = identity, pieceBytes = 50_000 } = {}): Promise<Buffer> {

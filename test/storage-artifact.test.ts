@@ -1,18 +1,14 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { execFile } from 'node:child_process'
+import { createCipheriv, createHash, randomBytes } from 'node:crypto'
 import { readdir, readFile, truncate, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable, Writable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
+import { promisify } from 'node:util'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { generateIdentity } from '../src/secret/age-identity.ts'
-import {
-  type ArtifactDigest,
-  type Compression,
-  openArtifact,
-  readBackArtifact,
-  writeArtifact,
-} from '../src/storage/artifact.ts'
+import { type Compression, openArtifact, readBackArtifact, writeArtifact } from '../src/storage/artifact.ts'
 import { directoryStorage } from '../src/storage/directory.ts'
 import { proveArtifact } from '../src/storage/prove-artifact.ts'
 import { drain } from '../src/worker/streams.ts'
@@ -30,12 +26,13 @@ async function openVault() {
   return { storage: directoryStorage(folder.path), path: folder.path }
 }
 
-const withBlake2b = ({ storedBytes, storedSha256, plainBytes }: ArtifactDigest, plainBlake2b: string) => ({
-  storedBytes,
-  storedSha256,
-  plainBytes,
-  plainBlake2b,
-})
+/** GMAC of all bytes at once. */
+function gmacOf(plain: Buffer, key: string) {
+  const cipher = createCipheriv('aes-256-gcm', Buffer.from(key, 'hex'), Buffer.alloc(12)).setAAD(plain)
+  cipher.final()
+  return cipher.getAuthTag().toString('hex')
+}
+
 const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
 
 describe.each<Compression>(['ZSTD', 'NONE'])('an artifact with compression %s', (compression) => {
@@ -50,15 +47,32 @@ describe.each<Compression>(['ZSTD', 'NONE'])('an artifact with compression %s', 
     const stored = await readFile(join(path, key))
     expect(digest).toEqual({
       plainBytes: sizeBytes,
-      plainBlake2b: createHash('blake2b512').update(plain).digest('hex'),
+      plainGmac: gmacOf(plain, digest.plainGmacKey ?? ''),
+      plainGmacKey: expect.stringMatching(/^[0-9a-f]{64}$/),
       storedBytes: stored.length,
       storedSha256: sha256(stored),
+      sealSha256: sha256(stored.subarray(0, stored.indexOf('\n', stored.indexOf('\n--- ') + 1) + 17)),
     })
     expect(counts.at(-1) ?? 0).toBe(sizeBytes)
     expect(stored.includes(plain.subarray(0, 100)) && sizeBytes > 1).toBe(false)
     await readBackArtifact(storage, key, digest)
     const opened = await buffer(await openArtifact(storage, key, { identity, compression, digest }))
     expect(opened.equals(plain)).toBe(true)
+  })
+
+  test('has a digest of its plain bytes that openssl gives too, and another key each time', async () => {
+    const { storage, path } = await openVault()
+    const plain = randomBytes(3_000_000)
+    const [first, second] = [key, 'points/two/0001.dump.age'].map((each) =>
+      writeArtifact(storage, each, { recipients, compression }, put(plain)),
+    )
+    const digest = await first
+    await writeFile(join(path, 'plain'), plain)
+    const how = [`hexkey:${digest?.plainGmacKey}`, `hexiv:${'0'.repeat(24)}`].flatMap((value) => ['-macopt', value])
+    const args = ['mac', '-cipher', 'AES-256-GCM', ...how, '-in', join(path, 'plain'), 'GMAC']
+    const { stdout } = await promisify(execFile)('openssl', args)
+    expect(stdout.trim().toLowerCase()).toBe(digest?.plainGmac)
+    expect((await second)?.plainGmacKey).not.toBe(digest?.plainGmacKey)
   })
 
   test('is extracted in one reading, which succeeds only when every digest is right', async () => {
@@ -81,8 +95,12 @@ describe.each<Compression>(['ZSTD', 'NONE'])('an artifact with compression %s', 
     expect((await extract(digest)).equals(plain)).toBe(true)
     const wrong = '0'.repeat(64)
     const damaged = { code: 'ARTIFACT_DAMAGED' }
-    await expect(extract({ ...digest, storedSha256: wrong })).rejects.toMatchObject(damaged)
-    await expect(extract(withBlake2b(digest, `${wrong}${wrong}`))).rejects.toMatchObject(damaged)
+    await expect(extract({ ...digest, sealSha256: wrong })).rejects.toMatchObject(damaged)
+    await expect(extract({ ...digest, plainGmac: '0'.repeat(32) } as typeof digest)).rejects.toMatchObject(damaged)
+    await expect(extract({ ...digest, plainGmacKey: wrong } as typeof digest)).rejects.toMatchObject(damaged)
+    const { sealSha256: _, ...older } = digest
+    expect((await extract(older)).equals(plain)).toBe(true)
+    await expect(extract({ ...older, storedSha256: wrong })).rejects.toMatchObject(damaged)
     const stored = await readFile(join(path, key))
     stored[stored.length >> 1] = (stored[stored.length >> 1] ?? 0) ^ 1
     await writeFile(join(path, key), stored)
@@ -196,7 +214,7 @@ describe.each<Compression>(['ZSTD', 'NONE'])('an artifact with compression %s', 
     const digest = await writeArtifact(storage, key, { recipients, compression }, put('what was written'))
     const others = [
       { ...digest, plainBytes: 3 },
-      withBlake2b(digest, '0'.repeat(128)),
+      { ...digest, plainGmac: '0'.repeat(32) } as typeof digest,
       olderDigest(digest, Buffer.from('something elsewhere')),
     ]
     for (const wrong of others) {

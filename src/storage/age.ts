@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto'
 import { Transform } from 'node:stream'
 import {
   headerLength,
@@ -15,19 +15,28 @@ const tagBytes = 16
 const sealedChunkBytes = chunkBytes + tagBytes
 const nonceBytes = 16
 
+export interface Sealing {
+  stream: Transform
+  /**
+   * The sha256, in lower-case hex, of what stands in front of the payload: the header, and the payload's nonce. They are drawn
+   * anew each time, so it names this one sealed stream: what begins with them and opens is what was sealed then.
+   */
+  sealSha256: string
+}
+
 /** Seals a stream in the age v1 format, so that the identity of any one of the recipients (`age1…`) opens it. */
-export function seal(recipients: readonly string[]): Transform {
+export function seal(recipients: readonly string[]): Sealing {
   if (recipients.length === 0) throw new RangeError('A stream is sealed for one recipient at least.')
   const fileKey = randomBytes(16)
   const nonce = randomBytes(nonceBytes)
-  const header = Buffer.concat([wrapFileKey(fileKey, recipients), nonce])
+  const front = Buffer.concat([wrapFileKey(fileKey, recipients), nonce])
   const sealChunk = chunkSealer(payloadKey(fileKey, nonce))
   const held = Buffer.allocUnsafe(chunkBytes)
   let heldBytes = 0
-  return new Transform({
+  const stream = new Transform({
     highWaterMark: 1024 * 1024,
     construct(done) {
-      this.push(header)
+      this.push(front)
       done()
     },
     transform(bytes: Buffer, _encoding, done) {
@@ -48,13 +57,15 @@ export function seal(recipients: readonly string[]): Transform {
       done()
     },
   })
+  return { stream, sealSha256: sha256Of(front) }
 }
 
 /**
  * Opens a stream in the age v1 format. Only authentic bytes come out; a stream that was changed, cut short or
  * lengthened ends in ARTIFACT_DAMAGED, one that none of the identities opens in WRONG_KEY. `subject` names it in errors.
+ * With a `sealSha256` only that one sealed stream opens; another one is ARTIFACT_DAMAGED before a byte comes out.
  */
-export function unseal(identities: Identities, subject = 'The sealed stream'): Transform {
+export function unseal(identities: Identities, subject = 'The sealed stream', sealSha256?: string): Transform {
   let openChunk: ((sealed: Buffer, isLast: boolean) => Buffer) | undefined
   let head: Buffer = Buffer.alloc(0)
   const held = Buffer.allocUnsafe(sealedChunkBytes)
@@ -66,6 +77,8 @@ export function unseal(identities: Identities, subject = 'The sealed stream'): T
     const end = headerLength(head)
     if (end === undefined && head.length > longestHeaderBytes) throw damaged('does not begin with an age header')
     if (end === undefined || head.length < end + nonceBytes) return undefined
+    if (sealSha256 !== undefined && sha256Of(head.subarray(0, end + nonceBytes)) !== sealSha256)
+      throw damaged('is not the file that was written: it is sealed otherwise')
     const fileKey = unwrapFileKey(head.subarray(0, end), identities, subject)
     openChunk = chunkOpener(payloadKey(fileKey, head.subarray(end, end + nonceBytes)), () =>
       damaged('is damaged or cut short'),
@@ -146,6 +159,10 @@ function nonces(): (isLast: boolean) => Buffer {
     nonce.writeUInt8(isLast ? 1 : 0, 11)
     return nonce
   }
+}
+
+function sha256Of(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('hex')
 }
 
 function asError(error: unknown): Error {

@@ -1,6 +1,6 @@
 import { pipeline } from 'node:stream/promises'
 import { seal, unseal } from './age.ts'
-import { damaged, type OpenArtifact, readBackArtifact, type StoredDigest } from './artifact.ts'
+import { damaged, type OpenArtifact, readBackArtifact, type StoredArtifact, type StoredDigest } from './artifact.ts'
 import type { Storage } from './contract.ts'
 import { meter } from './meter.ts'
 import { StorageError } from './storage-error.ts'
@@ -30,20 +30,21 @@ export async function copyArtifact(
   source: CopySource,
   target: CopyTarget,
   { signal, onBytes }: { signal: AbortSignal; onBytes: (total: number) => void },
-): Promise<StoredDigest> {
+): Promise<StoredArtifact> {
   const { storage, key, identity, digest } = source
   const read = meter(onBytes, ({ bytes, sha256 }) =>
     bytes === digest.storedBytes && sha256 === digest.storedSha256
       ? undefined
       : damaged(key, 'does not hold the bytes that were written'),
   )
+  const sealing = seal(target.recipients)
   const stored = meter()
   try {
     await target.storage.write(
       target.key,
       async (sink) => {
         const opened = [await storage.read(key), read.stream, unseal(identity, key)]
-        await pipeline([...opened, seal(target.recipients), stored.stream, sink])
+        await pipeline([...opened, sealing.stream, stored.stream, sink])
       },
       { signal },
     )
@@ -52,7 +53,7 @@ export async function copyArtifact(
     throw cause
   }
   const { bytes: storedBytes, sha256: storedSha256 } = stored.measure()
-  return { storedBytes, storedSha256 }
+  return { storedBytes, storedSha256, sealSha256: sealing.sealSha256 }
 }
 
 /** Where the source does not open, its bytes are read once more: what they are says more than where the opening stopped. */

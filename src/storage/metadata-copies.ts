@@ -89,6 +89,6 @@ function isMetadataHeader(value: unknown): value is MetadataHeader {
     isOf('boolean', 'hasKeyFile') &&
     fields.get('format') === 'holdfast-metadata' &&
     (formatVersion === 1 || formatVersion === 2) &&
-    isPlainDigest(Object.fromEntries(fields), formatVersion === 2 ? 'plainBlake2b' : 'plainSha256')
+    isPlainDigest(Object.fromEntries(fields), formatVersion === 2 ? 'GMAC' : 'SHA256')
   )
 }

@@ -7,6 +7,13 @@ export interface Measure {
   sha256: string
 }
 
+/** What a stream is digested with. */
+export interface Digester {
+  update(piece: Buffer): void
+  /** Ends it; lower case. */
+  hex(): string
+}
+
 export interface Meter<Measured = Measure> {
   /** Passes bytes on unchanged and measures them. */
   stream: Transform
@@ -19,12 +26,23 @@ export interface Meter<Measured = Measure> {
  * At the end `judge` may answer an error, which the stream then ends in.
  */
 export function meter(onBytes?: (total: number) => void, judge?: (measure: Measure) => Error | undefined): Meter {
-  return meterOf('sha256', (bytes, sha256): Measure => ({ bytes, sha256 }), { onBytes, judge })
+  return meterOf(hashDigester('sha256'), (bytes, sha256): Measure => ({ bytes, sha256 }), { onBytes, judge })
 }
 
-/** As meter, with any digest that node knows by that name; `measured` says what becomes of it. */
+/** Counts a stream on its way, and digests nothing. */
+export function counter(onBytes?: (total: number) => void): Meter<{ bytes: number }> {
+  return meterOf({ update() {}, hex: () => '' }, (bytes) => ({ bytes }), { onBytes })
+}
+
+/** A hash that node knows by that name. */
+export function hashDigester(algorithm: string): Digester {
+  const hash = createHash(algorithm)
+  return { update: (piece) => void hash.update(piece), hex: () => hash.digest('hex') }
+}
+
+/** As meter, with another digest; `measured` says what becomes of it. */
 export function meterOf<Measured>(
-  algorithm: string,
+  digester: Digester,
   measured: (bytes: number, hex: string) => Measured,
   {
     onBytes,
@@ -37,20 +55,19 @@ export function meterOf<Measured>(
     aheadBytes?: number
   } = {},
 ): Meter<Measured> {
-  const hash = createHash(algorithm)
   let total = 0
   let result: { measure: Measured } | undefined
   const stream = new Transform({
     writableHighWaterMark: 1024 * 1024,
     readableHighWaterMark: aheadBytes,
     transform(piece: Buffer, _encoding, done) {
-      hash.update(piece)
+      digester.update(piece)
       total += piece.length
       onBytes?.(total)
       done(null, piece)
     },
     flush(done) {
-      const measure = measured(total, hash.digest('hex'))
+      const measure = measured(total, digester.hex())
       result = { measure }
       done(judge?.(measure))
     },

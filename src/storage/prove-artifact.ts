@@ -4,16 +4,17 @@ import { destroyOnAbort } from './abort.ts'
 import { unseal } from './age.ts'
 import { checkSize, checkStored, type OpenArtifact, plainDamage, readBackArtifact } from './artifact.ts'
 import type { Storage } from './contract.ts'
-import { meter } from './meter.ts'
+import { counter, meter } from './meter.ts'
 import { plainMeterLike } from './plain-digest.ts'
 import { StorageError } from './storage-error.ts'
 import { decompress } from './zstd.ts'
 
 /**
- * Shows in one pass that an artifact is whole: its stored bytes are digested while they are opened, and `decode` reads what
- * they open to. What that has read is worth nothing until this resolves: it is for proofs, and for what is put aside until then;
- * to hand bytes on as they come there is openArtifact. Throws ARTIFACT_DAMAGED, naming the key, whenever a byte is not what was written; else what `decode`
- * throws, or the storage.
+ * Shows in one pass that an artifact is whole: it is the stream that was sealed, all of it authentic, and opens to the bytes
+ * that were backed up, while `decode` reads them. Of an artifact whose sealing has no digest, the stored bytes are digested
+ * too. What `decode` has read is worth nothing until this resolves: it is for proofs, and for what is put aside until then; to
+ * hand bytes on as they come there is openArtifact. Throws ARTIFACT_DAMAGED, naming the key, whenever a byte is not what was
+ * written; else what `decode` throws, or the storage.
  */
 export async function proveArtifact(
   storage: Storage,
@@ -22,11 +23,15 @@ export async function proveArtifact(
   decode: (plain: Readable) => Promise<void>,
 ): Promise<void> {
   await checkSize(storage, key, digest)
-  const stored = meter(onCheckedBytes)
+  const stored = digest.sealSha256 === undefined ? meter(onCheckedBytes) : counter(onCheckedBytes)
   const plain = plainMeterLike(digest)
   destroyOnAbort(plain.stream, signal)
   const source = await storage.read(key, { ...(signal && { signal }) })
-  const stages = [stored.stream, unseal(identity, key), ...(compression === 'ZSTD' ? [decompress(key)] : [])]
+  const stages = [
+    stored.stream,
+    unseal(identity, key, digest.sealSha256),
+    ...(compression === 'ZSTD' ? [decompress(key)] : []),
+  ]
   const flowing = pipeline([source, ...stages, plain.stream])
   const decoding = decode(plain.stream).finally(() => plain.stream.destroy())
   const [flowed, decoded] = await Promise.allSettled([flowing, decoding])

@@ -87,7 +87,7 @@ export async function readPlainJson(storage: Storage, key: string): Promise<unkn
 
 /** Seals a few bytes in memory. */
 export async function sealBytes(plain: Buffer, recipients: readonly string[]): Promise<Buffer> {
-  return await buffer(Readable.from([plain]).compose(seal(recipients)))
+  return await buffer(Readable.from([plain]).compose(seal(recipients).stream))
 }
 
 /** Opens a few sealed bytes in memory; `subject` names them in errors. */

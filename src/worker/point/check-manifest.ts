@@ -17,7 +17,7 @@ const tags = ['DEFAULT', 'DAILY', 'WEEKLY', 'MONTHLY', 'YEARLY']
  */
 export function manifestOf(value: unknown): Manifest | undefined {
   if (!isObject(value) || !isFormat(value.format)) return undefined
-  const digestKind = value.format === manifestFormat ? 'plainBlake2b' : 'plainSha256'
+  const isOlder = value.format === olderManifestFormat
   const { instance, job, server, tools, databases, roles, artifacts } = value
   const isWhole =
     [value.recoveryPointId, value.vaultId].every(isId) &&
@@ -39,7 +39,7 @@ export function manifestOf(value: unknown): Manifest | undefined {
     isListOf(roles, isRole) &&
     Array.isArray(artifacts) &&
     artifacts.length > 0 &&
-    artifacts.every((artifact) => isArtifact(artifact, digestKind)) &&
+    artifacts.every((artifact) => isArtifact(artifact, isOlder)) &&
     new Set(artifacts.map(({ file }) => file)).size === artifacts.length &&
     isCopyOf(value.copyOf, value.recoveryPointId)
   // Each of its fields that is read without its digest being known was looked at just now.
@@ -69,15 +69,19 @@ function isServer(value: unknown): boolean {
 }
 
 /** The file has to be a plain name: what it is joined to stays within the point's own folder. */
-function isArtifact(value: unknown, digestKind: 'plainBlake2b' | 'plainSha256'): boolean {
+function isArtifact(value: unknown, isOlder: boolean): boolean {
   if (!isObject(value) || !isObject(value.digest)) return false
   const { file, kind, database, compression, digest } = value
   const isOf = kind === 'DATABASE' ? isText(database) : kind === 'GLOBALS' && database === null
   const isFile = typeof file === 'string' && isKeyPart(file)
   const isCompression = compression === 'ZSTD' || compression === 'NONE'
-  return isFile && isOf && isCompression && isStoredDigest(digest) && isPlainDigest(digest, digestKind)
+  return (
+    isFile && isOf && isCompression && isStored(digest, isOlder) && isPlainDigest(digest, isOlder ? 'SHA256' : 'GMAC')
+  )
 }
 
-function isStoredDigest({ storedBytes, storedSha256 }: Record<string, unknown>): boolean {
-  return isCount(storedBytes) && isSha256(storedSha256)
+/** A copy of an older point has what names its sealing, if this version made it. */
+function isStored({ storedBytes, storedSha256, sealSha256 }: Record<string, unknown>, isOlder: boolean): boolean {
+  const isSealed = isSha256(sealSha256) || (isOlder && sealSha256 === undefined)
+  return isCount(storedBytes) && isSha256(storedSha256) && isSealed
 }

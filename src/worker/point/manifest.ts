@@ -4,7 +4,7 @@ import type { DatabaseReport, RoleReport } from '../../engine/inspect.ts'
 import type { PostgresServer } from '../../server/server.ts'
 import type { ArtifactDigest, Compression } from '../../storage/artifact.ts'
 
-/** What is written: plain bytes are digested with BLAKE2b. */
+/** What is written: plain bytes are digested with GMAC, and artifacts say what names their sealing. */
 export const manifestFormat = 2
 /** As version 0.3 and older wrote it: plain bytes are digested with sha256. A copy of such a point keeps it. */
 export const olderManifestFormat = 1
