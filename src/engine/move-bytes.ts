@@ -1,4 +1,5 @@
 import type { Readable, Writable } from 'node:stream'
+import { passOn, spent } from '../spent-bytes.ts'
 import type { ProgramEnd } from './classify.ts'
 
 /** Moves all bytes of a source into a sink at the sink's pace, without ending the sink. Fails when either fails. */
@@ -8,7 +9,7 @@ export async function pump(source: Readable, sink: Writable, signal: AbortSignal
   try {
     for await (const chunk of source) {
       if (signal.aborted) break
-      await write(sink, chunk, signal)
+      await write(sink, passOn(chunk), signal)
     }
     signal.throwIfAborted()
   } finally {
@@ -33,7 +34,8 @@ export async function feed(
   try {
     for await (const chunk of source) {
       onInput?.(chunk.length)
-      if (!stdin.destroyed) await write(stdin, chunk, signal).catch((error) => signal.aborted && Promise.reject(error))
+      if (!stdin.destroyed)
+        await write(stdin, chunk, signal, spent).catch((error) => signal.aborted && Promise.reject(error))
       if (stdin.destroyed && (await ended).exitCode !== 0) return
     }
     signal.throwIfAborted()
@@ -44,10 +46,17 @@ export async function feed(
   }
 }
 
-async function write(sink: Writable, chunk: unknown, signal: AbortSignal): Promise<void> {
+/** `onWritten` hears of the chunk once the sink is done with it. */
+async function write(
+  sink: Writable,
+  chunk: Buffer,
+  signal: AbortSignal,
+  onWritten?: (chunk: Buffer) => void,
+): Promise<void> {
   if (sink.errored) throw sink.errored
   if (sink.destroyed || sink.writableEnded) throw new Error('The stream written to was closed.')
-  if (!sink.write(chunk)) await drained(sink, signal)
+  const isReady = onWritten ? sink.write(chunk, (error) => error ?? onWritten(chunk)) : sink.write(chunk)
+  if (!isReady) await drained(sink, signal)
 }
 
 // Called for most pieces of a long stream: listeners are cheaper than signals made of signals, and leave nothing behind.

@@ -1,5 +1,6 @@
 import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto'
 import { Transform } from 'node:stream'
+import { passOn, spent } from '../spent-bytes.ts'
 import {
   headerLength,
   type Identities,
@@ -50,6 +51,7 @@ export function seal(recipients: readonly string[]): Sealing {
         position = end
       }
       heldBytes += bytes.copy(held, heldBytes, position)
+      spent(bytes)
       done()
     },
     flush(done) {
@@ -99,11 +101,12 @@ export function unseal(identities: Identities, subject = 'The sealed stream', se
         while (sealed.length - position > sealedChunkBytes - heldBytes) {
           const end = position + sealedChunkBytes - heldBytes
           if (heldBytes > 0) sealed.copy(held, heldBytes, position, end)
-          this.push(openChunk(heldBytes > 0 ? held : sealed.subarray(position, end), false))
+          this.push(passOn(openChunk(heldBytes > 0 ? held : sealed.subarray(position, end), false)))
           heldBytes = 0
           position = end
         }
         heldBytes += sealed.copy(held, heldBytes, position)
+        spent(bytes)
       } catch (error) {
         return done(asError(error))
       }
@@ -128,7 +131,7 @@ function chunkSealer(key: Buffer): (plain: Buffer, isLast: boolean) => Buffer[] 
     const sealed = cipher.update(plain)
     // A stream cipher holds nothing back: this only ends it.
     cipher.final()
-    return [sealed, cipher.getAuthTag()]
+    return [passOn(sealed), cipher.getAuthTag()]
   }
 }
 

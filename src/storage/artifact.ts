@@ -5,6 +5,7 @@ import { seal, unseal } from './age.ts'
 import type { Identities } from './age-header.ts'
 import type { Storage } from './contract.ts'
 import { fillSink } from './fill.ts'
+import { forget } from './forget.ts'
 import { meter } from './meter.ts'
 import { isSamePlain, type PlainDigest, plainMeter, plainMeterLike } from './plain-digest.ts'
 import { StorageError } from './storage-error.ts'
@@ -70,7 +71,7 @@ export async function readBackArtifact(
   await checkSize(storage, key, digest)
   const stored = meter(onBytes)
   const source = await storage.read(key, { ...(signal && { signal }) })
-  await pipeline(source, stored.stream.resume())
+  await pipeline(source, stored.stream, forget())
   checkStored(key, digest, stored.measure())
 }
 

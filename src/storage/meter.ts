@@ -47,19 +47,20 @@ export function meterOf<Measured>(
   {
     onBytes,
     judge,
-    aheadBytes = 1024 * 1024,
+    isPieceByPiece = false,
   }: {
     onBytes?: ((total: number) => void) | undefined
     judge?: ((measure: Measured) => Error | undefined) | undefined
-    /** What is held ready for its reader. One that asks for all that is there at once gets it in one piece, as a copy. */
-    aheadBytes?: number
+    /** Its reader gets every piece as it is, and one is held ready. Else one that asks for all that is there gets it in one piece, as a copy. */
+    isPieceByPiece?: boolean
   } = {},
 ): Meter<Measured> {
   let total = 0
   let result: { measure: Measured } | undefined
   const stream = new Transform({
     writableHighWaterMark: 1024 * 1024,
-    readableHighWaterMark: aheadBytes,
+    readableHighWaterMark: isPieceByPiece ? 1 : 1024 * 1024,
+    readableObjectMode: isPieceByPiece,
     transform(piece: Buffer, _encoding, done) {
       digester.update(piece)
       total += piece.length

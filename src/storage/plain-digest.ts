@@ -24,8 +24,7 @@ export function plainMeterLike(
   digest: PlainDigest,
   judge?: (measure: PlainDigest) => Error | undefined,
 ): Meter<PlainDigest> {
-  // One piece ahead: programs that are fed with it get each as it is, not several copied together.
-  const how = { judge, aheadBytes: 1 }
+  const how = { judge, isPieceByPiece: true }
   if (digest.plainGmacKey === undefined) return meterOf(hashDigester('sha256'), sha256Of, how)
   return meterOf(gmacDigester(Buffer.from(digest.plainGmacKey, 'hex')), gmacOf(digest.plainGmacKey), how)
 }

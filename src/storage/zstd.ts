@@ -1,5 +1,6 @@
 import { Duplex, Transform } from 'node:stream'
 import { constants, createZstdDecompress, type ZstdDecompress, zstdCompress, zstdDecompress } from 'node:zlib'
+import { passOn, spent } from '../spent-bytes.ts'
 import { StorageError } from './storage-error.ts'
 import { frameScanner, plainSize } from './zstd-frame.ts'
 
@@ -43,6 +44,7 @@ export function compress({ level = 1, frameBytes = 2 * 1024 * 1024, inFlight = 3
       launch()
       if (running.length >= inFlight) sink.push(await running.shift())
     }
+    spent(bytes)
   }
 
   const finish = async (sink: Transform): Promise<void> => {
@@ -56,6 +58,7 @@ export function compress({ level = 1, frameBytes = 2 * 1024 * 1024, inFlight = 3
       // Most pieces only fill the frame: those need no turn of the promise queue.
       if (filled > 0 && filled + bytes.length < frameBytes) {
         filled += bytes.copy(frame, filled)
+        spent(bytes)
         return done()
       }
       accept(this, bytes).then(() => done(), done)
@@ -159,6 +162,7 @@ export function decompress(subject = 'The compressed stream', { inFlight = 3 } =
       }
       if (isEnd) await end(sink)
     }
+    spent(piece)
   }
 
   const finish = async (sink: Duplex): Promise<void> => {
@@ -206,7 +210,7 @@ function compressFrame(plain: Buffer, level: number): Promise<Buffer> {
     }
     zstdCompress(plain, options, (error, compressed) => {
       if (error) reject(new StorageError('STORAGE_FAILED', 'zstd', 'Compressing failed.', { cause: error }))
-      else resolve(compressed)
+      else resolve(passOn(compressed))
     })
   })
 }
@@ -219,7 +223,7 @@ function decompressFrame(frame: Buffer, plainBytes: number): Promise<Buffer> {
     zstdDecompress(frame, options, (error, plain) => {
       if (error) reject(error)
       else if (plain.length !== plainBytes) reject(new Error('The frame opens to another size than it says.'))
-      else resolve(plain)
+      else resolve(passOn(plain))
     })
   })
 }

@@ -1,6 +1,8 @@
 import type { FileHandle } from 'node:fs/promises'
 import { type Readable, Transform, type TransformCallback, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { spent } from '../spent-bytes.ts'
+import { forget } from '../storage/forget.ts'
 
 /** The same stream, with the number of bytes that have passed told on the way; an error of the source is its error, also before it is read. */
 export function counted(source: Readable, onBytes: (total: number) => void): Readable {
@@ -26,6 +28,7 @@ export function intoFile(file: FileHandle): Writable {
       at += bytesWritten
       position += bytesWritten
     }
+    spent(bytes)
   }
   return new Writable({
     highWaterMark: 4 * 1024 * 1024,
@@ -35,5 +38,5 @@ export function intoFile(file: FileHandle): Writable {
 
 /** Reads a stream to its end and forgets the bytes; throws what the stream throws. */
 export async function drain(stream: Readable): Promise<void> {
-  await pipeline(stream, new Writable({ write: (_chunk, _encoding, done) => done() }))
+  await pipeline(stream, forget())
 }

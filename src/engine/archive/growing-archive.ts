@@ -1,5 +1,6 @@
 import type { FileHandle } from 'node:fs/promises'
 import { Writable } from 'node:stream'
+import { passOn, spent } from '../../spent-bytes.ts'
 import { EngineError } from '../engine-error.ts'
 import { type Block, type Layout, learnLayout } from './learn-layout.ts'
 import type { Toc } from './read-toc.ts'
@@ -60,6 +61,7 @@ export function growArchive(
       at += bytesWritten
       written += bytesWritten
     }
+    spent(bytes)
     tell()
   }
   const finish = async () => {
@@ -113,7 +115,7 @@ export function growArchive(
       const size = Math.min(pieceBytes, to - at)
       const { bytesRead, buffer } = await file.read(Buffer.allocUnsafeSlow(size), 0, size, at)
       if (bytesRead === 0) throw new Error('The file of the archive is shorter than what was written into it.')
-      yield buffer.subarray(0, bytesRead)
+      yield passOn(buffer.subarray(0, bytesRead))
       at += bytesRead
     }
   }

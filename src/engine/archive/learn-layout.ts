@@ -38,7 +38,8 @@ export function learnLayout(): { learn: (piece: Buffer, isEnd: boolean) => void;
 
   const follow = (piece: Buffer, isEnd: boolean) => {
     if (scan) return scan(piece)
-    start.push(piece)
+    // The piece is its owner's, who lets go of it.
+    start.push(Buffer.from(piece))
     if (layout.scanned < lookAt && !isEnd) return
     lookAt = layout.scanned * 2
     const bytes = Buffer.concat(start)

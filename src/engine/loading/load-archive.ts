@@ -63,7 +63,8 @@ async function loadAll(
     archive.stop(reason)
   }
   const loaded = loads.map(async (share) => {
-    const stdin = Readable.from(onlyThese(archive, share), { objectMode: false })
+    // Piece by piece, one ahead: pg_restore gets each as it was read.
+    const stdin = Readable.from(onlyThese(archive, share), { highWaterMark: 1 })
     const useList = useListOf(share.map(({ entry }) => entry))
     add(await restore({ stdin, useList, jobs: 1, signal: stopper }))
   })

@@ -1,6 +1,7 @@
 import { constants } from 'node:fs'
 import { type FileHandle, lstat, open } from 'node:fs/promises'
 import { Readable } from 'node:stream'
+import { passOn } from '../../spent-bytes.ts'
 import { abortError, destroyOnAbort } from '../abort.ts'
 import { StorageError } from '../storage-error.ts'
 import { guarded, linkError, pathInside, storageError, systemCode, unlessMissing } from './place.ts'
@@ -61,7 +62,7 @@ function fileSource(key: string, file: FileHandle, start: number, end: number): 
       file.read(Buffer.allocUnsafeSlow(wanted), 0, wanted, position).then(
         ({ bytesRead, buffer }) => {
           position += bytesRead
-          this.push(bytesRead === 0 ? null : buffer.subarray(0, bytesRead))
+          this.push(bytesRead === 0 ? null : passOn(buffer.subarray(0, bytesRead)))
         },
         (error) => this.destroy(storageError(key, error)),
       )

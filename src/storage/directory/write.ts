@@ -3,6 +3,7 @@ import { type FileHandle, link, lstat, open, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { Writable } from 'node:stream'
 import { finished } from 'node:stream/promises'
+import { spent } from '../../spent-bytes.ts'
 import { abortError, unlessAborted } from '../abort.ts'
 import { fillSink } from '../fill.ts'
 import { takenError } from '../storage-error.ts'
@@ -59,7 +60,10 @@ async function commit(key: string, partial: string, target: string): Promise<voi
 function fileSink(key: string, file: FileHandle): Writable {
   const write = (pieces: Buffer[], done: (error?: Error) => void) => {
     writeAll(file, pieces).then(
-      () => done(),
+      () => {
+        pieces.forEach(spent)
+        done()
+      },
       (error) => done(storageError(key, error)),
     )
   }
@@ -74,8 +78,8 @@ function fileSink(key: string, file: FileHandle): Writable {
   })
 }
 
-async function writeAll(file: FileHandle, pieces: Buffer[]): Promise<void> {
-  let left = pieces
+async function writeAll(file: FileHandle, pieces: readonly Buffer[]): Promise<void> {
+  let left = [...pieces]
   for (;;) {
     let { bytesWritten } = await file.writev(left)
     // A nearly full disk takes a part and says so only when asked for the rest.

@@ -1,6 +1,7 @@
 import { createHash, type Hash, randomUUID } from 'node:crypto'
 import { Writable } from 'node:stream'
 import { type CompletedPart, CreateMultipartUploadCommand, UploadPartCommand } from '@aws-sdk/client-s3'
+import { spent } from '../../../spent-bytes.ts'
 import { StorageError } from '../../storage-error.ts'
 import type { Bucket } from '../bucket.ts'
 import { writeIdName } from '../look.ts'
@@ -122,6 +123,7 @@ export function startUpload(bucket: Bucket, key: string, signal: AbortSignal | u
       part = undefined
       await ship(full)
     }
+    spent(piece)
   }
 
   const flush = async () => {
