@@ -195,7 +195,9 @@ describe('which copies stay', () => {
     const copies = Array.from({ length: 60 * 4 }, (_, index) => ({
       createdAt: new Date(Date.UTC(2026, 0, 1) + index * 6 * hourMs),
     }))
-    const kept = [...copiesToKeep(copies)].map(({ createdAt }) => createdAt.toISOString().slice(0, 13))
+    const kept = [...copiesToKeep(copies, new Date('2026-03-02T00:00:00Z'))].map(({ createdAt }) =>
+      createdAt.toISOString().slice(0, 13),
+    )
     expect(kept.toSorted()).toEqual([
       '2026-02-08T18',
       '2026-02-15T18',
@@ -214,7 +216,19 @@ describe('which copies stay', () => {
 
   test('old ones stay while no new ones come, and the newest always', () => {
     const old = ['2020-01-01T00:00:00Z', '2020-05-01T00:00:00Z', '2023-01-01T00:00:00Z'].map(copy)
-    expect(copiesToKeep(old)).toEqual(new Set(old))
-    expect(copiesToKeep([])).toEqual(new Set())
+    const now = new Date('2026-03-02T00:00:00Z')
+    expect(copiesToKeep(old, now)).toEqual(new Set(old))
+    expect(copiesToKeep([], now)).toEqual(new Set())
+  })
+
+  test('one that a wrong clock has dated after now stays until then, and takes the place of no other', () => {
+    const now = new Date('2026-03-02T00:00:00Z')
+    const later = ['2031-01-01T00:00:00Z', '2031-01-02T00:00:00Z', '2031-01-03T00:00:00Z'].map(copy)
+    const today = ['2026-03-01T01:00:00Z', '2026-03-01T02:00:00Z', '2026-03-01T03:00:00Z'].map(copy)
+    const before = copy('2026-03-01T00:30:00Z')
+    expect(copiesToKeep([...later, before, ...today], now)).toEqual(new Set([...later, ...today]))
+    expect(copiesToKeep([...later, ...today], new Date('2031-02-01T00:00:00Z'))).toEqual(
+      new Set([...later, ...today.slice(-1)]),
+    )
   })
 })

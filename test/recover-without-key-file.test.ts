@@ -27,7 +27,7 @@ async function recoverFrom(vaultPath: string, identities: string[], { data, url 
   const settings = readSettings({ HOLDFAST_DATA_DIR: data, DATABASE_URL: url })
   const location = { kind: 'DIRECTORY' as const, path: vaultPath }
   const request = { location, identities, dataDirectory: data, isListing: false, at: null }
-  const copy = chooseCopy(copies, null)
+  const copy = chooseCopy(copies, null, new Date())
   return recover({ settings, asked: request, storage, copies, copy, identities: opened.identities })
 }
 

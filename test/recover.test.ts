@@ -155,10 +155,15 @@ describe('a machine that died', () => {
     const listed = await recover(...how, '--list')
     expect(listed.said.match(/bytes, Holdfast/g)).toHaveLength(2)
 
+    const ofLater = await recover(...how)
+    const choices =
+      /dated 2999-01-01T.* may be older than others.*by --at 2999-01-01T.*Take the one of 20\d\d.* by --at 20/
+    expect(ofLater).toMatchObject({ code: 1, said: expect.stringMatching(choices) })
+
     const flipped = Buffer.from(bytes)
     flipped[flipped.length - 20] = (flipped[flipped.length - 20] ?? 0) ^ 1
     await writeNewer(flipped)
-    const damaged = await recover(...how)
+    const damaged = await recover(...how, '--at', '2999-01-01T00:00:00.000Z')
     expect(damaged).toMatchObject({ code: 1, said: expect.stringMatching(/copy of 2999-.* is damaged.*--at 20/) })
     await writeNewer(bytes, (each) => each.replace('"holdfast-metadata"', '"something"'))
     expect((await recover(...how)).said).toMatch(/header of metadata\/2999.* is damaged.*--at 20/)

@@ -44,6 +44,22 @@ describe('What is restored', () => {
     expect(after.map(({ kind }) => kind)).toEqual(['COMMENT', 'ACL', 'SEQUENCE SET', 'INDEX'])
   })
 
+  test('has large objects made before their bytes come, also as pg_dump 17 and newer tell of them', () => {
+    const newer = [
+      entry('TABLE', 'one', 'PRE_DATA'),
+      entry('BLOB METADATA', '1234', 'DATA'),
+      entry('ACL', 'LARGE OBJECT 1234', 'NONE'),
+      rowsOf('one'),
+      entry('BLOBS', 'BLOBS', 'DATA', true),
+      entry('SEQUENCE SET', 'ids', 'DATA'),
+      entry('STATISTICS DATA', 'one', 'DATA'),
+    ]
+    const { before, loads, after } = shareOut(newer, { connections: 2, bytesOf, canShare: true })
+    expect(before.map(({ kind }) => kind)).toEqual(['TABLE', 'BLOB METADATA'])
+    expect(loads.map(names)).toEqual([['one'], ['BLOBS']])
+    expect(after.map(({ kind }) => kind)).toEqual(['ACL', 'SEQUENCE SET', 'STATISTICS DATA'])
+  })
+
   test('has its big tables loaded by all connections, and the others by one, so that all have the like to do', () => {
     const { loads } = shareOut(entries, { connections: 2, bytesOf, canShare: true })
     expect(loads.map(names)).toEqual([

@@ -154,8 +154,8 @@ describe('a catalogue that is older than rotations of a vault’s key', { timeou
     const recoveryKey = await rotated(service, vault)
     await setBack(service, { vault, point })
     const storage = directoryStorage(pathOf(vault))
-    const asked = { vaultId: vault.id, secrets, actor, now: now(), dryRun: false }
-    const { job } = await rotateVaultKey(database, asked)
+    const rotate = () => rotateVaultKey(database, { vaultId: vault.id, secrets, actor, now: now(), dryRun: false })
+    const { job } = await rotate()
     expect((await service.ended(job.id)).error).toMatchObject({
       code: 'WRONG_KEY',
       details: expect.stringContaining('Run importVault first'),
@@ -168,8 +168,8 @@ describe('a catalogue that is older than rotations of a vault’s key', { timeou
     })
     expect((await adopt(service, vault, recoveryKey)).error).toBeNull()
     // The one that failed is gone on with first, for the key that was taken over.
-    expect((await service.ended((await rotateVaultKey(database, asked)).job.id)).error).toBeNull()
-    expect((await service.ended((await rotateVaultKey(database, asked)).job.id)).error).toBeNull()
+    expect((await service.ended((await rotate()).job.id)).error).toBeNull()
+    expect((await service.ended((await rotate()).job.id)).error).toBeNull()
     expect((await vaultOf(service, point)).recipient).not.toBe(header.recipient)
   })
 

@@ -15,6 +15,8 @@ import { proveIdentity, readVaultHeader } from '../storage/vault-header.ts'
 import { RecoveryRefused } from './refused.ts'
 
 const ageHeaderBytes = 64 * 1024
+/** How far clocks of two machines may be apart. */
+const clockToleranceMs = 5 * 60_000
 
 /** A whole copy in the vault. */
 export interface FoundCopy {
@@ -91,13 +93,20 @@ export interface ChosenCopy {
 
 /**
  * The newest copy, or the newest of a moment or before. An older one is never taken by itself: a newest one whose header is
- * damaged is refused, for nobody would learn what is missing.
+ * damaged is refused, for nobody would learn what is missing. So is one that is dated after now: a clock was wrong, and it may
+ * be older than others.
  */
-export function chooseCopy(copies: readonly FoundCopy[], at: Date | null): ChosenCopy {
+export function chooseCopy(copies: readonly FoundCopy[], at: Date | null, now: Date): ChosenCopy {
   const unreadable = copies.filter(({ header }) => header === null)
   if (at === null && unreadable.length > 0) {
     const names = unreadable.map(({ prefix }) => prefix).join(', ')
     throw new RecoveryRefused(`The header of ${names} is damaged. ${adviceFor(copies, null)}`)
+  }
+  const [newest] = copies
+  if (at === null && newest && momentOf(newest) > now.getTime() + clockToleranceMs) {
+    const moment = new Date(momentOf(newest)).toISOString()
+    const what = `The newest copy is dated ${moment}, and by the clock here it is ${now.toISOString()}: one of the two clocks was wrong, and the copy may be older than others.`
+    throw new RecoveryRefused(`${what} Take it all the same by --at ${moment}. ${adviceFor(copies, now)}`)
   }
   for (const { prefix, header } of copies) {
     if (header && (at === null || new Date(header.createdAt) <= at)) return { prefix, header }
@@ -134,7 +143,7 @@ function adviceFor(copies: readonly FoundCopy[], before: Date | null): string {
   const older = copies.find(({ header }) => header && (before === null || new Date(header.createdAt) < before))?.header
   return older
     ? `Take the one of ${older.createdAt} by --at ${older.createdAt}.`
-    : 'There is no other: look for a second vault, or start anew and run importVault on this one.'
+    : 'There is no older one: look for a second vault, or start anew and run importVault on this one.'
 }
 
 function momentOf({ header }: FoundCopy): number {

@@ -26,7 +26,7 @@ async function main(words: readonly string[]): Promise<void> {
   const copies = vault.isPresentKey ? all : await copiesFor(storage, all, identities)
   if (!vault.isPresentKey) say(aboutFormerKey(vault, { all, copies }))
   if (asked.isListing) return say(listOf(copies))
-  const copy = chooseCopy(copies, asked.at)
+  const copy = chooseCopy(copies, asked.at, new Date())
   if (copy.header.vaultId !== vaultId) throw new RecoveryRefused(`${copy.prefix} was made for another vault.`)
   const settings = settingsFor(asked.dataDirectory)
   using _lock = await takeDataDirectory(settings.dataDirectory)

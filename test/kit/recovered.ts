@@ -34,7 +34,14 @@ export async function recoverFrom(
     isListing: false,
     at,
   }
-  const recovered = await recover({ settings, asked, storage, copies, copy: chooseCopy(copies, at), identities })
+  const recovered = await recover({
+    settings,
+    asked,
+    storage,
+    copies,
+    copy: chooseCopy(copies, at, new Date()),
+    identities,
+  })
   return {
     databaseUrl: database.url,
     folder: dataDirectory,

@@ -49,13 +49,18 @@ export function shareOut(entries: readonly TocEntry[], { connections, bytesOf, c
     data.flatMap((entry) => (shared.has(entry) || set.has(entry) ? [{ entry, isShared: shared.has(entry) }] : [])),
   )
   return {
-    before: entries.filter(({ hasData, section }) => !hasData && section === 'PRE_DATA'),
+    before: entries.filter((entry) => !entry.hasData && isBefore(entry)),
     loads: loads.filter((each) => each.length > 0),
-    after: entries.filter(({ hasData, section }) => !hasData && section !== 'PRE_DATA'),
+    after: entries.filter((entry) => !entry.hasData && !isBefore(entry)),
   }
 
   /** An empty table costs a statement, too. */
   function weight(entry: TocEntry): number {
     return (bytesOf(entry) ?? 0) + 8192
   }
+}
+
+/** Large objects have to be there before their bytes come: from 17 on pg_dump tells of them among the data. */
+function isBefore({ kind, section }: TocEntry): boolean {
+  return section === 'PRE_DATA' || kind === 'BLOB METADATA'
 }

@@ -10,7 +10,7 @@ import type { WorkerContext } from '../context.ts'
  * Removes copies that are no longer kept, and what jobs that are over have left unfinished. What belongs to a job that
  * nobody here knows is another Holdfast's: unfinished, it is left alone. A copy whose header cannot be read is kept.
  */
-export async function tidyCopies({ database }: WorkerContext, run: JobRun, storage: Storage): Promise<void> {
+export async function tidyCopies({ database, now }: WorkerContext, run: JobRun, storage: Storage): Promise<void> {
   const folders = await listMetadataFolders(storage)
   const copies: { createdAt: Date; prefix: string }[] = []
   for (const { prefix } of folders.filter(({ isWhole }) => isWhole)) {
@@ -20,7 +20,7 @@ export async function tidyCopies({ database }: WorkerContext, run: JobRun, stora
       run.warn(`${prefix} cannot be told apart from a good copy and is kept: ${messageOf(cause)}`)
     }
   }
-  const kept = copiesToKeep(copies)
+  const kept = copiesToKeep(copies, now())
   const unfinished = folders.filter(({ isWhole }) => !isWhole)
   const jobs = await findJobs(
     database,
