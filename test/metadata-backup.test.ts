@@ -157,6 +157,11 @@ describe('what is due', () => {
     await set({ metadataFailedAt: new Date(start + 1.5 * hourMs) })
     expect(await dueAfter(7)).toBe(0)
     expect(await dueAfter(8)).toBe(1)
+    // By a clock that was ahead.
+    await set({ metadataBackedUpAt: new Date(start + 9000 * hourMs), metadataFailedAt: null })
+    expect(await dueAfter(8.1)).toBe(1)
+    await set({ metadataBackedUpAt: new Date(start + hourMs), metadataFailedAt: new Date(start + 9000 * hourMs) })
+    expect(await dueAfter(26)).toBe(1)
     await switchMetadataBackup(database, { vaultId: vault.id, isOn: false, reason: null, actor, now: new Date() })
     expect(await dueAfter(100)).toBe(0)
   })
@@ -174,6 +179,12 @@ describe('what is due', () => {
     expect(isMetadataBackupOverdue(fresh, later(47))).toBe(false)
     expect(isMetadataBackupOverdue(fresh, later(49))).toBe(true)
     expect(isMetadataBackupOverdue({ ...fresh, keepsMetadata: false }, later(49))).toBe(false)
+    const ahead = {
+      ...fresh,
+      createdAt: fresh.metadataBackedUpAt ?? fresh.createdAt,
+      metadataBackedUpAt: later(9000).now,
+    }
+    expect(isMetadataBackupOverdue(ahead, later(49))).toBe(true)
   })
 
   test('the clock starts it by itself', async ({ databaseUrl, folder, source }) => {
@@ -227,6 +238,8 @@ describe('which copies stay', () => {
     const today = ['2026-03-01T01:00:00Z', '2026-03-01T02:00:00Z', '2026-03-01T03:00:00Z'].map(copy)
     const before = copy('2026-03-01T00:30:00Z')
     expect(copiesToKeep([...later, before, ...today], now)).toEqual(new Set([...later, ...today]))
+    const undated = { createdAt: new Date(Number.NaN) }
+    expect(copiesToKeep([undated, ...today], now)).toEqual(new Set([undated, ...today]))
     expect(copiesToKeep([...later, ...today], new Date('2031-02-01T00:00:00Z'))).toEqual(
       new Set([...later, ...today.slice(-1)]),
     )

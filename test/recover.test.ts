@@ -167,6 +167,8 @@ describe('a machine that died', () => {
     expect(damaged).toMatchObject({ code: 1, said: expect.stringMatching(/copy of 2999-.* is damaged.*--at 20/) })
     await writeNewer(bytes, (each) => each.replace('"holdfast-metadata"', '"something"'))
     expect((await recover(...how)).said).toMatch(/header of metadata\/2999.* is damaged.*--at 20/)
+    await writeNewer(bytes, (each) => each.replace('2999-01-01T', '2999-01-1xT'))
+    expect((await recover(...how)).said).toMatch(/header of metadata\/2999.* is damaged.*--at 20/)
 
     // Killed while the database is being filled: nothing starts there, and the same command ends what was begun.
     const killed = start([...how, '--at', '2900-01-01T00:00:00Z'])

@@ -100,12 +100,12 @@ export function chooseCopy(copies: readonly FoundCopy[], at: Date | null, now: D
   const unreadable = copies.filter(({ header }) => header === null)
   if (at === null && unreadable.length > 0) {
     const names = unreadable.map(({ prefix }) => prefix).join(', ')
-    throw new RecoveryRefused(`The header of ${names} is damaged. ${adviceFor(copies, null)}`)
+    throw new RecoveryRefused(`The header of ${names} is damaged. ${adviceFor(copies, now)}`)
   }
   const [newest] = copies
   if (at === null && newest && momentOf(newest) > now.getTime() + clockToleranceMs) {
     const moment = new Date(momentOf(newest)).toISOString()
-    const what = `The newest copy is dated ${moment}, and by the clock here it is ${now.toISOString()}: one of the two clocks was wrong, and the copy may be older than others.`
+    const what = `The newest copy is dated ${moment}, and by the clock here it is ${now.toISOString()}: one of the two clocks was wrong. Set the one here right if it is that; else the copy may be older than others.`
     throw new RecoveryRefused(`${what} Take it all the same by --at ${moment}. ${adviceFor(copies, now)}`)
   }
   for (const { prefix, header } of copies) {

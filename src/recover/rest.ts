@@ -22,7 +22,8 @@ export interface RemovalsPutOff {
  * more, and goes else as the copy has it. Told to operators.
  */
 export async function putRemovalsOff(database: Database, { copiedAt }: { copiedAt: string }): Promise<RemovalsPutOff> {
-  const now = await databaseTime(database)
+  // A new machine's clock may be behind still: the week begins when the copy was there already.
+  const now = new Date(Math.max((await databaseTime(database)).getTime(), Date.parse(copiedAt)))
   return database.transaction(async (tx) => {
     const reason = `the service was recovered from the copy of ${copiedAt}`
     const { endsAt: until } = await restRemovals(tx, { forMs: restMs, reason, now })

@@ -85,10 +85,16 @@ function isMetadataHeader(value: unknown): value is MetadataHeader {
   const isOf = (type: string, ...names: string[]) => names.every((name) => typeof fields.get(name) === type)
   return (
     isOf('string', 'vaultId', 'jobId', 'version', 'createdAt', 'storedSha256') &&
+    isMoment(fields.get('createdAt')) &&
     isOf('number', 'storedBytes') &&
     isOf('boolean', 'hasKeyFile') &&
     fields.get('format') === 'holdfast-metadata' &&
     (formatVersion === 1 || formatVersion === 2) &&
     isPlainDigest(Object.fromEntries(fields), formatVersion === 2 ? 'GMAC' : 'SHA256')
   )
+}
+
+function isMoment(value: unknown): boolean {
+  const isWritten = typeof value === 'string' && /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(value)
+  return isWritten && !Number.isNaN(Date.parse(value))
 }

@@ -4,8 +4,8 @@ import { type Digester, hashDigester, type Meter, meterOf } from './meter.ts'
 /**
  * What an artifact's plain bytes are: how many, and a digest of them in lower-case hex. What is written is an AES-256-GMAC
  * under a key that is drawn for this artifact alone, with a nonce of zeros: it tells any other bytes apart, and costs next to
- * nothing. The key tells nothing of the bytes, but whoever knows it can make others with the same digest: it is as secret as
- * they are. Version 0.3 and older wrote a sha256.
+ * nothing. The key tells nothing of the bytes, but whoever knows it can make others with the same digest: that is why
+ * it lies in the sealed manifest. (In the plain header of a copy of the metadata it proves what a hash there would: no more.) Version 0.3 and older wrote a sha256.
  */
 export type PlainDigest =
   | { plainBytes: number; plainGmac: string; plainGmacKey: string; plainSha256?: never }

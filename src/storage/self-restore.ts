@@ -88,8 +88,8 @@ done
 awk -F '"' '$2 == "file" { file = $4; sub(/\\.age$/, "", file); sub(/\\.zst$/, "", file) } $2 == "plainSha256" { print $4 "  " file }' "$WORK/manifest.json" > "$WORK/plain"
 if [ -s "$WORK/plain" ]; then (cd "$WORK" && sha256sum --check plain); fi
 awk -F '"' '$2 == "file" { file = $4; sub(/\\.age$/, "", file); sub(/\\.zst$/, "", file) } $2 == "plainGmac" { mac = $4 } $2 == "plainGmacKey" { print $4, mac, file }' "$WORK/manifest.json" > "$WORK/plain"
-while read -r KEY MAC NAME; do
-  if FOUND=$(openssl mac -cipher AES-256-GCM -macopt "hexkey:$KEY" -macopt hexiv:000000000000000000000000 -in "$WORK/$NAME" GMAC)
+while read -r MAC_KEY MAC NAME; do
+  if FOUND=$(openssl mac -cipher AES-256-GCM -macopt "hexkey:$MAC_KEY" -macopt hexiv:000000000000000000000000 -in "$WORK/$NAME" GMAC)
   then if [ "$(echo "$FOUND" | tr A-F a-f)" = "$MAC" ]; then echo "$NAME: OK"; else echo "$NAME: FAILED"; fi
   else echo "$NAME: not compared, which needs openssl 3"
   fi

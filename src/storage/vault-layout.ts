@@ -1,6 +1,6 @@
 import type { Compression } from './artifact.ts'
 import type { Storage } from './contract.ts'
-import { probePrefix } from './probe.ts'
+import { isProbeKey } from './probe.ts'
 import { jsonText, readSmall, type SealedDigest, writePlainJson, writeSealedJson } from './sealed-json.ts'
 import { selfRestoreText } from './self-restore.ts'
 import { StorageError } from './storage-error.ts'
@@ -163,7 +163,7 @@ export async function checkVault(storage: Storage, { vaultId, recipient }: Vault
 /** What a set-up that was cut short may have left is not foreign. */
 async function refuseForeign(storage: Storage): Promise<void> {
   for await (const { key } of storage.list('')) {
-    if (key === selfRestoreKey || key === vaultHeaderKey || key.startsWith(probePrefix)) continue
+    if (key === selfRestoreKey || key === vaultHeaderKey || isProbeKey(key)) continue
     // Another process may have set the vault up and used it meanwhile.
     if (await readVaultHeader(storage)) return
     const message = `The ${storage.description} holds other things (${key}) and is no vault: choose an empty place.`

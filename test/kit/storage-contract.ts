@@ -273,9 +273,18 @@ export function describeStorage(kind: string, openPlace: () => Promise<StoragePl
       const dayMs = 86_400_000
       const atHand = `probe-${Date.now() - dayMs / 2}.${crypto.randomUUID()}`
       const lost = [`probe-${crypto.randomUUID()}`, `probe-${Date.now() - 2 * dayMs}.${crypto.randomUUID()}`]
-      for (const key of [atHand, ...lost, 'object']) await storage.write(key, put('x'))
+      const others = [
+        'object',
+        'probe-data.csv',
+        `probe-${crypto.randomUUID()}.csv`,
+        'probe-1.csv',
+        'probe-lab/manifest.json',
+      ]
+      for (const key of [atHand, ...lost, ...others, `probe-lab/${lost[0]}`]) await storage.write(key, put('x'))
       await storage.probe()
-      expect((await place.everything()).toSorted()).toEqual(['object', atHand])
+      expect((await list('')).map(({ key }) => key).toSorted()).toEqual(
+        [...others, atHand, `probe-lab/${lost[0]}`].toSorted(),
+      )
     })
 
     test('says how many bytes are free, where it can tell', async () => {

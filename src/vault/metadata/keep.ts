@@ -9,7 +9,8 @@ const dayMs = 86_400_000
  * new ones come. One that is dated after now, because a clock was wrong, stays until then and takes the place of no other.
  */
 export function copiesToKeep<Copy extends { createdAt: Date }>(copies: readonly Copy[], now: Date): Set<Copy> {
-  const ofLater = copies.filter(({ createdAt }) => createdAt > now)
+  // Not known to be of before, so that a date that is none takes no copy away.
+  const ofLater = copies.filter(({ createdAt }) => !(createdAt <= now))
   const newestFirst = copies
     .filter(({ createdAt }) => createdAt <= now)
     .toSorted((left, right) => right.createdAt.getTime() - left.createdAt.getTime())

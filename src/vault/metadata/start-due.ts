@@ -1,4 +1,4 @@
-import { and, eq, isNotNull, isNull, lt, or, type SQL, sql } from 'drizzle-orm'
+import { and, eq, gt, isNotNull, isNull, lt, or, type SQL, sql } from 'drizzle-orm'
 import type { AuditAction } from '../../audit/actions.ts'
 import type { Database } from '../../database/connect.ts'
 import { vaults } from '../../database/tables/vault.ts'
@@ -32,10 +32,12 @@ const important: readonly AuditAction[] = [
 /** After a change, and after a failure, so long is waited: changes often come together. */
 const shortestPauseMs = 15 * 60_000
 const retryShare = 4
+/** What is noted for later than that was noted by a clock that was ahead. */
+const clockToleranceMs = 5 * 60_000
 
 /**
  * Starts a backup of the metadata for each vault that is to have one: when the last one is older than the interval, or than
- * an important change; a while after one that failed. Vaults whose place is not set up yet are left out. Answers how many
+ * an important change, or than a clock that was ahead has noted; a while after one that failed. Vaults whose place is not set up yet are left out. Answers how many
  * were started.
  */
 export async function startDueMetadataBackups(
@@ -60,6 +62,7 @@ export async function startDueMetadataBackups(
 
 function isDue(everyMs: number, now: Date): SQL | undefined {
   const before = (ms: number) => new Date(now.getTime() - ms)
+  const tooFar = before(-clockToleranceMs)
   const { metadataBackedUpAt: at, metadataFailedAt: failedAt } = vaults
   const isChanged = sql`exists (select from audit_records
     where audit_records.at > ${at} and action in (${sql.join(
@@ -69,8 +72,8 @@ function isDue(everyMs: number, now: Date): SQL | undefined {
   return and(
     eq(vaults.keepsMetadata, true),
     isNotNull(vaults.capabilities),
-    or(isNull(at), lt(at, before(everyMs)), and(lt(at, before(shortestPauseMs)), isChanged)),
-    or(isNull(failedAt), lt(failedAt, before(Math.max(shortestPauseMs, everyMs / retryShare)))),
+    or(isNull(at), gt(at, tooFar), lt(at, before(everyMs)), and(lt(at, before(shortestPauseMs)), isChanged)),
+    or(isNull(failedAt), gt(failedAt, tooFar), lt(failedAt, before(Math.max(shortestPauseMs, everyMs / retryShare)))),
     // Looked at here for its own sake: the key would let none in either.
     sql`not exists (select from jobs where jobs.exclusive_key = 'metadata:' || ${vaults.id}
       and jobs.status in ('QUEUED', 'IN_PROGRESS', 'CANCELLING'))`,

@@ -38,8 +38,13 @@ export async function switchMetadataBackup(
   })
 }
 
-/** Whether a vault that is to have copies of the metadata has had no new one for two intervals, counted from its set-up. */
+/**
+ * Whether a vault that is to have copies of the metadata has had no new one for two intervals, counted from its set-up. One that a clock
+ * which was ahead has dated after now does not count.
+ */
 export function isMetadataBackupOverdue(vault: Vault, { everyMs, now }: { everyMs: number; now: Date }): boolean {
   if (!vault.keepsMetadata || vault.capabilities === null) return false
-  return (vault.metadataBackedUpAt ?? vault.createdAt).getTime() + 2 * everyMs < now.getTime()
+  const { metadataBackedUpAt: at, createdAt } = vault
+  const last = at !== null && at <= now ? at : createdAt
+  return last.getTime() + 2 * everyMs < now.getTime()
 }

@@ -21,7 +21,8 @@ export async function watchForOthers(
     database,
     folders.map(({ jobId }) => jobId),
   )
-  const since = vault.metadataBackedUpAt ?? vault.createdAt
+  // Where a clock that was ahead has dated the last one, it cannot be later than now.
+  const since = new Date(Math.min((vault.metadataBackedUpAt ?? vault.createdAt).getTime(), now().getTime()))
   for (const { prefix, jobId } of folders.filter((folder) => !known.has(folder.jobId))) {
     // One that cannot be read is told of where copies are tidied up.
     const header = await readMetadataHeader(storage, prefix).catch(() => undefined)
