@@ -326,3 +326,36 @@ describe('a worker cut off from the metadata database', () => {
     expect((await jobOf(database, id)).status).toBe('IN_PROGRESS')
   })
 })
+
+describe('a lease', () => {
+  test('is renewed although its job’s row is held nearly all the time, as by its progress on a slow disk', async ({
+    databaseUrl,
+    database,
+  }) => {
+    const longMs = 3_000
+    const started = Promise.withResolvers<void>()
+    const reasons: unknown[] = []
+    const { promise: released, resolve: release } = Promise.withResolvers<void>()
+    await using worker = await testRunner(
+      databaseUrl,
+      handlerThat(async (run) => {
+        run.signal.addEventListener('abort', () => reasons.push(run.signal.reason))
+        started.resolve()
+        await released
+        return completed
+      }),
+      { leaseMs: longMs },
+    )
+    const { id } = await enqueue(database)
+    await started.promise
+    for (const endsAt = performance.now() + 3 * longMs; performance.now() < endsAt; ) {
+      await database.transaction(async (tx) => {
+        await tx.select({ id: jobs.id }).from(jobs).where(eq(jobs.id, id)).for('update')
+        await tx.execute(sql`select pg_sleep(${longMs / 4_000})`)
+      })
+    }
+    release()
+    expect(await ended(worker, id)).toMatchObject({ status: 'COMPLETED', attempt: 1 })
+    expect(reasons).toEqual([])
+  })
+})

@@ -105,6 +105,29 @@ describe.each<Compression>(['ZSTD', 'NONE'])('proving an artifact with compressi
     await expect(failing).rejects.toThrow('opens to other bytes')
   })
 
+  test.each(['prove', 'open'] as const)('to %s it stops when it is aborted while it is being opened', async (way) => {
+    const { how, storage } = await stored(compression, 100_000)
+    const abort = new AbortController()
+    const reason = new Error('cancelled')
+    let reads = 0
+    const slow = {
+      ...storage,
+      async read(...given: Parameters<typeof storage.read>) {
+        reads += 1
+        // Opening reads the whole of it first, to compare it.
+        if (way === 'prove' || reads === 2) {
+          setImmediate(() => abort.abort(reason))
+          await new Promise((resolve) => abort.signal.addEventListener('abort', () => setImmediate(resolve)))
+        }
+        return storage.read(...given)
+      },
+    }
+    const asked = { ...how, signal: abort.signal }
+    const stopped =
+      way === 'prove' ? proveArtifact(slow, key, asked, drain) : openArtifact(slow, key, asked).then(drain)
+    await expect(stopped).rejects.toBe(reason)
+  })
+
   test('stops when it is aborted', async () => {
     const { how, storage } = await stored(compression, 8_000_000)
     const abort = new AbortController()

@@ -121,12 +121,12 @@ export async function openArtifact(
   { identity, compression, digest, signal, onCheckedBytes }: OpenArtifact,
 ): Promise<Readable> {
   await readBackArtifact(storage, key, digest, { signal, onBytes: onCheckedBytes })
-  const source = await storage.read(key)
+  const source = await storage.read(key, { ...(signal && { signal }) })
   const stages = [unseal(identity, key), ...(compression === 'ZSTD' ? [decompress(key)] : [])]
   const { stream } = plainMeterLike(digest, (measure) => plainDamage(key, digest, measure))
-  destroyOnAbort(stream, signal)
   // A failure anywhere destroys the last stream with it: whoever reads from there learns of it.
   pipeline([source, ...stages, stream]).catch(() => undefined)
+  destroyOnAbort(stream, signal)
   return stream
 }
 

@@ -25,7 +25,6 @@ export async function proveArtifact(
   await checkSize(storage, key, digest)
   const stored = digest.sealSha256 === undefined ? meter(onCheckedBytes) : counter(onCheckedBytes)
   const plain = plainMeterLike(digest)
-  destroyOnAbort(plain.stream, signal)
   const source = await storage.read(key, { ...(signal && { signal }) })
   const stages = [
     stored.stream,
@@ -33,6 +32,8 @@ export async function proveArtifact(
     ...(compression === 'ZSTD' ? [decompress(key)] : []),
   ]
   const flowing = pipeline([source, ...stages, plain.stream])
+  // Only now does somebody hear of it when the stream is destroyed.
+  destroyOnAbort(plain.stream, signal)
   const decoding = decode(plain.stream).finally(() => plain.stream.destroy())
   const [flowed, decoded] = await Promise.allSettled([flowing, decoding])
   signal?.throwIfAborted()

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import type { Database } from '../../database/connect.ts'
 import type { Performance } from '../runner/perform.ts'
-import { isHeld, type Lease, renewLeases } from './renew.ts'
+import { isHeld, type Lease, type Renewal, renewLease, renewLeases } from './renew.ts'
 
 export interface LeaseKeeper {
   /** Renews now, and so learns of a cancel: one job's lease, or all. */
@@ -11,7 +11,8 @@ export interface LeaseKeeper {
 
 /**
  * Renews the leases of all running jobs every third of their length. A run whose lease was taken, or ran out by this
- * process's own clock because the database could not be asked or the process was frozen, is stopped at once.
+ * process's own clock because the database could not be asked or the process was frozen, is stopped at once. A lease whose
+ * job's row is held just then is renewed by itself as soon as that is over, and holds up no other.
  */
 export function keepLeases(
   database: Database,
@@ -22,7 +23,20 @@ export function keepLeases(
   const renew = async (jobId?: string) => {
     const runs = [...running.values()].filter(({ lease }) => jobId === undefined || lease.holder.jobId === jobId)
     const held = runs.map(({ lease }) => lease).filter(isHeld)
-    const { lost, cancelled } = await renewLeases(database, held, leaseMs)
+    const { passedOver, ...renewal } = await renewLeases(database, held, leaseMs)
+    heed(renewal)
+    await Promise.all(passedOver.filter((lease) => !waiting.has(lease)).map(renewAlone))
+  }
+  const waiting = new Set<Lease>()
+  const renewAlone = async (lease: Lease) => {
+    waiting.add(lease)
+    try {
+      heed(await renewLease(database, lease, leaseMs))
+    } finally {
+      waiting.delete(lease)
+    }
+  }
+  const heed = ({ lost, cancelled }: Renewal) => {
     for (const lease of lost) runOf(lease)?.stop('LEASE_LOST')
     for (const lease of cancelled) {
       const run = runOf(lease)

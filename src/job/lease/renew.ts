@@ -23,16 +23,25 @@ export function leaseEnd(leaseMs: number) {
 export interface Renewal {
   /** No longer this worker's, or ended. */
   lost: Lease[]
-  /** Renewed, and someone asked for it to be cancelled. */
+  /** Still this worker's, and someone asked for it to be cancelled. */
   cancelled: Lease[]
+}
+
+export interface RenewalOfAll extends Renewal {
+  /** Still this worker's, and not renewed: somebody holds the job's row. */
+  passedOver: Lease[]
 }
 
 /**
  * Renews leases in one statement, which waits for none of them: a job whose row somebody holds, such as its own settlement,
- * is left for the next time. A lease is never taken to reach further than the database was asked for before it answered.
+ * or its progress just being written, is passed over. A lease is never taken to reach further than the database was asked for before it answered.
  */
-export async function renewLeases(database: Database, leases: readonly Lease[], leaseMs: number): Promise<Renewal> {
-  if (leases.length === 0) return { lost: [], cancelled: [] }
+export async function renewLeases(
+  database: Database,
+  leases: readonly Lease[],
+  leaseMs: number,
+): Promise<RenewalOfAll> {
+  if (leases.length === 0) return { lost: [], cancelled: [], passedOver: [] }
   const askedAt = performance.now()
   const free = database
     .select({ id: jobs.id })
@@ -44,18 +53,35 @@ export async function renewLeases(database: Database, leases: readonly Lease[], 
     .set({ leaseUntil: leaseEnd(leaseMs) })
     .where(inArray(jobs.id, free))
     .returning(facts)
-  const passedOver = leases.filter((lease) => !renewed.some(isOf(lease)))
-  const stillHeld = await lookAt(database, passedOver)
-  const renewal: Renewal = { lost: [], cancelled: [] }
+  const others = leases.filter((lease) => !renewed.some(isOf(lease)))
+  const stillHeld = await lookAt(database, others)
+  const renewal: RenewalOfAll = { lost: [], cancelled: [], passedOver: [] }
   for (const lease of leases) {
     const now = renewed.find(isOf(lease))
     const row = now ?? stillHeld.find(isOf(lease))
-    // An answer that comes when the lease has already run out does not bring it back: the run has been stopped.
     if (!row) renewal.lost.push(lease)
-    else if (now && isHeld(lease)) lease.heldUntil = askedAt + leaseMs
+    else if (now) extend(lease, askedAt + leaseMs)
+    else renewal.passedOver.push(lease)
     if (row?.cancelRequestedAt) renewal.cancelled.push(lease)
   }
   return renewal
+}
+
+/** Renews one lease, and waits for whoever holds its job's row. */
+export async function renewLease(database: Database, lease: Lease, leaseMs: number): Promise<Renewal> {
+  const askedAt = performance.now()
+  const [row] = await database
+    .update(jobs)
+    .set({ leaseUntil: leaseEnd(leaseMs) })
+    .where(heldBy(lease.holder))
+    .returning(facts)
+  if (row) extend(lease, askedAt + leaseMs)
+  return { lost: row ? [] : [lease], cancelled: row?.cancelRequestedAt ? [lease] : [] }
+}
+
+/** An answer that comes when the lease has already run out does not bring it back: the run has been stopped. */
+function extend(lease: Lease, until: number): void {
+  if (isHeld(lease)) lease.heldUntil = Math.max(lease.heldUntil, until)
 }
 
 const facts = { id: jobs.id, attempt: jobs.attempt, cancelRequestedAt: jobs.cancelRequestedAt }
