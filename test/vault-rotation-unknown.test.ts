@@ -10,12 +10,14 @@ import { restoreAsFiles } from '../src/restore/as-files.ts'
 import { generateIdentity } from '../src/secret/age-identity.ts'
 import { directoryStorage } from '../src/storage/directory.ts'
 import { readKeyring } from '../src/storage/keyring.ts'
-import { readSealedJson } from '../src/storage/sealed-json.ts'
+import { checkPointHeader, readPointHeader } from '../src/storage/point-header.ts'
+import { jsonText, readSealedJson } from '../src/storage/sealed-json.ts'
 import { readVaultHeader } from '../src/storage/vault-header.ts'
-import { manifestKey } from '../src/storage/vault-layout.ts'
+import { headerKey, manifestKey } from '../src/storage/vault-layout.ts'
 import { exportRecoveryKey } from '../src/vault/export-recovery-key.ts'
 import { findVaults } from '../src/vault/find.ts'
 import { importVault } from '../src/vault/import/import-vault.ts'
+import { importReportOf } from '../src/vault/import/request.ts'
 import { rotateVaultKey } from '../src/vault/key/rotate.ts'
 import type { Vault } from '../src/vault/vault.ts'
 import type { Manifest } from '../src/worker/point/manifest.ts'
@@ -110,6 +112,40 @@ describe('a catalogue that is older than rotations of a vault’s key', { timeou
         error: null,
       })
     }
+  })
+
+  test('takes over a manifest whose rotation died right after it was replaced, and says so in its header', async ({
+    databaseUrl,
+    folder,
+    source,
+  }) => {
+    await runSql(source, 'postgres', 'drop database if exists shop', 'create database shop')
+    await using service = await startService({ databaseUrl, folder })
+    const point = await backedUp(service, source, folder)
+    const vault = await vaultOf(service, point)
+    const storage = directoryStorage(pathOf(vault))
+    const before = await readPointHeader(storage, point.prefix)
+    const recoveryKey = await rotated(service, vault)
+    const { manifestSha256 = '' } = (await rowOf(service, point)) ?? {}
+    const manifest = { ...before.manifest, rewrappedSha256: manifestSha256 }
+    const died = Buffer.from(jsonText({ ...before, manifest }))
+    for (const [turn, recorded] of [point, { ...point, nextManifestSha256: manifestSha256 }].entries()) {
+      await storage.replace(headerKey(point.prefix), died)
+      await setBack(service, { vault, point: recorded })
+      const adopted = await adopt(service, vault, recoveryKey)
+      expect(adopted).toMatchObject({ status: 'COMPLETED', error: null })
+      if (turn === 1) continue
+      // Where both were known it is for the rotation to go on.
+      expect(importReportOf(adopted)).toMatchObject({ alreadyKnown: 1, manifestsTakenOver: 1 })
+      expect(await rowOf(service, point)).toMatchObject({
+        state: 'AVAILABLE',
+        manifestSha256,
+        nextManifestSha256: null,
+      })
+      await checkPointHeader(storage, point.prefix, { storedSha256: manifestSha256 })
+      expect(await restored(service, point, join(folder, 'files'))).toMatchObject({ status: 'COMPLETED', error: null })
+    }
+    expect(await rowOf(service, point)).toMatchObject({ manifestSha256: point.manifestSha256 })
   })
 
   test('takes over no manifest that says something else, whoever sealed it for the present key', async ({
