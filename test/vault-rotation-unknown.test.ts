@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rename, rmdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { eq } from 'drizzle-orm'
 import { describe, expect } from 'vitest'
@@ -23,8 +23,9 @@ import type { Vault } from '../src/vault/vault.ts'
 import type { Manifest } from '../src/worker/point/manifest.ts'
 import { backedUp } from './kit/backed-up.ts'
 import { writePointEnd } from './kit/point-end.ts'
-import { actor, pathOf, runSql, type Service, startService } from './kit/protected-server.ts'
+import { actor, firstFailure, pathOf, runSql, type Service, startService, tryAgainNow } from './kit/protected-server.ts'
 import { test } from './kit/test.ts'
+import { waitFor } from './kit/wait-for.ts'
 
 const now = () => new Date()
 
@@ -51,11 +52,14 @@ async function setBack({ database }: Service, { vault, point }: { vault: Vault; 
   await database.update(recoveryPoints).set(point).where(eq(recoveryPoints.id, point.id))
 }
 
-async function adopt({ database, secrets, ended }: Service, vault: Vault, recoveryKey: string, changes = {}) {
+async function startImport({ database, secrets }: Service, vault: Vault, recoveryKey: string, changes = {}) {
   const location = { kind: 'DIRECTORY' as const, path: pathOf(vault) }
   const how = { readBack: true, dryRun: false, secrets, actor, now: now() }
-  const job = await importVault(database, { name: vault.name, location, recoveryKey, ...how, ...changes })
-  return ended(job.id)
+  return importVault(database, { name: vault.name, location, recoveryKey, ...how, ...changes })
+}
+
+async function adopt(service: Service, vault: Vault, recoveryKey: string, changes = {}) {
+  return service.ended((await startImport(service, vault, recoveryKey, changes)).id)
 }
 
 async function restored(service: Service, point: RecoveryPoint, path: string) {
@@ -146,6 +150,44 @@ describe('a catalogue that is older than rotations of a vault’s key', { timeou
       expect(await restored(service, point, join(folder, 'files'))).toMatchObject({ status: 'COMPLETED', error: null })
     }
     expect(await rowOf(service, point)).toMatchObject({ manifestSha256: point.manifestSha256 })
+  })
+
+  test('takes over what is told in the report, also when the import was broken off right after that', async ({
+    databaseUrl,
+    folder,
+    source,
+  }) => {
+    await using service = await startService({ databaseUrl, folder })
+    const { database } = service
+    const point = await backedUp(service, source, folder)
+    const vault = await vaultOf(service, point)
+    const recoveryKey = await rotated(service, vault)
+    // Its bytes have to be read, for which the vault is away then.
+    await setBack(service, { vault, point: { ...point, proof: 'WRITTEN' } })
+    const away = join(folder, 'away')
+    const job = await database.transaction(async (tx) => {
+      await tx.execute('lock table vault_orphans in access exclusive mode')
+      const begun = await startImport(service, vault, recoveryKey)
+      await waitFor('the manifest to be taken over', async () => {
+        return (await rowOf(service, point))?.manifestSha256 !== point.manifestSha256
+      })
+      await waitFor('the import to wait', async () => {
+        const waiting = await database.execute(
+          "select from pg_locks where not granted and relation = 'vault_orphans'::regclass",
+        )
+        return waiting.length > 0
+      })
+      await rename(pathOf(vault), away)
+      await mkdir(pathOf(vault))
+      return begun
+    })
+    expect((await firstFailure(database, job.id)).error).toMatchObject({ code: 'STORAGE_UNREACHABLE' })
+    await rmdir(pathOf(vault))
+    await rename(away, pathOf(vault))
+    await tryAgainNow(database, job.id)
+    const ended = await service.ended(job.id)
+    expect(ended).toMatchObject({ status: 'COMPLETED', error: null })
+    expect(importReportOf(ended)).toMatchObject({ alreadyKnown: 1, manifestsTakenOver: 1, pointsReadBack: 1 })
   })
 
   test('takes over no manifest that says something else, whoever sealed it for the present key', async ({
