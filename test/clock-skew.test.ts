@@ -218,6 +218,7 @@ describe('a clock of the database that jumps ahead', () => {
     const ahead = new Date(start.getTime() + 31 * day)
     const rest = { kind: 'CLOCK_JUMP', forMs: day, reason: 'it has jumped', now: ahead } as const
     expect(await restRemovals(database, rest)).toMatchObject({ reason: 'it has jumped' })
+    expect(await findRemovalRest(database, start)).toMatchObject({ reason: 'it has jumped' })
     const next = new Date(start.getTime() + day)
     await mendRemovalRest(database, next)
     const endsAt = new Date(start.getTime() + 7 * day)
