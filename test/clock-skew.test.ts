@@ -189,7 +189,12 @@ describe('a clock of the database that jumps ahead', () => {
     const point = await life.addPoint(1)
     const deleted = { state: 'SOFT_DELETED', deletedAt: clock.now, scheduledPurgeAt: clock.now } as const
     await database.update(backupInstances).set({ ...deleted, purgeStartedAt: clock.now })
-    const { endsAt } = await restRemovals(database, { forMs: day, reason: 'it was asked for', now: clock.now })
+    const { endsAt } = await restRemovals(database, {
+      kind: 'CLOCK_JUMP',
+      forMs: day,
+      reason: 'it was asked for',
+      now: clock.now,
+    })
     await startDuePurges(database, { now: clock.now, atMost: 10 })
     const [job] = await database.select().from(jobs).where(eq(jobs.operation, 'PURGE'))
     await service.ended(job?.id ?? '')
@@ -199,12 +204,27 @@ describe('a clock of the database that jumps ahead', () => {
 
   test('and is set back leaves a rest that is as long as it was to be', async ({ database }) => {
     const ahead = new Date(start.getTime() + 365 * day)
-    await restRemovals(database, { forMs: day, reason: 'it has jumped', now: ahead })
+    await restRemovals(database, { kind: 'CLOCK_JUMP', forMs: day, reason: 'it has jumped', now: ahead })
     await mendRemovalRest(database, start)
     expect(await findRemovalRest(database, start)).toMatchObject({ endsAt: new Date(start.getTime() + day) })
     const later = new Date(start.getTime() + hour)
     await mendRemovalRest(database, later)
     expect(await findRemovalRest(database, new Date(start.getTime() + day))).toBeUndefined()
+  })
+
+  test('and is set back leaves a rest of another reason as it was', async ({ database }) => {
+    const recovery = { kind: 'RECOVERY', forMs: 7 * day, reason: 'it was recovered' } as const
+    await restRemovals(database, { ...recovery, now: start })
+    const ahead = new Date(start.getTime() + 31 * day)
+    const rest = { kind: 'CLOCK_JUMP', forMs: day, reason: 'it has jumped', now: ahead } as const
+    expect(await restRemovals(database, rest)).toMatchObject({ reason: 'it has jumped' })
+    expect(await findRemovalRest(database, start)).toMatchObject({ reason: 'it has jumped' })
+    const next = new Date(start.getTime() + day)
+    await mendRemovalRest(database, next)
+    const endsAt = new Date(start.getTime() + 7 * day)
+    expect(await findRemovalRest(database, next)).toMatchObject({ endsAt, reason: 'it was recovered' })
+    // The one that ends last is answered, whichever is begun last.
+    expect(await restRemovals(database, { ...rest, now: next })).toMatchObject({ endsAt, reason: 'it was recovered' })
   })
 
   test('is taken for the present when it is set by hand', async ({ databaseUrl, folder }) => {

@@ -5,6 +5,8 @@ import { expect } from 'vitest'
 import { recoveryPoints } from '../src/database/tables/recovery-point.ts'
 import { verifyRecoveryPoint } from '../src/recovery-point/verify.ts'
 import { restoreAsFiles } from '../src/restore/as-files.ts'
+import { directoryStorage } from '../src/storage/directory.ts'
+import { checkPointHeader } from '../src/storage/point-header.ts'
 import { findVaults } from '../src/vault/find.ts'
 import { rebuildCatalogue } from '../src/vault/import/rebuild-catalogue.ts'
 import { rotateVaultKey } from '../src/vault/key/rotate.ts'
@@ -48,6 +50,47 @@ test('a point whose plain header alone is damaged or missing is restored, and a 
     expect(await readFile(path, 'utf8')).toBe(written)
     const [after] = await database.select().from(recoveryPoints).where(eq(recoveryPoints.id, point.id))
     expect(after).toMatchObject({ state: 'AVAILABLE', damage: [] })
+  }
+})
+
+test('a point whose plain header alone is damaged or missing is given a new key, and read back, and has its header written anew', {
+  timeout: 120_000,
+}, async ({ databaseUrl, folder, source }) => {
+  await using service = await startService({ databaseUrl, folder })
+  const { database, secrets, ended } = service
+  const point = await backedUp(service, source, folder)
+  const asked = { vaultId: point.vaultId, secrets, actor, now: now() }
+  const [first] = await findVaults(database, [point.vaultId])
+  if (!first) throw new Error('The vault is gone.')
+  const path = join(pathOf(first), point.prefix, 'point.json')
+  const storage = directoryStorage(pathOf(first))
+  const facts = {
+    recoveryPointId: point.id,
+    instanceId: point.instanceId,
+    vaultId: point.vaultId,
+    createdAt: point.createdAt.toISOString(),
+  }
+  const cut = () => writeFile(path, '{ "format": "holdf')
+  const change = async () =>
+    writeFile(path, (await readFile(path, 'utf8')).replace('"createdAt": "2', '"createdAt": "3'))
+  const rotate = async () => (await rotateVaultKey(database, { ...asked, dryRun: false })).job
+  const rebuild = () => rebuildCatalogue(database, { ...asked, readBack: true, dryRun: false })
+  const works = [
+    { work: rotate, harms: [cut, change, () => rm(path)] },
+    { work: rebuild, harms: [cut, change] },
+  ]
+  for (const { work, harms } of works) {
+    for (const harm of harms) {
+      await harm()
+      await database.update(recoveryPoints).set({ proof: 'WRITTEN' })
+      const done = await ended((await work()).id)
+      expect(done).toMatchObject({ status: 'COMPLETED_WITH_WARNINGS', error: null })
+      expect(done.warnings).toContainEqual(expect.stringMatching(/point\.json .*was written anew/))
+      const [after] = await database.select().from(recoveryPoints).where(eq(recoveryPoints.id, point.id))
+      const [vault] = await findVaults(database, [point.vaultId])
+      expect(after).toMatchObject({ state: 'AVAILABLE', damage: [], manifestRecipient: vault?.recipient })
+      await checkPointHeader(storage, point.prefix, { storedSha256: after?.manifestSha256 ?? '', facts })
+    }
   }
 })
 

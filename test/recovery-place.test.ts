@@ -1,8 +1,8 @@
-import { mkdir, readdir, rename } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, readdir, readlink, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import postgres from 'postgres'
-import { describe, expect } from 'vitest'
-import { markDatabase, unmarkDatabase } from '../src/database/recovery-mark.ts'
+import { describe, expect, onTestFinished, vi } from 'vitest'
+import { markDatabase, markDirectory, unmarkDatabase } from '../src/database/recovery-mark.ts'
 import { preparePlace } from '../src/recover/place.ts'
 import { readSettings } from '../src/settings.ts'
 import { createVault } from '../src/vault/create.ts'
@@ -62,6 +62,30 @@ test('a recovery that fails at its end takes its key file away again', async ({ 
   // It cannot be emptied either: the mark stays, so that no service starts there.
   await expect(place.giveUp()).rejects.toThrow()
   expect(await readdir(data)).toEqual(['recovery-unfinished'])
+})
+
+test('a recovery makes its key file durable before the metadata database is whole', async ({ folder }) => {
+  const [data, keys] = [join(folder, 'data'), join(folder, 'keys')]
+  for (const each of [data, keys]) await mkdir(each)
+  const keyFile = join(keys, 'secret.key')
+  await using database = await emptyDatabase()
+  const place = () =>
+    preparePlace(readSettings({ HOLDFAST_DATA_DIR: data, HOLDFAST_KEY_FILE: keyFile, DATABASE_URL: database.url }))
+  await using handle = await open(keys)
+  const sync = vi.spyOn(Object.getPrototypeOf(handle), 'sync').mockImplementation(async function (this: FileHandle) {
+    // Whether the folder has the file then: a loss of power would leave it there.
+    if ((await readlink(`/proc/self/fd/${this.fd}`)) === keys) synced.push(await readdir(keys))
+    return this.datasync()
+  })
+  onTestFinished(() => sync.mockRestore())
+  const synced: string[][] = []
+  await (await place()).finish(Buffer.alloc(32))
+  expect(synced.flat()).toContain('secret.key')
+  // One that was killed before its end has left the file, and nobody knows whether for good.
+  synced.length = 0
+  await markDirectory(data, true)
+  await (await place()).finish(Buffer.alloc(32))
+  expect(synced.flat()).toContain('secret.key')
 })
 
 test('a vault is not recovered in a place where the copy has another one', { timeout: 60_000 }, async ({

@@ -130,6 +130,10 @@ describe('a vault whose key is rotated', () => {
 describe('the re-wrapping of a point', () => {
   const prefix = `points/${crypto.randomUUID()}/${crypto.randomUUID()}.1/`
   const ids = { recoveryPointId: crypto.randomUUID(), instanceId: prefix.split('/')[1] ?? '', vaultId }
+  const header = {
+    facts: { ...ids, createdAt: now.toISOString() },
+    onHeaderDamage: (sentence: string) => expect.unreachable(sentence),
+  }
 
   async function pointIn(folder: string) {
     const storage = directoryStorage(`${folder}/vault`)
@@ -161,6 +165,7 @@ describe('the re-wrapping of a point', () => {
       const recipients = [next.recipient, old.recipient]
       const known = [storedSha256]
       const how = {
+        ...header,
         identities: [old.identity],
         recipients,
         announce: async (digests: { present: string; next: string }) => {
@@ -186,7 +191,7 @@ describe('the re-wrapping of a point', () => {
 
   test('done by two at once ends in one manifest', async ({ folder }) => {
     const { storage, storedSha256 } = await pointIn(folder)
-    const how = { identities: [old.identity], recipients: [next.recipient], announce: async () => {} }
+    const how = { ...header, identities: [old.identity], recipients: [next.recipient], announce: async () => {} }
     const rewrapping = [1, 2].map(() => rewrapPoint(storage, prefix, { ...how, storedSha256: [storedSha256] }))
     const [first, second] = await Promise.all(rewrapping)
     expect(second).toBe(first)
@@ -196,7 +201,7 @@ describe('the re-wrapping of a point', () => {
   test('replaces nothing of a manifest that is not the recorded one', async ({ folder }) => {
     const { storage } = await pointIn(folder)
     const before = await buffer(await storage.read(manifestKey(prefix)))
-    const how = { identities: [old.identity], recipients: [next.recipient], announce: async () => {} }
+    const how = { ...header, identities: [old.identity], recipients: [next.recipient], announce: async () => {} }
     const refused = rewrapPoint(storage, prefix, { ...how, storedSha256: ['0'.repeat(64)] })
     await expect(refused).rejects.toMatchObject({ code: 'ARTIFACT_DAMAGED', subject: manifestKey(prefix) })
     expect((await buffer(await storage.read(manifestKey(prefix)))).equals(before)).toBe(true)

@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rename, rmdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { eq } from 'drizzle-orm'
 import { describe, expect } from 'vitest'
@@ -10,19 +10,22 @@ import { restoreAsFiles } from '../src/restore/as-files.ts'
 import { generateIdentity } from '../src/secret/age-identity.ts'
 import { directoryStorage } from '../src/storage/directory.ts'
 import { readKeyring } from '../src/storage/keyring.ts'
-import { readSealedJson } from '../src/storage/sealed-json.ts'
+import { checkPointHeader, readPointHeader } from '../src/storage/point-header.ts'
+import { jsonText, readSealedJson } from '../src/storage/sealed-json.ts'
 import { readVaultHeader } from '../src/storage/vault-header.ts'
-import { manifestKey } from '../src/storage/vault-layout.ts'
+import { headerKey, manifestKey } from '../src/storage/vault-layout.ts'
 import { exportRecoveryKey } from '../src/vault/export-recovery-key.ts'
 import { findVaults } from '../src/vault/find.ts'
 import { importVault } from '../src/vault/import/import-vault.ts'
+import { importReportOf } from '../src/vault/import/request.ts'
 import { rotateVaultKey } from '../src/vault/key/rotate.ts'
 import type { Vault } from '../src/vault/vault.ts'
 import type { Manifest } from '../src/worker/point/manifest.ts'
 import { backedUp } from './kit/backed-up.ts'
 import { writePointEnd } from './kit/point-end.ts'
-import { actor, pathOf, runSql, type Service, startService } from './kit/protected-server.ts'
+import { actor, firstFailure, pathOf, runSql, type Service, startService, tryAgainNow } from './kit/protected-server.ts'
 import { test } from './kit/test.ts'
+import { waitFor } from './kit/wait-for.ts'
 
 const now = () => new Date()
 
@@ -49,11 +52,14 @@ async function setBack({ database }: Service, { vault, point }: { vault: Vault; 
   await database.update(recoveryPoints).set(point).where(eq(recoveryPoints.id, point.id))
 }
 
-async function adopt({ database, secrets, ended }: Service, vault: Vault, recoveryKey: string, changes = {}) {
+async function startImport({ database, secrets }: Service, vault: Vault, recoveryKey: string, changes = {}) {
   const location = { kind: 'DIRECTORY' as const, path: pathOf(vault) }
   const how = { readBack: true, dryRun: false, secrets, actor, now: now() }
-  const job = await importVault(database, { name: vault.name, location, recoveryKey, ...how, ...changes })
-  return ended(job.id)
+  return importVault(database, { name: vault.name, location, recoveryKey, ...how, ...changes })
+}
+
+async function adopt(service: Service, vault: Vault, recoveryKey: string, changes = {}) {
+  return service.ended((await startImport(service, vault, recoveryKey, changes)).id)
 }
 
 async function restored(service: Service, point: RecoveryPoint, path: string) {
@@ -110,6 +116,78 @@ describe('a catalogue that is older than rotations of a vault’s key', { timeou
         error: null,
       })
     }
+  })
+
+  test('takes over a manifest whose rotation died right after it was replaced, and says so in its header', async ({
+    databaseUrl,
+    folder,
+    source,
+  }) => {
+    await runSql(source, 'postgres', 'drop database if exists shop', 'create database shop')
+    await using service = await startService({ databaseUrl, folder })
+    const point = await backedUp(service, source, folder)
+    const vault = await vaultOf(service, point)
+    const storage = directoryStorage(pathOf(vault))
+    const before = await readPointHeader(storage, point.prefix)
+    const recoveryKey = await rotated(service, vault)
+    const { manifestSha256 = '' } = (await rowOf(service, point)) ?? {}
+    const manifest = { ...before.manifest, rewrappedSha256: manifestSha256 }
+    const died = Buffer.from(jsonText({ ...before, manifest }))
+    for (const [turn, recorded] of [point, { ...point, nextManifestSha256: manifestSha256 }].entries()) {
+      await storage.replace(headerKey(point.prefix), died)
+      await setBack(service, { vault, point: recorded })
+      const adopted = await adopt(service, vault, recoveryKey)
+      expect(adopted).toMatchObject({ status: 'COMPLETED', error: null })
+      if (turn === 1) continue
+      // Where both were known it is for the rotation to go on.
+      expect(importReportOf(adopted)).toMatchObject({ alreadyKnown: 1, manifestsTakenOver: 1 })
+      expect(await rowOf(service, point)).toMatchObject({
+        state: 'AVAILABLE',
+        manifestSha256,
+        nextManifestSha256: null,
+      })
+      await checkPointHeader(storage, point.prefix, { storedSha256: manifestSha256 })
+      expect(await restored(service, point, join(folder, 'files'))).toMatchObject({ status: 'COMPLETED', error: null })
+    }
+    expect(await rowOf(service, point)).toMatchObject({ manifestSha256: point.manifestSha256 })
+  })
+
+  test('takes over what is told in the report, also when the import was broken off right after that', async ({
+    databaseUrl,
+    folder,
+    source,
+  }) => {
+    await using service = await startService({ databaseUrl, folder })
+    const { database } = service
+    const point = await backedUp(service, source, folder)
+    const vault = await vaultOf(service, point)
+    const recoveryKey = await rotated(service, vault)
+    // Its bytes have to be read, for which the vault is away then.
+    await setBack(service, { vault, point: { ...point, proof: 'WRITTEN' } })
+    const away = join(folder, 'away')
+    const job = await database.transaction(async (tx) => {
+      await tx.execute('lock table vault_orphans in access exclusive mode')
+      const begun = await startImport(service, vault, recoveryKey)
+      await waitFor('the manifest to be taken over', async () => {
+        return (await rowOf(service, point))?.manifestSha256 !== point.manifestSha256
+      })
+      await waitFor('the import to wait', async () => {
+        const waiting = await database.execute(
+          "select from pg_locks where not granted and relation = 'vault_orphans'::regclass",
+        )
+        return waiting.length > 0
+      })
+      await rename(pathOf(vault), away)
+      await mkdir(pathOf(vault))
+      return begun
+    })
+    expect((await firstFailure(database, job.id)).error).toMatchObject({ code: 'STORAGE_UNREACHABLE' })
+    await rmdir(pathOf(vault))
+    await rename(away, pathOf(vault))
+    await tryAgainNow(database, job.id)
+    const ended = await service.ended(job.id)
+    expect(ended).toMatchObject({ status: 'COMPLETED', error: null })
+    expect(importReportOf(ended)).toMatchObject({ alreadyKnown: 1, manifestsTakenOver: 1, pointsReadBack: 1 })
   })
 
   test('takes over no manifest that says something else, whoever sealed it for the present key', async ({

@@ -3,14 +3,14 @@ import { type CopyReader, readCopy } from '../database/copy/in.ts'
 import { recipientOf } from '../secret/age-identity.ts'
 import { openArtifact } from '../storage/artifact.ts'
 import type { Storage } from '../storage/contract.ts'
-import { readKeyring, sealedFor } from '../storage/keyring.ts'
+import { type FormerKey, readKeyring, sealedFor } from '../storage/keyring.ts'
 import {
   listMetadataFolders,
   type MetadataHeader,
   metadataKey,
   readMetadataHeader,
 } from '../storage/metadata-copies.ts'
-import { StorageError } from '../storage/storage-error.ts'
+import { isAboutStored, StorageError } from '../storage/storage-error.ts'
 import { proveIdentity, readVaultHeader } from '../storage/vault-header.ts'
 import { RecoveryRefused } from './refused.ts'
 
@@ -34,6 +34,8 @@ export interface OpenedVault {
   isPresentKey: boolean
   /** The key that was given, then those that it opens, newest first. */
   identities: string[]
+  /** What is wrong with former keys that the present one should open. */
+  lostKeys: StorageError[]
 }
 
 /**
@@ -52,11 +54,17 @@ export async function openVault(storage: Storage, identities: readonly string[])
   }
   const isPresentKey = found === recipient
   if (isPresentKey) await proveIdentity(header, identity)
-  const opened = (await readKeyring(storage, header, identity)).keys.map((key) => key.identity)
-  return { vaultId, recipient, isPresentKey, identities: [...new Set([identity, ...opened.toReversed()])] }
+  const { keys, lost } = await readKeyring(storage, header, identity)
+  const opened = keys.map((key) => key.identity).toReversed()
+  // The keyring is sealed for the present key: that a former one does not open it is as it should be.
+  const lostKeys = isPresentKey ? lost : []
+  return { vaultId, recipient, isPresentKey, identities: [...new Set([identity, ...opened])], lostKeys }
 }
 
-/** Those copies that a key opens, of all; the others were sealed for a later one. The first bytes of each say it. */
+/**
+ * Those copies that a key opens, of all; the others were sealed for a later one. The first bytes of each say it. One where they
+ * are damaged or gone is among them: who takes that one is told.
+ */
 export async function copiesFor(
   storage: Storage,
   copies: readonly FoundCopy[],
@@ -65,11 +73,19 @@ export async function copiesFor(
   const keys = identities.map((identity) => ({ identity, recipient: recipientOf(identity) }))
   const opened: FoundCopy[] = []
   for (const copy of copies) {
-    const subject = metadataKey(copy.prefix)
-    const start = await buffer(await storage.read(subject, { end: ageHeaderBytes }))
-    if (sealedFor(start, { keys, subject })) opened.push(copy)
+    if (await mayOpen(storage, metadataKey(copy.prefix), keys)) opened.push(copy)
   }
   return opened
+}
+
+async function mayOpen(storage: Storage, subject: string, keys: readonly FormerKey[]): Promise<boolean> {
+  try {
+    const start = await buffer(await storage.read(subject, { end: ageHeaderBytes }))
+    return sealedFor(start, { keys, subject }) !== undefined
+  } catch (cause) {
+    if (isAboutStored(cause)) return true
+    throw cause
+  }
 }
 
 /** All whole copies, newest first; those whose header cannot be read come last. */

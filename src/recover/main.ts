@@ -22,6 +22,7 @@ async function main(words: readonly string[]): Promise<void> {
   const storage = openStorage(asked.location)
   const vault = await openVault(storage, asked.identities)
   const { vaultId, identities } = vault
+  for (const { message } of vault.lostKeys) say(`${lostKey} ${message}`)
   const all = await listCopies(storage)
   const copies = vault.isPresentKey ? all : await copiesFor(storage, all, identities)
   if (!vault.isPresentKey) say(aboutFormerKey(vault, { all, copies }))
@@ -35,6 +36,9 @@ async function main(words: readonly string[]): Promise<void> {
   say(report(recovered, settings.dataDirectory))
   if (vault.isPresentKey && recovered.recipient !== vault.recipient) say(rotatedSince)
 }
+
+const lostKey =
+  'A former key that lies in the vault cannot be read: what only it opens stays closed, until its file is brought from another copy of the vault.'
 
 const rotatedSince =
   "The vault's key was rotated after the copy was made: before anything else run importVault, with the vault's own name and place and its present recovery key. Until then recovery points whose manifests were wrapped for it seem damaged."

@@ -4,6 +4,7 @@ import { basename, dirname, join } from 'node:path'
 import { startEmbeddedDatabase } from '../database/embedded.ts'
 import { isDirectoryMarked, markDatabase, markDirectory, markName, unmarkDatabase } from '../database/recovery-mark.ts'
 import type { Settings } from '../settings.ts'
+import { syncFolder } from '../storage/directory/place.ts'
 import { RecoveryRefused } from './refused.ts'
 
 /** What every life of a service may have in its directory, and what the embedded database puts there. */
@@ -47,6 +48,8 @@ export async function preparePlace({ dataDirectory, databaseUrl, keyFile }: Sett
       url,
       async finish(key) {
         hasWrittenKey = await writeKeyFile(keyFile, key)
+        // The service counts as whole once the database has no mark: no loss of power may take its key file after that.
+        await syncFolder(dirname(keyFile))
         await unmarkDatabase(url, { isFailed: false })
         await running.disposeAsync()
         await markDirectory(dataDirectory, false)
@@ -89,7 +92,7 @@ async function removeUnfinished(dataDirectory: string): Promise<void> {
   }
 }
 
-/** Durable, for its owner alone, and never over another one. Answers false where the same one was there. */
+/** Its bytes durable, for its owner alone, and never over another one. Answers false where the same one was there. */
 async function writeKeyFile(path: string, key: Buffer): Promise<boolean> {
   const temporary = join(dirname(path), `${scratch}${randomUUID()}`)
   const file = await open(temporary, 'wx', 0o600)

@@ -26,7 +26,7 @@ export async function putRemovalsOff(database: Database, { copiedAt }: { copiedA
   const now = new Date(Math.max((await databaseTime(database)).getTime(), Date.parse(copiedAt)))
   return database.transaction(async (tx) => {
     const reason = `the service was recovered from the copy of ${copiedAt}`
-    const { endsAt: until } = await restRemovals(tx, { forMs: restMs, reason, now })
+    const { endsAt: until } = await restRemovals(tx, { kind: 'RECOVERY', forMs: restMs, reason, now })
     const purges = await tx
       .update(backupInstances)
       .set({ scheduledPurgeAt: until })

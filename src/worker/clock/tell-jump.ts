@@ -21,7 +21,7 @@ export function tellJumpChore(watch: JumpWatch): Chore {
       log.error({ hours, now }, 'the clock of the database has jumped ahead: nothing is removed for a day')
       const jumped = `the clock of the database has jumped ahead by ${hours} hours, to ${now.toISOString()}`
       await database.transaction(async (tx) => {
-        await restRemovals(tx, { forMs: restMs, reason: jumped, now })
+        await restRemovals(tx, { kind: 'CLOCK_JUMP', forMs: restMs, reason: jumped, now })
         await recordNotification(tx, {
           kind: 'MAINTENANCE_FAILED',
           severity: 'WARNING',

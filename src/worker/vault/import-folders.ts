@@ -51,6 +51,7 @@ export async function importFolders(context: WorkerContext, run: JobRun, input: 
   const known = await findKnownFolders(context.database, { instanceId, vaultId: opened.vaultId })
   const points = new Map(known.points.map((point) => [point.prefix, point]))
   const unknown = folders.filter(({ prefix }) => !points.has(prefix) && !known.pendingJobIds.has(jobIdOf(prefix)))
+  const takenOverBefore = report.manifestsTakenOver
   await sideBySide(folders, { most: mostReadAtOnce, signal: run.signal }, async (folder) => {
     const point = points.get(folder.prefix)
     if (!point) return
@@ -61,6 +62,7 @@ export async function importFolders(context: WorkerContext, run: JobRun, input: 
       run.note('Keys of manifests taken over', String(report.manifestsTakenOver))
     }
   })
+  if (report.manifestsTakenOver > takenOverBefore) await keepReport(run, report)
   for (const folder of await newestFirst(run, opened, unknown)) {
     run.signal.throwIfAborted()
     onFolder()

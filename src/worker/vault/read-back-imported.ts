@@ -9,6 +9,7 @@ import type { ImportReport } from '../../vault/import/request.ts'
 import type { Vault } from '../../vault/vault.ts'
 import type { WorkerContext } from '../context.ts'
 import { certainOf, damageIn } from '../point/damage.ts'
+import { mendHeader } from '../point/mend-header.ts'
 import { openPoint } from '../point/read-point.ts'
 import { keepReport } from './import-report.ts'
 
@@ -48,11 +49,14 @@ export async function readBackImported(
 
 async function readBack(
   context: WorkerContext,
-  { signal }: JobRun,
+  run: JobRun,
   { point, vault, onBytes }: { point: RecoveryPoint; vault: Vault; onBytes: (bytes: number) => void },
 ): Promise<string[]> {
+  const { signal } = run
   const damage: string[] = []
-  const opened = await damageIn(damage, () => openPoint(context, { point, vault, signal }))
+  const onHeaderDamage = (sentence: string, seen: RecoveryPoint) =>
+    mendHeader(context, run, { point: seen, vault, sentence })
+  const opened = await damageIn(damage, () => openPoint(context, { point, vault, signal, onHeaderDamage }))
   if (!opened) return damage
   let before = 0
   for (const { file, digest } of opened.manifest.artifacts) {

@@ -17,6 +17,8 @@ export interface FoundPoint {
   prefix: string
   manifest: Manifest
   manifestSha256: string
+  /** As stored. */
+  manifestBytes: number
   /** Artifacts and manifest, as stored. */
   storedBytes: number
   /** The key that its artifacts are sealed for, and the newest that opens its manifest. */
@@ -64,6 +66,7 @@ export async function readFoundPoint({ storage, vaultId, keys }: FoundIn, folder
     prefix,
     manifest,
     manifestSha256,
+    manifestBytes: stored.length,
     storedBytes,
     recipient,
     manifestRecipient: opener.recipient,

@@ -15,6 +15,7 @@ import type { Vault } from '../../vault/vault.ts'
 import { handlerDefaults, type WorkerContext } from '../context.ts'
 import { WorkFailed } from '../failure.ts'
 import { certainOf, damageIn } from '../point/damage.ts'
+import { headerMarkOf } from '../point/read-point.ts'
 import { identitiesOf, storageOf, vaultOf } from '../subjects.ts'
 
 const pageSize = 100
@@ -113,7 +114,7 @@ async function rewrapAll(
   for (; page.length > 0; page = await findPointsToRewrap(database, { ...query, after: page.at(-1)?.id ?? null })) {
     for (const point of page) {
       await run.confirm()
-      const damage = await rewrapOrDamage(context, { storage, vault, point, identities })
+      const damage = await rewrapOrDamage(context, { run, storage, vault, point, identities })
       if (damage.length > 0) {
         await run.confirm()
         damaged.push(...damage)
@@ -149,6 +150,7 @@ async function rewrapOrDamage(context: WorkerContext, rewrapping: Rewrapping): P
 }
 
 interface Rewrapping {
+  run: JobRun
   storage: Storage
   vault: Vault
   point: RecoveryPoint
@@ -158,13 +160,14 @@ interface Rewrapping {
 /** Who has the key that the artifacts are sealed for can read them anyway: it opens the manifest as before. */
 async function rewrapOne(
   { database }: WorkerContext,
-  { storage, vault, point, identities }: Rewrapping,
+  { run, storage, vault, point, identities }: Rewrapping,
 ): Promise<void> {
   const recoveryPointId = point.id
   const storedSha256 = await rewrapPoint(storage, point.prefix, {
     identities,
     recipients: [...new Set([vault.recipient, point.recipient ?? vault.recipient])],
-    storedSha256: manifestDigestsOf(point),
+    ...headerMarkOf(point),
+    onHeaderDamage: (sentence) => run.warn(`${sentence} It was written anew.`),
     announce: async (digests) => {
       if (await announceManifest(database, { recoveryPointId, ...digests })) return
       throw new PointGone()

@@ -6,7 +6,7 @@ import { recordFoundRewrap } from '../../recovery-point/rewrap.ts'
 import type { PointFolder } from '../../storage/point-folders.ts'
 import { checkPointHeader, readPointHeader } from '../../storage/point-header.ts'
 import { isAboutStored, StorageError } from '../../storage/storage-error.ts'
-import { headerKey, manifestKey } from '../../storage/vault-layout.ts'
+import { headerKey, manifestKey, putPointHeader } from '../../storage/vault-layout.ts'
 import type { WorkerContext } from '../context.ts'
 import type { OpenedVault } from './open-imported.ts'
 import { type FoundPoint, readFoundPoint } from './read-found-point.ts'
@@ -28,13 +28,15 @@ export async function takeOverRewrap(
 ): Promise<boolean> {
   const recorded = manifestDigestsOf(point)
   try {
-    const { manifest } = await readPointHeader(opened.storage, folder.prefix)
-    if ([manifest.storedSha256, manifest.rewrappedSha256 ?? ''].some((digest) => recorded.includes(digest)))
-      return false
+    const { storedSha256, rewrappedSha256 } = (await readPointHeader(opened.storage, folder.prefix)).manifest
+    // Where a rotation died while it replaced the manifest, the header names two: which of them lies there is to be seen.
+    if (rewrappedSha256 === undefined && recorded.includes(storedSha256)) return false
     const found = await readFoundPoint(opened, folder)
+    if (recorded.includes(found.manifestSha256)) return false
     if (found.manifest.recoveryPointId !== point.id || !found.isRewrapOf(recorded)) return false
     const { manifestSha256, manifestRecipient, recipient } = found
     await run.confirm()
+    if (rewrappedSha256 !== undefined) await endRewrap(run, opened, found)
     const taken = {
       recoveryPointId: point.id,
       recorded: point.manifestSha256,
@@ -54,6 +56,22 @@ export async function takeOverRewrap(
     // What is damaged in the vault is for a verification to find and tell.
     if (!isAboutStored(cause)) throw cause
     return false
+  }
+}
+
+/** Has the header name the one manifest that lies there. Where it cannot be written that is told: a verification mends it. */
+async function endRewrap(run: JobRun, { storage, vaultId }: OpenedVault, found: FoundPoint): Promise<void> {
+  const { prefix, manifestSha256: storedSha256, manifestBytes: storedBytes } = found
+  const { recoveryPointId, instance, createdAt } = found.manifest
+  const header = { recoveryPointId, instanceId: instance.id, vaultId }
+  try {
+    const manifest = { storedBytes, storedSha256 }
+    await putPointHeader(storage, prefix, { header, manifest, createdAt: new Date(createdAt) })
+  } catch (cause) {
+    run.signal.throwIfAborted()
+    run.warn(
+      `${headerKey(prefix)} could not be written anew: ${cause instanceof Error ? cause.message : String(cause)}`,
+    )
   }
 }
 
