@@ -114,6 +114,14 @@ describe('a replica that cannot be looked at', () => {
     expect(await placesOf(life, old)).toEqual([])
     expect(await life.pointNow(oldCopy)).toMatchObject({ state: 'AVAILABLE', markedAt: null })
     expect((await life.instanceNow())?.expiryDueAt).toEqual(new Date(life.clock.now.getTime() + 3_600_000))
+    // Each time that it is still away it is waited longer, up to a day.
+    const pauses: number[] = []
+    for (let round = 0; round < 6; round++) {
+      life.clock.now = new Date(life.clock.now.getTime() + 60_000)
+      expect(await life.expire()).toMatchObject({ status: 'FAILED' })
+      pauses.push(((await life.instanceNow())?.expiryDueAt?.getTime() ?? 0) - life.clock.now.getTime())
+    }
+    expect(pauses.map((ms) => ms / 3_600_000)).toEqual([2, 4, 8, 16, 24, 24])
     await rename(`${replicaPath}.away`, replicaPath)
     expect(await life.expire()).toMatchObject({ status: 'COMPLETED' })
     expect(await life.pointNow(oldCopy)).toBeUndefined()

@@ -1,6 +1,7 @@
-import { eq, inArray, type SQL, sql } from 'drizzle-orm'
+import { and, desc, eq, inArray, type SQL, sql } from 'drizzle-orm'
 import type { Database } from '../../database/connect.ts'
 import { backupInstances } from '../../database/tables/backup-instance.ts'
+import { jobs } from '../../database/tables/job.ts'
 import { recordNotification } from '../../notification/record.ts'
 import { isBeingRead } from '../../recovery-point/find.ts'
 import type { BackupInstance } from '../instance.ts'
@@ -10,6 +11,8 @@ import { guardedIds, guardedOf, planExpiry } from './plan-expiry.ts'
 
 /** How soon to look again at a point that only a restore or verification keeps, ms: nothing tells when that ends. */
 const lookAgainMs = 60 * 60_000
+/** How long is waited at most after runs that failed, however many. */
+const longestPauseMs = 24 * lookAgainMs
 
 export interface RecordExpiry {
   instanceId: string
@@ -30,7 +33,7 @@ export async function recordExpiry(
   const [instance] = await tx.select().from(backupInstances).where(eq(backupInstances.id, instanceId)).for('update')
   if (!instance) return
   const nextAt = await nextRun(tx, { instance, removalGraceMs, now })
-  const retryAt = new Date(now.getTime() + lookAgainMs)
+  const retryAt = isPartial ? new Date(now.getTime() + (await pauseAfter(tx, instanceId))) : now
   const expiryDueAt = isPartial && nextAt && nextAt < retryAt ? retryAt : nextAt
   const isApprovalOver = await isSpent(tx, { instance, now })
   await tx
@@ -56,12 +59,28 @@ async function isSpent(tx: Database, { instance, now }: { instance: BackupInstan
   return (await planExpiry(tx, { instance, now, expiredBy: through })).marked.length === 0
 }
 
+/**
+ * How long is waited after a run that failed, ms: an hour, twice as long after each that failed right before it, a day at most. A place may
+ * be away for weeks, and looking for it takes a worker's time from backups.
+ */
+async function pauseAfter(tx: Database, instanceId: string): Promise<number> {
+  const [, ...earlier] = await tx
+    .select({ status: jobs.status })
+    .from(jobs)
+    .where(and(eq(jobs.instanceId, instanceId), eq(jobs.operation, 'EXPIRE')))
+    .orderBy(desc(jobs.createdAt), desc(jobs.id))
+    .limit(6)
+  const better = earlier.findIndex(({ status }) => status !== 'FAILED')
+  const failures = better < 0 ? earlier.length : better
+  return Math.min(lookAgainMs * 2 ** failures, longestPauseMs)
+}
+
 /** Has the clock ask again later: an expiry run failed or was cancelled, and what was due still is. */
 export async function retryExpiryLater(
   tx: Database,
   { instanceId, now }: { instanceId: string; now: Date },
 ): Promise<void> {
-  await putExpiryOff(tx, { instanceId, until: new Date(now.getTime() + lookAgainMs) })
+  await putExpiryOff(tx, { instanceId, until: new Date(now.getTime() + (await pauseAfter(tx, instanceId))) })
 }
 
 /** Has the clock ask again at that moment: until then nothing goes. */

@@ -105,6 +105,8 @@ async function markDue(
   due: { instanceId: string; vaultIds: readonly string[] },
 ): Promise<void> {
   const now = await dueNow()
+  // Looking may have taken hours, in which the clock may have jumped.
+  if (await findRemovalRest(database, now)) return
   const begun = await beginExpiry(database, { ...due, markAtMost: markedAtOnce, now })
   const { marked, kept, blockedCount } = begun
   let count = begun.markedCount
