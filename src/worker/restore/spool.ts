@@ -15,6 +15,8 @@ export interface Spool {
   signal: AbortSignal
   /** Gets how many of the artifact's stored bytes have been compared with their digest. */
   onStoredBytes: (total: number) => void
+  /** Hears that unpacking goes on, which shows in no number: what is restored of it does. */
+  onLife: () => void
 }
 
 /**
@@ -29,6 +31,7 @@ export async function spoolArchive({
   artifact,
   signal,
   onStoredBytes,
+  onLife,
 }: Spool): Promise<GrowingArchive | undefined> {
   await mkdir(directory, { recursive: true, mode: 0o700 })
   if ((await freeBytesOf(directory)) < artifact.digest.plainBytes + spareBytes) return undefined
@@ -36,8 +39,8 @@ export async function spoolArchive({
   const archive = growArchive(await openNameless(directory), async (sink, stopped) => {
     const either = AbortSignal.any([signal, stopped])
     if (point.isFar) return await point.extract(artifact, either, onStoredBytes, [sink])
-    const onCompared = (total: number) => void (total <= storedBytes && onStoredBytes(total))
-    await pipeline(await point.open(artifact, either, onCompared), sink, { signal: stopped })
+    const onBytes = (total: number) => (total <= storedBytes ? onStoredBytes(total) : onLife())
+    await pipeline(await point.open(artifact, either, onBytes), sink, { signal: stopped })
   })
   if (!point.isFar) return archive
   try {

@@ -114,8 +114,8 @@ async function restoreSpooled(
   if (jobs === 1) return undefined
   const { storedBytes, plainBytes } = artifact.digest
   try {
-    const how = { directory, point: opened, artifact, signal: run.signal, onStoredBytes: onBytes }
-    await using archive = await spoolArchive(how)
+    const telling = { onStoredBytes: onBytes, onLife: () => run.alive() }
+    await using archive = await spoolArchive({ directory, point: opened, artifact, signal: run.signal, ...telling })
     let copied = 0
     if (archive) {
       return await restore({ archive, jobs, tables }, (bytes) => {
