@@ -2,6 +2,7 @@ import { type FileHandle, mkdir, open, statfs, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { type GrowingArchive, growArchive } from '../../engine/archive/growing-archive.ts'
+import { isFull } from '../../storage/is-full.ts'
 import type { ManifestArtifact } from '../point/manifest.ts'
 import type { OpenPoint } from '../point/read-point.ts'
 
@@ -51,11 +52,6 @@ export async function spoolArchive({
     if (isFull(cause)) return undefined
     throw cause
   }
-}
-
-/** Whether it is the spool directory that an archive did not fit into. */
-export function isFull(cause: unknown): boolean {
-  return cause instanceof Error && 'code' in cause && (cause.code === 'ENOSPC' || cause.code === 'EDQUOT')
 }
 
 async function freeBytesOf(directory: string): Promise<number> {
