@@ -153,13 +153,21 @@ describe('An archive that grows while it is restored', () => {
     expect(stoppedWith).toBe(failure)
   })
 
-  test('has its indexes built with what memory the server can spare', async ({ folder }) => {
-    await using server = await sourceServer({ settings: { shared_buffers: '512MB' } })
+  test('has its indexes built with what memory the server can spare, shared by those that build at once', async ({
+    folder,
+  }) => {
+    await using server = await sourceServer({ settings: { shared_buffers: '1GB', maintenance_work_mem: '48MB' } })
     const contents = `create materialized view settings as select current_setting('maintenance_work_mem') as memory`
     const archive = await archiveOf(server, await createDatabase(server, contents))
-    await using growing = await grow(folder, (sink, signal) => pipeline(streamOf(archive.bytes), sink, { signal }))
-    const { targetName } = await restoreGrowing(server, archive, { archive: growing, jobs: 2 })
-    expect(await run(server, targetName, 'select memory from settings')).toEqual([{ memory: '128MB' }])
+    for (const [jobs, memory] of [
+      [1, '256MB'],
+      [2, '128MB'],
+      [8, '48MB'],
+    ] as const) {
+      await using growing = await grow(folder, (sink, signal) => pipeline(streamOf(archive.bytes), sink, { signal }))
+      const { targetName } = await restoreGrowing(server, archive, { archive: growing, jobs })
+      expect(await run(server, targetName, 'select memory from settings')).toEqual([{ memory }])
+    }
   })
 
   test('of an unknown layout is left to pg_restore once it is whole', async ({ source, folder }) => {
