@@ -170,6 +170,18 @@ describe('An archive that grows while it is restored', () => {
     }
   })
 
+  test('has the server ask after connections that wait for their rows', async ({ source, folder }) => {
+    const contents = `create materialized view settings as
+      select name, setting from pg_settings where name in ('tcp_keepalives_idle', 'tcp_keepalives_interval')`
+    const archive = await archiveOf(source, await createDatabase(source, contents))
+    await using growing = await grow(folder, (sink, signal) => pipeline(streamOf(archive.bytes), sink, { signal }))
+    const { targetName } = await restoreGrowing(source, archive, { archive: growing, jobs: 2 })
+    expect(await run(source, targetName, 'select * from settings order by name')).toEqual([
+      { name: 'tcp_keepalives_idle', setting: '60' },
+      { name: 'tcp_keepalives_interval', setting: '10' },
+    ])
+  })
+
   test('of an unknown layout is left to pg_restore once it is whole', async ({ source, folder }) => {
     const archive = await archiveOf(source, await createDatabase(source, 'create table t as select 1 as i'))
     const odd = Buffer.from(archive.bytes)

@@ -51,6 +51,9 @@ export interface Filled {
   part: ArchivePart | undefined
 }
 
+/** After how many seconds the server asks a silent connection for a sign of life. One that waits for its rows is silent, and firewalls forget such. */
+const keptAlive = { tcp_keepalives_idle: 60, tcp_keepalives_interval: 10 }
+
 /** Restores an archive into an empty database; `what` names the work for messages. Throws an EngineError or the archive's own error. */
 export async function fillDatabase(
   address: ServerAddress,
@@ -72,7 +75,7 @@ export async function fillDatabase(
       what,
       ...run,
       isHarmless: isHarmless?.(jobs),
-      settings: { maintenance_work_mem: target.indexMemoryKilobytes },
+      settings: { maintenance_work_mem: target.indexMemoryKilobytes, ...keptAlive },
       otherwise: 'RESTORE_FAILED',
       args: jobs > 1 ? [...common, `--jobs=${jobs}`] : common,
     })
