@@ -153,6 +153,28 @@ describe('An archive that grows while it is restored', () => {
     expect(stoppedWith).toBe(failure)
   })
 
+  test('stops coming also while the connection that failed has nothing more to load for now', async ({
+    source,
+    folder,
+  }) => {
+    const archive = await archiveOf(
+      source,
+      await createDatabase(
+        source,
+        `create function refuse(i int) returns boolean language sql as 'select true'; create table aaa as select repeat('x', 200000) as t; create table bad (i int check (refuse(i))); insert into bad values (1); create table late as select repeat('y', 200000) as t; create or replace function refuse(i int) returns boolean language sql as 'select false'`,
+      ),
+    )
+    await using growing = await grow(folder, async (sink, signal) => {
+      sink.write(archive.bytes.subarray(0, -200_000))
+      await once(signal, 'abort')
+      throw signal.reason
+    })
+    await expect(restoreGrowing(source, archive, { archive: growing, jobs: 1 })).rejects.toMatchObject({
+      code: 'RESTORE_FAILED',
+      details: expect.stringContaining('violates check constraint'),
+    })
+  })
+
   test('has its indexes built with what memory the server can spare, shared by those that build at once', async ({
     folder,
   }) => {
