@@ -153,13 +153,55 @@ describe('An archive that grows while it is restored', () => {
     expect(stoppedWith).toBe(failure)
   })
 
-  test('has its indexes built with what memory the server can spare', async ({ folder }) => {
-    await using server = await sourceServer({ settings: { shared_buffers: '512MB' } })
+  test('stops coming also while the connection that failed has nothing more to load for now', async ({
+    source,
+    folder,
+  }) => {
+    const archive = await archiveOf(
+      source,
+      await createDatabase(
+        source,
+        `create function refuse(i int) returns boolean language sql as 'select true'; create table aaa as select repeat('x', 200000) as t; create table bad (i int check (refuse(i))); insert into bad values (1); create table late as select repeat('y', 200000) as t; create or replace function refuse(i int) returns boolean language sql as 'select false'`,
+      ),
+    )
+    await using growing = await grow(folder, async (sink, signal) => {
+      sink.write(archive.bytes.subarray(0, -200_000))
+      await once(signal, 'abort')
+      throw signal.reason
+    })
+    await expect(restoreGrowing(source, archive, { archive: growing, jobs: 1 })).rejects.toMatchObject({
+      code: 'RESTORE_FAILED',
+      details: expect.stringContaining('violates check constraint'),
+    })
+  })
+
+  test('has its indexes built with what memory the server can spare, shared by those that build at once', async ({
+    folder,
+  }) => {
+    await using server = await sourceServer({ settings: { shared_buffers: '1GB', maintenance_work_mem: '48MB' } })
     const contents = `create materialized view settings as select current_setting('maintenance_work_mem') as memory`
     const archive = await archiveOf(server, await createDatabase(server, contents))
+    for (const [jobs, memory] of [
+      [1, '256MB'],
+      [2, '128MB'],
+      [8, '48MB'],
+    ] as const) {
+      await using growing = await grow(folder, (sink, signal) => pipeline(streamOf(archive.bytes), sink, { signal }))
+      const { targetName } = await restoreGrowing(server, archive, { archive: growing, jobs })
+      expect(await run(server, targetName, 'select memory from settings')).toEqual([{ memory }])
+    }
+  })
+
+  test('has the server ask after connections that wait for their rows', async ({ source, folder }) => {
+    const contents = `create materialized view settings as
+      select name, setting from pg_settings where name in ('tcp_keepalives_idle', 'tcp_keepalives_interval')`
+    const archive = await archiveOf(source, await createDatabase(source, contents))
     await using growing = await grow(folder, (sink, signal) => pipeline(streamOf(archive.bytes), sink, { signal }))
-    const { targetName } = await restoreGrowing(server, archive, { archive: growing, jobs: 2 })
-    expect(await run(server, targetName, 'select memory from settings')).toEqual([{ memory: '128MB' }])
+    const { targetName } = await restoreGrowing(source, archive, { archive: growing, jobs: 2 })
+    expect(await run(source, targetName, 'select * from settings order by name')).toEqual([
+      { name: 'tcp_keepalives_idle', setting: '60' },
+      { name: 'tcp_keepalives_interval', setting: '10' },
+    ])
   })
 
   test('of an unknown layout is left to pg_restore once it is whole', async ({ source, folder }) => {

@@ -1,11 +1,13 @@
 import { randomBytes, randomInt } from 'node:crypto'
 import { readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Readable } from 'node:stream'
+import { type Readable, Writable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
+import { pipeline } from 'node:stream/promises'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { generateIdentity } from '../src/secret/age-identity.ts'
 import { type Compression, openArtifact, writeArtifact } from '../src/storage/artifact.ts'
+import type { Storage } from '../src/storage/contract.ts'
 import { directoryStorage } from '../src/storage/directory.ts'
 import { proveArtifact } from '../src/storage/prove-artifact.ts'
 import { StorageError } from '../src/storage/storage-error.ts'
@@ -96,6 +98,39 @@ describe.each<Compression>(['ZSTD', 'NONE'])('proving an artifact with compressi
     const failure = new Error('pg_restore was killed')
     await expect(prove(() => Promise.reject(failure))).rejects.toBe(failure)
   })
+
+  test('tells of what it reads a second time, to be certain of damage', async () => {
+    const { storage, how, file } = await stored(compression, 5_000_000)
+    const bytes = await readFile(file)
+    bytes.writeUInt8(bytes.readUInt8(bytes.length >> 1) ^ 1, bytes.length >> 1)
+    await writeFile(file, bytes)
+    const counts: number[] = []
+    const onCheckedBytes = (total: number) => void counts.push(total)
+    const failure = { code: 'ARTIFACT_DAMAGED', subject: key }
+    await expect(proveArtifact(storage, key, { ...how, onCheckedBytes }, drain)).rejects.toMatchObject(failure)
+    expect(counts.some((total, at) => total < (counts[at - 1] ?? 0))).toBe(true)
+    expect(counts.at(-1)).toBe(bytes.length)
+  })
+
+  test.each(['ENOSPC', 'EDQUOT'])(
+    'reads nothing again when there is no room for what it opens to: %s',
+    async (code) => {
+      const { storage, how } = await stored(compression, 5_000_000)
+      let readings = 0
+      const counting: Storage = {
+        ...storage,
+        read(...asked) {
+          readings += 1
+          return storage.read(...asked)
+        },
+      }
+      const failure = Object.assign(new Error(`${code}: write`), { code })
+      const disk = () => new Writable({ write: (_bytes, _encoding, done) => done(failure) })
+      const proving = proveArtifact(counting, key, how, (plain) => pipeline(plain, disk()))
+      await expect(proving).rejects.toBe(failure)
+      expect(readings).toBe(1)
+    },
+  )
 
   test('takes bytes for damaged that open to others than were backed up, and says so at the end', async () => {
     const { digest, prove } = await stored(compression, 1000)

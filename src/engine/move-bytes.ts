@@ -19,7 +19,8 @@ export async function pump(source: Readable, sink: Writable, signal: AbortSignal
 
 /**
  * Feeds a source to a program and reads the source to its very end, also when the program had enough earlier: a
- * source may only tell at its end that it was damaged. Resolves early when the program failed.
+ * source may only tell at its end that it was damaged. Resolves early when the program failed, also while the source
+ * has nothing to give.
  */
 export async function feed(
   source: Readable,
@@ -27,22 +28,54 @@ export async function feed(
   ended: Promise<ProgramEnd>,
   { signal, onInput }: { signal: AbortSignal; onInput?: ((bytes: number) => void) | undefined },
 ): Promise<void> {
-  const end = () => source.destroy(signal.reason instanceof Error ? signal.reason : undefined)
+  const { next, leave } = leavable(source)
+  const end = () => {
+    source.destroy(signal.reason instanceof Error ? signal.reason : undefined)
+    leave()
+  }
+  let hasFailed = false
+  const fail = () => {
+    hasFailed = true
+    leave()
+  }
+  ended.then(({ exitCode }) => exitCode !== 0 && fail(), fail)
   signal.addEventListener('abort', end)
   // A program that ends before it has read everything is judged by its exit code.
   stdin.on('error', () => {})
   try {
-    for await (const chunk of source) {
+    for (let chunk = await next(); chunk; chunk = await next()) {
       onInput?.(chunk.length)
       if (!stdin.destroyed)
         await write(stdin, chunk, signal, spent).catch((error) => signal.aborted && Promise.reject(error))
-      if (stdin.destroyed && (await ended).exitCode !== 0) return
     }
     signal.throwIfAborted()
-    stdin.end()
+    if (!hasFailed) stdin.end()
   } finally {
     signal.removeEventListener('abort', end)
+    source.destroy()
     if (signal.aborted) stdin.destroy()
+  }
+}
+
+/**
+ * A source's pieces, one by one, undefined at its end. Once it is left that is the answer at once, although the source
+ * may be waiting: a generator cannot be ended before it has come by its next piece.
+ */
+function leavable(source: Readable): { next: () => Promise<Buffer | undefined>; leave: () => void } {
+  const pieces: AsyncIterator<Buffer, undefined> = source[Symbol.asyncIterator]()
+  let hasLeft = false
+  let goOn = () => {}
+  return {
+    next: () =>
+      new Promise((resolve, reject) => {
+        if (hasLeft) return resolve(undefined)
+        goOn = () => resolve(undefined)
+        pieces.next().then(({ value }) => resolve(value), reject)
+      }),
+    leave() {
+      hasLeft = true
+      goOn()
+    },
   }
 }
 

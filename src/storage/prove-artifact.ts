@@ -4,6 +4,7 @@ import { destroyOnAbort } from './abort.ts'
 import { unseal } from './age.ts'
 import { checkSize, checkStored, type OpenArtifact, plainDamage, readBackArtifact } from './artifact.ts'
 import type { Storage } from './contract.ts'
+import { isFull } from './is-full.ts'
 import { counter, meter } from './meter.ts'
 import { plainMeterLike } from './plain-digest.ts'
 import { StorageError } from './storage-error.ts'
@@ -45,7 +46,7 @@ export async function proveArtifact(
     return
   }
   // Damage shows in many ways, a wrong key among them: what the stored bytes are decides.
-  if (mayBeDamage(failure)) await readBackArtifact(storage, key, digest, { signal })
+  if (mayBeDamage(failure)) await readBackArtifact(storage, key, digest, { signal, onBytes: onCheckedBytes })
   throw failure
 }
 
@@ -56,6 +57,8 @@ function causeOf(flowed: PromiseSettledResult<void>, decoded: PromiseSettledResu
   return flowed.status === 'rejected' ? flowed.reason : undefined
 }
 
+/** A disk that has no room for what was read tells nothing of it. */
 function mayBeDamage(failure: unknown): boolean {
+  if (isFull(failure)) return false
   return !(failure instanceof StorageError) || ['ARTIFACT_DAMAGED', 'WRONG_KEY'].includes(failure.code)
 }

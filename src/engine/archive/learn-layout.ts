@@ -23,7 +23,10 @@ export interface Layout {
   /** Up to which byte the archive has been looked at. */
   scanned: number
   hasEnded: boolean
-  /** It is not laid out as expected; pg_restore is left to judge it. */
+  /**
+   * It is not laid out as expected. Where that shows before its table of contents was asked for pg_restore is left to judge it;
+   * where it shows later, reading what follows ends in ARCHIVE_UNREADABLE.
+   */
   isUnknown: boolean
 }
 

@@ -5,13 +5,16 @@ const largeObjectsBlock = 3
 const integerBytes = 5
 const lineFeed = 0x0a
 
+/** The lines after the last row: the end of a COPY, and two empty ones. */
+const closingBytes = '\\.\n\n\n'.length
+
 /** How far rows are apart at least where they are told apart. */
 const leastBetweenCuts = 1024 * 1024
 
 export interface BlockListener {
   /** A block begins: whose data it is, and at which byte of the archive. */
   onBlock(dumpId: number, position: number): void
-  /** In the block that began last, a row has ended before this byte, and another chunk of rows begins. */
+  /** In the block that began last, a row has ended before this byte, and another chunk begins there: of rows, or of what closes them. */
   onCut(position: number): void
   /** The block that began last has ended before this byte. */
   onEnd(position: number): void
@@ -41,6 +44,8 @@ export function scanBlocks(
   let toSkip = 0
   let position = sizeBytes
   let cutAt = 0
+  /** Where a row may have ended, and how much of the block is known to follow it. */
+  let pending: { at: number; followedBy: number } | undefined
   let held = Buffer.alloc(0)
 
   /** Reads the head of what comes next and answers how many bytes it took; 0 when it is cut off. */
@@ -53,6 +58,7 @@ export function scanBlocks(
       holdsLargeObjects = kind === largeObjectsBlock
       expected = holdsLargeObjects ? 'LARGE_OBJECT' : 'CHUNK'
       cutAt = position
+      pending = undefined
       listener.onBlock(bytes.readUInt32LE(at + 2), position)
       return size
     }
@@ -63,11 +69,26 @@ export function scanBlocks(
       listener.onEnd(position + size)
     } else if (expected === 'LARGE_OBJECT') expected = 'CHUNK'
     else if (isEnd) expected = 'LARGE_OBJECT'
-    else toSkip = value
+    else {
+      toSkip = value
+      settlePending(value)
+    }
     return size
   }
 
-  /** Goes over bytes of a chunk. A row of text never holds a line feed but at its end, which is why one that ends a chunk ends a row. */
+  /**
+   * A row of text never holds a line feed but at its end, which is why one that ends a chunk ends a row, or is of the lines after the
+   * last one: those are not taken apart, as what follows is shorter than they are.
+   */
+  const settlePending = (following: number) => {
+    if (!pending) return
+    pending.followedBy += following
+    if (pending.followedBy < closingBytes) return
+    listener.onCut(pending.at)
+    pending = undefined
+  }
+
+  /** Goes over bytes of a chunk. */
   const skip = (bytes: Buffer, at: number): number => {
     const skipped = Math.min(toSkip, bytes.length - at)
     toSkip -= skipped
@@ -75,14 +96,14 @@ export function scanBlocks(
     const mayCut = toSkip === 0 && !isCompressed && !holdsLargeObjects && after - cutAt >= leastBetweenCuts
     if (mayCut && bytes[at + skipped - 1] === lineFeed) {
       cutAt = after
-      listener.onCut(after)
+      pending = { at: after, followedBy: 0 }
     }
     return skipped
   }
 
   /** Goes over whole chunks of rows, of which there may be millions, and answers how many bytes those took. */
   const skipRows = (bytes: Buffer, from: number): number => {
-    if (expected !== 'CHUNK' || holdsLargeObjects || toSkip > 0) return 0
+    if (expected !== 'CHUNK' || holdsLargeObjects || toSkip > 0 || pending) return 0
     const cutsFrom = isCompressed ? Number.POSITIVE_INFINITY : from + leastBetweenCuts - (position - cutAt)
     let at = from
     while (at + integerBytes < bytes.length) {

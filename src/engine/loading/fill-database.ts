@@ -51,6 +51,9 @@ export interface Filled {
   part: ArchivePart | undefined
 }
 
+/** After how many seconds the server asks a silent connection for a sign of life. One that waits for its rows is silent, and firewalls forget such. */
+const keptAlive = { tcp_keepalives_idle: 60, tcp_keepalives_interval: 10 }
+
 /** Restores an archive into an empty database; `what` names the work for messages. Throws an EngineError or the archive's own error. */
 export async function fillDatabase(
   address: ServerAddress,
@@ -72,7 +75,7 @@ export async function fillDatabase(
       what,
       ...run,
       isHarmless: isHarmless?.(jobs),
-      settings: { maintenance_work_mem: target.indexMemoryKilobytes },
+      settings: { maintenance_work_mem: target.indexMemoryKilobytes, ...keptAlive },
       otherwise: 'RESTORE_FAILED',
       args: jobs > 1 ? [...common, `--jobs=${jobs}`] : common,
     })
@@ -136,23 +139,27 @@ interface Target {
   owner: OwnerRole | undefined
 }
 
-async function lookAtTarget(session: Session, { ownership }: Filling): Promise<Target> {
+async function lookAtTarget(session: Session, { ownership, archive }: Filling): Promise<Target> {
   const rows = await session.sql<{ name: string }[]>`select spcname as name from pg_tablespace`
   const [self] = await session.sql<{ isSuperuser: boolean }[]>`
     select rolsuper as "isSuperuser" from pg_roles where rolname = current_user`
   return {
     versionNumber: session.versionNumber,
     tablespaces: new Set(rows.map(({ name }) => name)),
-    indexMemoryKilobytes: await indexMemoryOf(session),
+    indexMemoryKilobytes: await indexMemoryOf(session, isStream(archive) ? 1 : archive.jobs),
     isSuperuser: self?.isSuperuser === true,
     owner: typeof ownership === 'string' ? undefined : await requireOwnerRole(session, ownership.role),
   }
 }
 
-/** Indexes are built quicker with more memory: a quarter of what the server was given for its buffers, 1 GB at most, where that is more than it is set to. */
-async function indexMemoryOf({ sql }: Session): Promise<number> {
+/**
+ * Indexes are built quicker with more memory: a quarter of what the server was given for its buffers, 1 GB at most, is shared by the
+ * sessions that build at once, where a share is more than the server is set to.
+ */
+async function indexMemoryOf({ sql }: Session, sessions: number): Promise<number> {
   const [row] = await sql<{ kilobytes: number }[]>`
-    select greatest(maintenance.setting::int8, least(buffers.setting::int8 * current_setting('block_size')::int8 / 4096, 1048576))::float8 as kilobytes
+    select greatest(maintenance.setting::int8,
+      least(buffers.setting::int8 * current_setting('block_size')::int8 / 4096, 1048576) / ${sessions}::int8)::float8 as kilobytes
     from pg_settings maintenance, pg_settings buffers
     where maintenance.name = 'maintenance_work_mem' and buffers.name = 'shared_buffers'`
   return row?.kilobytes ?? 65_536

@@ -2,6 +2,7 @@ import { type FileHandle, mkdir, open, statfs, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { type GrowingArchive, growArchive } from '../../engine/archive/growing-archive.ts'
+import { isFull } from '../../storage/is-full.ts'
 import type { ManifestArtifact } from '../point/manifest.ts'
 import type { OpenPoint } from '../point/read-point.ts'
 
@@ -15,6 +16,8 @@ export interface Spool {
   signal: AbortSignal
   /** Gets how many of the artifact's stored bytes have been compared with their digest. */
   onStoredBytes: (total: number) => void
+  /** Hears that unpacking goes on, which shows in no number: what is restored of it does. */
+  onLife: () => void
 }
 
 /**
@@ -29,6 +32,7 @@ export async function spoolArchive({
   artifact,
   signal,
   onStoredBytes,
+  onLife,
 }: Spool): Promise<GrowingArchive | undefined> {
   await mkdir(directory, { recursive: true, mode: 0o700 })
   if ((await freeBytesOf(directory)) < artifact.digest.plainBytes + spareBytes) return undefined
@@ -36,8 +40,8 @@ export async function spoolArchive({
   const archive = growArchive(await openNameless(directory), async (sink, stopped) => {
     const either = AbortSignal.any([signal, stopped])
     if (point.isFar) return await point.extract(artifact, either, onStoredBytes, [sink])
-    const onCompared = (total: number) => void (total <= storedBytes && onStoredBytes(total))
-    await pipeline(await point.open(artifact, either, onCompared), sink, { signal: stopped })
+    const onBytes = (total: number) => (total <= storedBytes ? onStoredBytes(total) : onLife())
+    await pipeline(await point.open(artifact, either, onBytes), sink, { signal: stopped })
   })
   if (!point.isFar) return archive
   try {
@@ -48,11 +52,6 @@ export async function spoolArchive({
     if (isFull(cause)) return undefined
     throw cause
   }
-}
-
-/** Whether it is the spool directory that an archive did not fit into. */
-export function isFull(cause: unknown): boolean {
-  return cause instanceof Error && 'code' in cause && (cause.code === 'ENOSPC' || cause.code === 'EDQUOT')
 }
 
 async function freeBytesOf(directory: string): Promise<number> {

@@ -6,12 +6,13 @@ import type { Filling } from '../../engine/loading/fill-database.ts'
 import { type StagedDatabase, stageRestore } from '../../engine/stage-restore.ts'
 import type { JobRun, SubTaskRun } from '../../job/handler.ts'
 import type { DatabaseMapping, RestoreDifference, ServerRequest } from '../../restore/restore.ts'
+import { isFull } from '../../storage/is-full.ts'
 import type { WorkerContext } from '../context.ts'
 import { WorkFailed } from '../failure.ts'
 import { artifactOf, type Manifest, type ManifestArtifact } from '../point/manifest.ts'
 import { type OpenPoint, readBytesOf } from '../point/read-point.ts'
 import { tokenOf } from './earlier-attempts.ts'
-import { isFull, spoolArchive } from './spool.ts'
+import { spoolArchive } from './spool.ts'
 
 export interface Stage {
   context: WorkerContext
@@ -114,8 +115,8 @@ async function restoreSpooled(
   if (jobs === 1) return undefined
   const { storedBytes, plainBytes } = artifact.digest
   try {
-    const how = { directory, point: opened, artifact, signal: run.signal, onStoredBytes: onBytes }
-    await using archive = await spoolArchive(how)
+    const telling = { onStoredBytes: onBytes, onLife: () => run.alive() }
+    await using archive = await spoolArchive({ directory, point: opened, artifact, signal: run.signal, ...telling })
     let copied = 0
     if (archive) {
       return await restore({ archive, jobs, tables }, (bytes) => {
