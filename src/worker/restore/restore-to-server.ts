@@ -3,7 +3,7 @@ import { chooseRestoreTools } from '../../engine/choose-tools.ts'
 import { createMissingRoles, type OmittedPart } from '../../engine/create-roles.ts'
 import { findTools } from '../../engine/find-tools.ts'
 import { describeServer, type RoleReport, type ServerDescription } from '../../engine/inspect.ts'
-import { publishRestores } from '../../engine/publish-restore.ts'
+import { type FormerTarget, publishRestores } from '../../engine/publish-restore.ts'
 import { failureOf } from '../../failure.ts'
 import { type JobRun, type Outcome, RunStopped } from '../../job/handler.ts'
 import type { RestoreReport, ServerRequest } from '../../restore/restore.ts'
@@ -65,10 +65,15 @@ export async function restoreToServer(context: WorkerContext, run: JobRun, reque
     leaveToAbandon(run, staged)
     throw cause
   })
-  for (const name of left) run.warn(`Database "${name}" is the empty one that was replaced: it could not be dropped.`)
+  for (const former of left) run.warn(whyLeft(former))
   staged.move()
   failing.move()
   return { kind: 'completed', result: report }
+}
+
+function whyLeft({ name, holds }: FormerTarget): string {
+  if (holds.length === 0) return `Database "${name}" is the empty one that was replaced: it could not be dropped.`
+  return `Database "${name}" is the one that was replaced. It was empty then, and holds ${holds.join(', ')} by now: look at it.`
 }
 
 /** Dropping databases takes a server longer than whoever cancels wants to wait: what nobody goes on with is abandon's. */
