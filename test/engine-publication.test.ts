@@ -187,6 +187,33 @@ describe('Publishing through a connection that breaks', { timeout: 120_000 }, ()
   })
 })
 
+describe('A target that was moved aside', { timeout: 120_000 }, () => {
+  test('stays when somebody has put something into it, or is at work in it, and it is told', async () => {
+    await using server = await sourceServer()
+    await emptyTargets(server)
+    const staged = await restoredTwice(server)
+    await using holder = connect(server)
+    await holder.unsafe(`begin; comment on database ${staged[1]?.temporaryName} is 'held'`)
+    const publishing = publishRestores(addressOf(server), publicationsOf(staged), { signal: never })
+    await waitFor('the renaming', () => isWaiting(server, 'alter database', 'Lock'))
+    const [filled, used] = ['holdfast_replaced_job_1_0', 'holdfast_replaced_job_1_1'] as const
+    await run(server, filled, 'create table kept (i int)')
+    await using user = connect(server, used)
+    await user.unsafe('begin; create table begun (i int)')
+    await holder.unsafe('rollback')
+    expect(await publishing).toEqual([
+      { name: filled, holds: ['relation kept'] },
+      { name: used, holds: [] },
+    ])
+    const settle = () => settleRestores(addressOf(server), laterAttempt(publicationsOf(staged)))
+    // Whoever takes the restore up then leaves them where they are, too.
+    expect(await settle()).toMatchObject({ isPublished: true, kept: [filled, used] })
+    await user.unsafe('commit')
+    expect((await commentsOf(server)).map(([name]) => name)).toEqual([filled, used, ...targetNames])
+    expect(await settle()).toMatchObject({ isPublished: true, kept: [filled, used] })
+  })
+})
+
 describe('A restored database that somebody looks into', { timeout: 120_000 }, () => {
   test('gets its name all the same, and lets everybody in then', async () => {
     await using server = await sourceServer()

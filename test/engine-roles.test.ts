@@ -44,13 +44,14 @@ describe('Roles', () => {
       expect(made.created).toEqual(['The Boss', 'backup_agent', 'team', "team's lead"])
       expect(made.existing).toEqual(['guest', target.superuser])
       const withheld = made.omitted.map(({ role, what }) => `${role}: ${what}`)
-      expect(withheld).toEqual(['The Boss: SUPERUSER', 'backup_agent: REPLICATION', 'backup_agent: BYPASSRLS'])
+      const guarded = ['The Boss: SUPERUSER', 'backup_agent: REPLICATION', 'backup_agent: BYPASSRLS']
+      expect(withheld).toEqual(major === 18 ? guarded : [...guarded, "team's lead: CREATEROLE"])
       expect(made.omitted[0]?.reason).toContain('ALTER ROLE "The Boss" SUPERUSER')
       const now = await inspectServer(addressOf(target))
       const roleOf = (list: typeof roles, name: string) => list.find((role) => role.name === name)
       expect(roleOf(now.roles, 'The Boss')).toEqual({ ...roleOf(roles, 'The Boss'), isSuperuser: false })
-      const guarded = { isReplication: false, bypassesRowSecurity: false }
-      expect(roleOf(now.roles, 'backup_agent')).toEqual({ ...roleOf(roles, 'backup_agent'), ...guarded })
+      const without = { isReplication: false, bypassesRowSecurity: false }
+      expect(roleOf(now.roles, 'backup_agent')).toEqual({ ...roleOf(roles, 'backup_agent'), ...without })
       expect(roleOf(now.roles, "team's lead")?.memberships).toEqual([expect.objectContaining({ role: 'team' })])
       // An existing role stays exactly as it is.
       expect(roleOf(now.roles, 'guest')).toMatchObject({
@@ -122,6 +123,45 @@ describe('Roles', () => {
         `select relowner::regrole::text as name from pg_class where relname = 't'`,
       )
       expect(owner).toEqual({ name: 'team' })
+    }
+  })
+
+  test('are made without a membership that goes past the guards of the server, and it says so', async ({ source }) => {
+    await run(
+      source,
+      'postgres',
+      `create role dba; create role runners; create role etl login createrole; create role plain;
+       grant dba, runners, plain, pg_write_server_files, pg_monitor to etl; grant "${source.superuser}" to etl with admin option`,
+    )
+    const wanted = (await inspectServer(addressOf(source))).roles.filter(({ name }) => ['etl', 'plain'].includes(name))
+    const withheld = [
+      ['membership in "dba"', 'GRANT "dba" TO "etl"'],
+      [`membership in "${source.superuser}"`, `GRANT "${source.superuser}" TO "etl" WITH ADMIN OPTION`],
+      ['membership in "pg_write_server_files"', 'GRANT "pg_write_server_files" TO "etl"'],
+      ['membership in "runners"', 'GRANT "runners" TO "etl"'],
+    ]
+    for (const major of [undefined, 18]) {
+      await using target = await sourceServer(major === undefined ? {} : { major })
+      await run(
+        target,
+        'postgres',
+        'create role dba superuser; create role programs in role pg_execute_server_program; create role runners in role programs',
+      )
+      const expected = [...(major === 18 ? [] : [['CREATEROLE', 'ALTER ROLE "etl" CREATEROLE']]), ...withheld]
+      const heard: string[][] = []
+      const { omitted } = await createMissingRoles(addressOf(target), wanted, {
+        beforeCommitting: async (parts) => {
+          // Nobody else sees the roles before this has been written down.
+          expect(await run(target, 'postgres', `select from pg_roles where rolname = 'etl'`)).toHaveLength(0)
+          for (const { what, reason } of parts) heard.push([what, reason.replace(/^.*a superuser may: /, '')])
+        },
+      })
+      expect(heard.toSorted()).toEqual(expected.toSorted())
+      expect(omitted).toHaveLength(expected.length)
+      const [etl] = (await inspectServer(addressOf(target))).roles.filter(({ name }) => name === 'etl')
+      expect(etl?.memberships.map(({ role }) => role)).toEqual(['pg_monitor', 'plain'])
+      expect(etl?.createsRoles).toBe(major === 18)
+      for (const [, cure = ''] of expected) await run(target, 'postgres', cure)
     }
   })
 

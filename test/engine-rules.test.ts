@@ -10,8 +10,10 @@ import { findTools, type Toolset } from '../src/engine/find-tools.ts'
 import { isOnlyHarmless, toleratesHarmlessError } from '../src/engine/harmless-error.ts'
 import { quoteIdentifier, quoteLiteral } from '../src/engine/quote.ts'
 import { redact } from '../src/engine/redact.ts'
+import { runTool } from '../src/engine/run-tool.ts'
 import { failures } from '../src/failure.ts'
 import { differenceOf } from '../src/worker/verify/restore-verdict.ts'
+import { never } from './kit/engine.ts'
 import { temporaryFolder } from './kit/temporary-folder.ts'
 
 const connecting = 'pg_dump: error: connection to server at "db" (10.0.0.1), port 5432 failed:'
@@ -286,6 +288,16 @@ describe('The one error that a restore may meet', () => {
     }
     expect(isOnly({ ...end, exitCode: 2 })).toBe(false)
     expect(isOnly({ ...end, exitCode: null, killedBy: 'SIGKILL' })).toBe(false)
+  })
+
+  test('is not told as a warning, and what is one still is', async () => {
+    await using folder = await temporaryFolder()
+    const script = `#!/bin/sh\ncat >&2 <<'END'\n${harmless}pg_restore: warning: something else\nEND\nexit 1\n`
+    await writeFile(join(folder.path, 'pg_restore'), script, { mode: 0o755 })
+    const tools = { ...toolset(17), directory: folder.path }
+    const isHarmless = isOnlyHarmless(1)
+    const ran = runTool({ tool: 'pg_restore', tools, args: [], what: 'Restoring', signal: never, isHarmless })
+    expect(await ran).toEqual(['something else'])
   })
 
   test('is met by every connection of a parallel restore', () => {

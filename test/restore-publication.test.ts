@@ -114,6 +114,44 @@ describe('restored databases', { timeout: 120_000 }, () => {
     expect(await run(target, 'two', 'select count(*)::int from t')).toEqual([{ count: 9 }])
   })
 
+  test('whose worker dies when it has just made roles tell what those lack in the next attempt', async ({
+    databaseUrl,
+    database,
+    folder,
+  }) => {
+    await using source = await twoDatabases()
+    await using target = await sourceServer()
+    const { job, keyFile } = await prepared(databaseUrl, folder, source, target)
+    await using processes = new AsyncDisposableStack()
+    await using other = connect(target)
+    await other.unsafe('begin; create role clerk')
+    const doomed = processes.use(await startServiceProcess({ databaseUrl, folder, keyFile }))
+    const sessions = (condition: string) =>
+      run(target, 'postgres', `select from pg_stat_activity where application_name = 'holdfast' and ${condition}`)
+    await waitFor('a restore that waits for the role', async () => {
+      return (await sessions(`wait_event_type = 'Lock'`)).length > 0
+    })
+    // Nothing more can be written down of the job while this transaction lasts.
+    await database.transaction(async (tx) => {
+      await tx.select({ id: jobs.id }).from(jobs).where(eq(jobs.id, job.id)).for('update')
+      await other.unsafe('rollback')
+      await waitFor('the role, or a transaction that has made it', async () => {
+        const made = await run(target, 'postgres', `select from pg_roles where rolname = 'clerk'`)
+        const making = await sessions(`state = 'idle in transaction' and xact_start < now() - interval '1 second'`)
+        return made.length + making.length > 0
+      })
+      await doomed.kill()
+      await waitFor('the worker to be gone', () => isGone(doomed.pid))
+      await tx.execute(
+        `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+      )
+    })
+    await using _heir = await startServiceProcess({ databaseUrl, folder, keyFile })
+    const ended = await endOf(database, job.id, { withinMs: 60_000 })
+    expect(ended).toMatchObject({ attempt: 2, error: null, status: 'COMPLETED_WITH_WARNINGS', warnings: [without] })
+    expect(restoreReportOf(ended)).toMatchObject({ rolesCreated: ['clerk'], omitted: [without] })
+  })
+
   test('whose worker dies after they got their names are known as its own: the next attempt completes', async ({
     databaseUrl,
     database,

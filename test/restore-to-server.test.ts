@@ -226,6 +226,54 @@ describe('the roles of a restore that keeps owners', { timeout: 60_000 }, () => 
     ).toEqual([{ owner: 'owner', super: false }])
   })
 
+  for (const restoreJobs of [1, 2]) {
+    test(`leave out what only superusers can own and one that is none would get, over ${restoreJobs} connections`, async ({
+      databaseUrl,
+      folder,
+    }) => {
+      await using source = await sourceWith(
+        'shop',
+        `create role admin superuser login;
+       create table goods as select generate_series(1, 5) as i;
+       create function noticed() returns event_trigger language plpgsql as $$ begin end $$;
+       create event trigger notice on ddl_command_start execute function noticed();
+       comment on event trigger notice is 'gone with it'; alter event trigger notice owner to admin;
+       create event trigger stays on ddl_command_start execute function noticed();
+       create foreign data wrapper w options (a 'b'); alter foreign data wrapper w owner to admin;
+       grant usage on foreign data wrapper w to public; create server far foreign data wrapper w;
+       create user mapping for admin server far; create foreign table remote (i int) server far;
+       create view seen as select * from remote; comment on view seen is 'gone as well'`,
+      )
+      const left = [
+        '"shop": FOREIGN DATA WRAPPER "w" was left out: its owner "admin" would have to be a superuser. Before a restore this helps: ALTER ROLE "admin" SUPERUSER',
+        '"shop": SERVER "far" needs FOREIGN DATA WRAPPER "w": it was left out.',
+        '"shop": USER MAPPING "USER MAPPING admin SERVER far" needs SERVER "far": it was left out.',
+        '"shop": FOREIGN TABLE "public"."remote" needs SERVER "far": it was left out.',
+        '"shop": VIEW "public"."seen" needs FOREIGN TABLE "public"."remote": it was left out.',
+        '"shop": EVENT TRIGGER "notice" was left out: its owner "admin" would have to be a superuser. Before a restore this helps: ALTER ROLE "admin" SUPERUSER',
+      ]
+      const objects = `select (select count(*)::int from goods) as rows,
+      (select string_agg(evtname, ', ' order by 1) from pg_event_trigger) as triggers,
+      (select count(*)::int from pg_foreign_data_wrapper where fdwname = 'w') as wrappers`
+      const databases = [{ name: 'shop', targetName: 'shop' }]
+      await using target = await sourceServer()
+      await using service = await startService({ databaseUrl, folder }, { restoreJobs })
+      const point = await backedUp(service, source, folder)
+      const ended = await service.ended((await startRestore(service, { point, target, databases })).id)
+      expect(ended).toMatchObject({ status: 'COMPLETED_WITH_WARNINGS', error: null })
+      const { omitted = [], rolesCreated } = restoreReportOf(ended) ?? {}
+      expect(rolesCreated).toEqual(['admin'])
+      expect(omitted.filter((each) => each.startsWith('"shop"')).toSorted()).toEqual(left.toSorted())
+      expect(await run(target, 'shop', objects)).toEqual([{ rows: 5, triggers: 'stays', wrappers: 0 }])
+      // What it says would have helped helps.
+      await run(target, 'postgres', 'drop database shop')
+      await run(target, 'postgres', 'alter role admin superuser')
+      const again = await service.ended((await startRestore(service, { point, target, databases })).id)
+      expect(again).toMatchObject({ status: 'COMPLETED', error: null, warnings: [] })
+      expect(await run(target, 'shop', objects)).toEqual([{ rows: 5, triggers: 'notice, stays', wrappers: 1 }])
+    })
+  }
+
   test('are named when they stay behind a restore that failed', async ({ databaseUrl, folder }) => {
     await using source = await sourceWith('slow', `create role owner; ${slow(4)}; alter table other owner to owner`)
     await run(source, 'slow', 'insert into numbers values (1)')

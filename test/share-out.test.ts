@@ -7,7 +7,8 @@ let dumpId = 0
 
 function entry(kind: string, name: string, section: Section, hasData = false): TocEntry {
   dumpId += 1
-  return { dumpId, kind, schema: 'public', name, definition: null, section, hasData, dependsOn: [], offsetAt: 0 }
+  const rest = { owner: null, definition: null, dependsOn: [], offsetAt: 0 }
+  return { dumpId, kind, schema: 'public', name, section, hasData, ...rest }
 }
 
 const rowsOf = (name: string) => entry('TABLE DATA', name, 'DATA', true)

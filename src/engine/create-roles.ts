@@ -5,6 +5,7 @@ import type { RoleReport } from './inspect.ts'
 import { isSystemRole } from './managed-roles.ts'
 import { quoteIdentifier, quoteLiteral } from './quote.ts'
 import { openSession, type Session } from './session.ts'
+import { findGuardedRoles, type Guards, withheldFrom } from './withheld.ts'
 
 /** Something of a role that was left out when it was created. */
 export interface OmittedPart {
@@ -20,17 +21,24 @@ export interface CreatedRoles {
   omitted: OmittedPart[]
 }
 
+export interface CreatingRoles {
+  signal?: AbortSignal
+  beforeCreating?: (names: string[]) => Promise<void>
+  beforeCommitting?: (omitted: OmittedPart[]) => Promise<void>
+}
+
 /**
  * Creates the roles that a server lacks, all or none, without passwords, with the attributes and memberships that the
- * connecting role may give, but none past the server's own guards: no SUPERUSER, REPLICATION or BYPASSRLS. What was not
- * given is answered in `omitted`. Existing roles are never altered. A role that
- * is not a superuser becomes a member of what it creates, as it could not restore anything to their name otherwise.
- * `beforeCreating` hears which are missing, and the first is created when it has resolved.
+ * connecting role may give, but none past the server's own guards (withheldFrom tells which those are). What was not given
+ * is answered in `omitted`. Existing roles are never altered. A role that is not a superuser becomes a member of what it
+ * creates, as it could not restore anything to their name otherwise. `beforeCreating` hears which are missing, and the
+ * first is created when it has resolved; `beforeCommitting` hears of what was left out, and they are there only when it has
+ * resolved.
  */
 export async function createMissingRoles(
   address: ServerAddress,
   roles: readonly RoleReport[],
-  { signal, beforeCreating }: { signal?: AbortSignal; beforeCreating?: (names: string[]) => Promise<void> } = {},
+  { signal, beforeCreating, beforeCommitting }: CreatingRoles = {},
 ): Promise<CreatedRoles> {
   await using session = await openSession(address, address.maintenanceDatabase, { signal })
   const { sql } = session
@@ -41,18 +49,20 @@ export async function createMissingRoles(
     )
     const wanted = roles.filter(({ name }) => !isSystemRole(name))
     const missing = wanted.filter(({ name }) => !present.has(name))
+    const guards = { versionNumber: session.versionNumber, guardedRoles: await findGuardedRoles(session) }
     const omitted: OmittedPart[] = []
     if (missing.length > 0) await beforeCreating?.(missing.map(({ name }) => name))
     await sql.unsafe('begin')
     if (!self.isSuperuser && session.versionNumber >= 160_000) {
       await sql.unsafe(`set local createrole_self_grant = 'set, inherit'`)
     }
-    for (const role of missing) omitted.push(...(await createRole(session, role, self)))
+    for (const role of missing) omitted.push(...(await createRole(session, role, { self, guards })))
     for (const role of missing) {
       present.add(role.name)
       if (!self.isSuperuser && session.versionNumber < 160_000) await grantToSelf(session, role, self)
     }
-    for (const role of missing) omitted.push(...(await dressRole(session, role, present)))
+    for (const role of missing) omitted.push(...(await dressRole(session, role, { present, guards })))
+    if (omitted.length > 0) await beforeCommitting?.(omitted)
     await sql.unsafe('commit')
     return {
       created: missing.map(({ name }) => name),
@@ -79,11 +89,17 @@ async function lookAtSelf({ sql }: Session): Promise<Self> {
   return self
 }
 
-async function createRole({ sql, versionNumber }: Session, role: RoleReport, self: Self): Promise<OmittedPart[]> {
+async function createRole(
+  { sql, versionNumber }: Session,
+  role: RoleReport,
+  { self, guards }: { self: Self; guards: Guards },
+): Promise<OmittedPart[]> {
   const name = quoteIdentifier(role.name)
+  const withheld = withheldFrom(role, guards)
+  const isWithheld = (attribute: string) => withheld.some(({ what }) => what === attribute)
   const attributes: readonly (readonly [attribute: string, isWanted: boolean, mayGive: boolean])[] = [
     ['createdb', role.createsDatabases, self.isSuperuser || versionNumber < 160_000 || self.createsDatabases],
-    ['createrole', role.createsRoles, true],
+    ['createrole', role.createsRoles && !isWithheld('CREATEROLE'), true],
     ['login', role.canLogin, true],
   ]
   const given = attributes.filter(([, isWanted, mayGive]) => isWanted && mayGive).map(([attribute]) => attribute)
@@ -97,27 +113,22 @@ async function createRole({ sql, versionNumber }: Session, role: RoleReport, sel
       const reason = `${quoteIdentifier(self.name)} may not give it`
       return { role: role.name, what: attribute.toUpperCase(), reason }
     })
-  const withheld = withheldFrom(role).map((what) => {
-    return { role: role.name, what, reason: `no restore gives it; a superuser may: ALTER ROLE ${name} ${what}` }
+  const notForRestores = withheld.map(({ what, cure }) => {
+    return { role: role.name, what, reason: `no restore gives it; a superuser may: ${cure}` }
   })
-  return [...withheld, ...notGiven]
-}
-
-/** What no role gets by being created: without a password yet, it may be let in by whoever is trusted by the server. */
-export function withheldFrom({ isSuperuser, isReplication, bypassesRowSecurity }: RoleReport): string[] {
-  return [
-    ...(isSuperuser ? ['SUPERUSER'] : []),
-    ...(isReplication ? ['REPLICATION'] : []),
-    ...(bypassesRowSecurity ? ['BYPASSRLS'] : []),
-  ]
+  return [...notForRestores, ...notGiven]
 }
 
 async function grantToSelf({ sql }: Session, role: RoleReport, self: Self): Promise<void> {
   await sql.unsafe(`grant ${quoteIdentifier(role.name)} to ${quoteIdentifier(self.name)}`)
 }
 
-/** Gives a role just created its comment, settings and memberships, each in a savepoint of its own. */
-async function dressRole(session: Session, role: RoleReport, present: ReadonlySet<string>): Promise<OmittedPart[]> {
+/** Gives a role just created its comment, settings and memberships that are not withheld, each in a savepoint of its own. */
+async function dressRole(
+  session: Session,
+  role: RoleReport,
+  { present, guards }: { present: ReadonlySet<string>; guards: Guards },
+): Promise<OmittedPart[]> {
   const name = quoteIdentifier(role.name)
   const omitted: OmittedPart[] = []
   const attempt = async (what: string, statement: string) => {
@@ -131,7 +142,7 @@ async function dressRole(session: Session, role: RoleReport, present: ReadonlySe
       `alter role ${name} set ${quoteIdentifier(setting)} to ${settingValue(setting, value)}`,
     )
   }
-  for (const membership of role.memberships) {
+  for (const membership of role.memberships.filter((each) => !guards.guardedRoles.has(each.role))) {
     const what = `membership in ${quoteIdentifier(membership.role)}`
     if (present.has(membership.role)) await attempt(what, grantStatement(session, name, membership))
     else omitted.push({ role: role.name, what, reason: 'there is no such role' })

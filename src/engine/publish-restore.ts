@@ -6,28 +6,36 @@ import { adminDatabaseFor, type Publication } from './publication.ts'
 import { quoteIdentifier, quoteLiteral } from './quote.ts'
 import { openSession, type Session } from './session.ts'
 import { type Settled, settleRestores } from './settle-restores.ts'
-import { refuseContents } from './target-database.ts'
-import { dropAfterFailure, renameDatabase, temporaryNames } from './temporary-database.ts'
+import { findContents, refuseContents } from './target-database.ts'
+import { dropReplaced, renameDatabase, temporaryNames } from './temporary-database.ts'
 import { untilDone } from './until-done.ts'
+
+/** A database that had the name of a restored one, and is still there under another. */
+export interface FormerTarget {
+  name: string
+  /** What somebody has put into it meanwhile; empty: nothing that is known, but it could not be dropped. */
+  holds: string[]
+}
 
 /** Renaming takes a moment: whoever cancels then is too late, so that it is never unknown whether it was done. */
 const renamingMs = 60_000
 /** For so long a database that somebody is connected to is tried again: a monitor looks into each now and then. */
 const patienceMs = 30_000
 const pauseMs = 250
+const droppingMs = 30_000
 
 /**
  * Gives restored databases the names of their targets: all of them at one moment, or none. An existing target is looked
  * at, moved aside, where nobody can write to it any more, looked at again, and dropped only when it is empty; otherwise it
  * gets its name back. Throws TARGET_NOT_EMPTY or TARGET_IN_USE when every target is as it was; the restored databases are
  * dropped then. A server that goes away is waited for, a minute; one that stays away leaves open what it did, and the error
- * says so. Answers the names of former targets, empty ones, that could not be dropped.
+ * says so. Answers the former targets that stay: those that hold something by now, and those that could not be dropped.
  */
 export async function publishRestores(
   address: ServerAddress,
   publications: readonly Publication[],
   { signal }: { signal: AbortSignal },
-): Promise<string[]> {
+): Promise<FormerTarget[]> {
   const aside = new Set<Publication>()
   const until = performance.now() + patienceMs
   try {
@@ -41,12 +49,26 @@ export async function publishRestores(
       throw refusalFrom(error, publications, kept)
     }
   }
-  const left: string[] = []
-  for (const { token } of aside) {
-    const { replaced } = temporaryNames(token)
-    if (!(await dropAfterFailure(address, adminDatabaseOf(address, publications), replaced))) left.push(replaced)
+  const left = [...aside].map(({ token }) =>
+    dropFormer(address, adminDatabaseOf(address, publications), temporaryNames(token).replaced),
+  )
+  return (await Promise.all(left)).flat()
+}
+
+/** Looks once more before it drops: renaming may have been waited for, and nobody is kept out of it. Never throws. */
+async function dropFormer(address: ServerAddress, adminDatabase: string, name: string): Promise<FormerTarget[]> {
+  const signal = AbortSignal.timeout(droppingMs)
+  try {
+    await using session = await openSession(address, adminDatabase, { signal })
+    const [present] = await session.sql`select from pg_database where datname = ${name}`
+    if (!present) return []
+    const holds = await findContents(address, name, signal)
+    if (holds.length > 0) return [{ name, holds }]
+    await dropReplaced(session, name)
+    return []
+  } catch {
+    return [{ name, holds: [] }]
   }
-  return left
 }
 
 function adminDatabaseOf(address: ServerAddress, publications: readonly Publication[]): string {

@@ -111,9 +111,10 @@ function escapePassword(password: string): string {
   return password.replaceAll('\\', '\\\\').replaceAll(':', '\\:')
 }
 
+/** A count of errors is no warning: they were judged one by one. */
 function warningsIn(stderr: string): string[] {
   return stderr
     .split('\n')
-    .filter((line) => /^pg_\w+: warning: /.test(line))
+    .filter((line) => /^pg_\w+: warning: (?!errors ignored on restore: \d+$)/.test(line))
     .map((line) => line.replace(/^pg_\w+: warning: /, ''))
 }

@@ -4,6 +4,7 @@ import { adminDatabaseFor, type Publication, systemIdentifierOf } from './public
 import { openSession, type Session } from './session.ts'
 import { findContents } from './target-database.ts'
 import {
+  dropReplaced,
   dropTemporary,
   isMarked,
   renameDatabase,
@@ -27,7 +28,7 @@ export interface Settled {
   isPublished: boolean
   /** Targets that were published, and are no longer there. */
   gone: string[]
-  /** Databases with temporary names that hold something of somebody else's: they stay. */
+  /** Databases with temporary names that hold something of somebody else's, or are in use by somebody: they stay. */
   kept: string[]
 }
 
@@ -118,7 +119,7 @@ async function giveBackTargets(settling: Settling): Promise<void> {
     if (token === undefined || !own.isOwn(token)) continue
     const targetName = own.targetOf(token)
     const isFree = targetName !== undefined && !names.has(targetName)
-    const done = isFree ? renameDatabase(session, name, targetName) : dropEmpty(settling, name)
+    const done = isFree ? renameDatabase(session, name, targetName) : dropUnused(settling, name)
     if (isFree) names.add(targetName)
     await done.catch(async (error) => {
       // Whoever moved it aside may be giving it back at the same time.
@@ -130,4 +131,13 @@ async function giveBackTargets(settling: Settling): Promise<void> {
 async function dropEmpty({ address, session, signal, kept }: Settling, name: string): Promise<void> {
   if ((await findContents(address, name, signal)).length > 0) kept.push(name)
   else await dropTemporary(session, name)
+}
+
+/** A former target that somebody is at work in may hold something in a moment. */
+async function dropUnused({ address, session, signal, kept }: Settling, name: string): Promise<void> {
+  if ((await findContents(address, name, signal)).length > 0) return void kept.push(name)
+  await dropReplaced(session, name).catch((error) => {
+    if (asEngineError(error, '').code !== 'TARGET_IN_USE') throw error
+    kept.push(name)
+  })
 }

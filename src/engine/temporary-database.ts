@@ -58,6 +58,12 @@ export async function dropTemporary(session: Session, name: string): Promise<voi
   await session.sql.unsafe(`drop database if exists ${quoteIdentifier(name)}`)
 }
 
+/** Drops a target that was moved aside, unless somebody is connected to it: who works there is never ended. Absent is fine. */
+export async function dropReplaced({ sql }: Session, name: string): Promise<void> {
+  if (!name.startsWith(replacedPrefix)) throw new RangeError(`"${name}" is not the name of a replaced database.`)
+  await sql.unsafe(`drop database if exists ${quoteIdentifier(name)}`)
+}
+
 /**
  * After a failed or stopped restore: drops its database in a connection of its own, within 30 s. Answers whether it is gone
  * and never throws, as what failed before matters more; what is left then is found by settleRestores.

@@ -171,6 +171,7 @@ function sentence({ entry, outside }: LeftOut): string {
   return `${inWords(entry)} needs ${inWords(outside)}, which is not in the part`
 }
 
-function inWords({ kind, schema, name }: TocEntry): string {
+/** What an entry is, and its name. */
+export function inWords({ kind, schema, name }: Pick<TocEntry, 'kind' | 'schema' | 'name'>): string {
   return `${kind} ${schema === null ? quoteIdentifier(name) : quoteQualified(schema, name)}`
 }

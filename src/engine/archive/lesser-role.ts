@@ -1,4 +1,5 @@
 import { quoteIdentifier } from '../quote.ts'
+import { inWords } from './archive-part.ts'
 import type { TocEntry } from './read-toc.ts'
 
 /** What a role without SUPERUSER can restore of some entries. */
@@ -27,6 +28,42 @@ export function withoutSuperuserEntries(entries: readonly TocEntry[]): LesserPar
 }
 
 const goesWith = new Set(['COMMENT', 'ACL', 'SECURITY LABEL', 'PUBLICATION TABLE'])
+
+const ownedBySuperusers = new Set(['EVENT TRIGGER', 'FOREIGN DATA WRAPPER'])
+
+/**
+ * Takes out what only a superuser can own and would be given to a role that is none: event triggers and foreign-data
+ * wrappers, with all that goes with them or needs them.
+ */
+export function withoutUnownable(
+  entries: readonly TocEntry[],
+  { isSuperuser, superusers }: { isSuperuser: boolean; superusers: ReadonlySet<string> },
+): LesserPart {
+  const out = new Map<number, TocEntry>()
+  const leftOut: string[] = []
+  for (const entry of entries) {
+    const { dumpId, kind, owner, dependsOn } = entry
+    const isUnownable = ownedBySuperusers.has(kind) && !(isSuperuser && superusers.has(owner ?? ''))
+    const needed = dependsOn.flatMap((id) => out.get(id) ?? [])[0] ?? serverOf(entry, out)
+    if (isUnownable) leftOut.push(`${inWords(entry)} was left out: ${whyUnownable(owner, isSuperuser)}`)
+    else if (!needed) continue
+    else if (!goesWith.has(kind)) leftOut.push(`${inWords(entry)} needs ${inWords(needed)}: it was left out.`)
+    out.set(dumpId, entry)
+  }
+  return { entries: entries.filter(({ dumpId }) => !out.has(dumpId)), leftOut }
+}
+
+/** A user mapping is tied to its server by its name alone: "USER MAPPING clerk SERVER far". */
+function serverOf({ kind, name }: TocEntry, out: ReadonlyMap<number, TocEntry>): TocEntry | undefined {
+  if (kind !== 'USER MAPPING') return undefined
+  return [...out.values()].find((each) => each.kind === 'SERVER' && name.endsWith(` SERVER ${each.name}`))
+}
+
+function whyUnownable(owner: string | null, isSuperuser: boolean): string {
+  if (!isSuperuser || owner === null) return 'only a superuser can make it.'
+  const name = quoteIdentifier(owner)
+  return `its owner ${name} would have to be a superuser. Before a restore this helps: ALTER ROLE ${name} SUPERUSER`
+}
 
 /** Takes out schemas that are there already, and the comments on extensions that are there and belong to another role. */
 export function withoutMade(

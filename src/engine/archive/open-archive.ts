@@ -11,10 +11,21 @@ const mostBytes = 512 * 1024 * 1024
  * twice. Throws ARCHIVE_UNREADABLE when it is none, or the stream's own error.
  */
 export async function openArchive(source: Readable): Promise<{ toc: Toc; archive: Readable }> {
+  const { toc, archive, why } = await lookIntoArchive(source)
+  if (toc) return { toc, archive }
+  source.destroy()
+  throw why
+}
+
+/** As openArchive, but leaves it to the caller what to do with an archive that cannot be read: `why` is the error then. */
+export async function lookIntoArchive(
+  source: Readable,
+): Promise<{ toc: Toc; archive: Readable; why?: never } | { toc?: undefined; archive: Readable; why: EngineError }> {
   const pieces: AsyncIterator<Buffer> = source[Symbol.asyncIterator]()
   try {
-    const { toc, start } = await readStart(pieces)
-    return { toc, archive: joined(start, pieces, source) }
+    const { toc, start, why } = await readStart(pieces)
+    const archive = joined(start, pieces, source)
+    return toc ? { toc, archive } : { archive, why }
   } catch (error) {
     source.destroy()
     throw error
@@ -32,7 +43,9 @@ export async function readTocOf(file: FileHandle): Promise<Toc> {
   throw endless()
 }
 
-async function readStart(pieces: AsyncIterator<Buffer>): Promise<{ toc: Toc; start: Buffer }> {
+type Start = { toc: Toc; start: Buffer; why?: never } | { toc?: undefined; start: Buffer; why: EngineError }
+
+async function readStart(pieces: AsyncIterator<Buffer>): Promise<Start> {
   const read: Buffer[] = []
   let readBytes = 0
   let lookAt = firstLookBytes
@@ -45,9 +58,19 @@ async function readStart(pieces: AsyncIterator<Buffer>): Promise<{ toc: Toc; sta
     if (readBytes < lookAt && !piece.done) continue
     lookAt = readBytes * 2
     const start = Buffer.concat(read)
-    const toc = readToc(start)
+    const toc = readable(start)
+    if (toc instanceof EngineError) return { start, why: toc }
     if (toc) return { toc, start }
-    if (piece.done || readBytes > mostBytes) throw endless()
+    if (piece.done || readBytes > mostBytes) return { start, why: endless() }
+  }
+}
+
+function readable(start: Buffer): Toc | EngineError | undefined {
+  try {
+    return readToc(start)
+  } catch (error) {
+    if (error instanceof EngineError) return error
+    throw error
   }
 }
 

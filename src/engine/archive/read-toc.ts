@@ -10,6 +10,8 @@ export interface TocEntry {
   schema: string | null
   /** The object's own name, or that of what it belongs to and its own: "orders orders_pkey". */
   name: string
+  /** The role that it belonged to; null: to none. */
+  owner: string | null
   /** Null: it is made by no statement of its own, as the data of a table is. */
   definition: string | null
   /** When pg_restore makes it: what has no section of its own goes with what it is about. */
@@ -96,7 +98,7 @@ function readEntry(reader: ByteReader, version: number, offsetBytes: number): To
   reader.text() // the tablespace
   if (version >= 0x01_0e) reader.text() // the access method
   if (version >= 0x01_10) reader.integer() // the kind of relation
-  reader.text() // the owner
+  const owner = reader.text()
   reader.text() // a mark of old versions
   const dependsOn: number[] = []
   for (let id = reader.text(); id !== null; id = reader.text()) dependsOn.push(Number(id))
@@ -107,6 +109,7 @@ function readEntry(reader: ByteReader, version: number, offsetBytes: number): To
     kind,
     schema: schema === '' ? null : schema,
     name,
+    owner: owner || null,
     definition: definition || null,
     section,
     hasData,

@@ -2,8 +2,8 @@ import { Readable } from 'node:stream'
 import type { ServerAddress } from '../address.ts'
 import { type ArchivePart, choosePart, useListOf, type WantedPart } from '../archive/archive-part.ts'
 import type { GrowingArchive } from '../archive/growing-archive.ts'
-import { withoutMade, withoutSuperuserEntries } from '../archive/lesser-role.ts'
-import { openArchive, readTocOf } from '../archive/open-archive.ts'
+import { withoutMade, withoutSuperuserEntries, withoutUnownable } from '../archive/lesser-role.ts'
+import { lookIntoArchive, openArchive, readTocOf } from '../archive/open-archive.ts'
 import type { Toc, TocEntry } from '../archive/read-toc.ts'
 import type { TableRows } from '../count-rows.ts'
 import type { Toolset } from '../find-tools.ts'
@@ -135,19 +135,21 @@ interface Target {
   /** What a session may take for building an index. */
   indexMemoryKilobytes: number
   isSuperuser: boolean
+  superusers: ReadonlySet<string>
   /** The role that everything is to belong to; undefined when it is not one. */
   owner: OwnerRole | undefined
 }
 
 async function lookAtTarget(session: Session, { ownership, archive }: Filling): Promise<Target> {
   const rows = await session.sql<{ name: string }[]>`select spcname as name from pg_tablespace`
-  const [self] = await session.sql<{ isSuperuser: boolean }[]>`
-    select rolsuper as "isSuperuser" from pg_roles where rolname = current_user`
+  const superusers = await session.sql<{ name: string; isSelf: boolean }[]>`
+    select rolname as name, rolname = current_user as "isSelf" from pg_roles where rolsuper`
   return {
     versionNumber: session.versionNumber,
     tablespaces: new Set(rows.map(({ name }) => name)),
     indexMemoryKilobytes: await indexMemoryOf(session, isStream(archive) ? 1 : archive.jobs),
-    isSuperuser: self?.isSuperuser === true,
+    isSuperuser: superusers.some(({ isSelf }) => isSelf),
+    superusers: new Set(superusers.map(({ name }) => name)),
     owner: typeof ownership === 'string' ? undefined : await requireOwnerRole(session, ownership.role),
   }
 }
@@ -175,12 +177,11 @@ interface Chosen {
   omitted: string[]
 }
 
-/** Decides which entries are restored: a part of them, and none that a role without SUPERUSER could not make. */
+/** Decides which entries are restored: a part of them, and none that a role without SUPERUSER could not make or own. */
 async function choose(session: Session, filling: Filling, target: Target): Promise<Chosen> {
   const { part: wanted, ownership } = filling
   const isLesser = ownership !== 'KEEP' && !(target.owner ?? target).isSuperuser
-  const all = { entries: undefined, part: undefined, omitted: [] }
-  if (!wanted && !isLesser) return { ...(await openWithToc(filling.archive)), ...all }
+  if (!wanted && !isLesser) return chooseAll(filling, target)
   const { toc, archive } = await openWhole(filling.archive)
   const part = wanted && choosePart(toc, wanted)
   const omitted = [...(part?.leftOut ?? [])]
@@ -190,12 +191,31 @@ async function choose(session: Session, filling: Filling, target: Target): Promi
     omitted.push(...possible.leftOut)
     entries = await afterExtensions(session, filling, target, possible.entries)
   }
+  if (ownership === 'KEEP') {
+    const ownable = withoutUnownable(entries, target)
+    omitted.push(...ownable.leftOut)
+    entries = ownable.entries
+  }
   return { archive, toc, entries, part, omitted }
 }
 
-/** With its table of contents, where that is to be had without touching a stream. */
-async function openWithToc(archive: Filling['archive']): Promise<Pick<Chosen, 'archive' | 'toc'>> {
-  return { archive, toc: isStream(archive) ? undefined : await archive.archive.toc() }
+/** Everything, but what an owner to be kept cannot own. What is in an archive of an unknown layout is pg_restore's to judge. */
+async function chooseAll({ archive: source, ownership }: Filling, target: Target): Promise<Chosen> {
+  const { archive, toc } = await openWithToc(source, ownership)
+  const ownable = toc && ownership === 'KEEP' ? withoutUnownable(toc.entries, target) : undefined
+  const omitted = ownable?.leftOut ?? []
+  return { archive, toc, entries: omitted.length > 0 ? ownable?.entries : undefined, part: undefined, omitted }
+}
+
+/** With its table of contents, where that can be read; a stream is looked into for owners alone. */
+async function openWithToc(
+  source: Filling['archive'],
+  ownership: RestoredOwnership,
+): Promise<Pick<Chosen, 'archive' | 'toc'>> {
+  if (!isStream(source)) return { archive: source, toc: await source.archive.toc() }
+  if (ownership !== 'KEEP') return { archive: source, toc: undefined }
+  const { archive, toc } = await lookIntoArchive(source)
+  return { archive, toc }
 }
 
 async function openWhole(source: Filling['archive']): Promise<{ toc: Toc; archive: Filling['archive'] }> {

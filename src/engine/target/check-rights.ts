@@ -1,9 +1,9 @@
-import { withheldFrom } from '../create-roles.ts'
 import { EngineError } from '../engine-error.ts'
 import { isSystemRole } from '../managed-roles.ts'
 import { whyForeignOwnerRole, whyNoOwnerRole } from '../owner-role.ts'
 import { quoteIdentifier } from '../quote.ts'
 import { whyForeignOwner, whyMissingRole } from '../restore-conditions.ts'
+import { withheldFrom } from '../withheld.ts'
 import type { TargetFacts } from './facts.ts'
 import { type Finding, passed, problem, warning } from './finding.ts'
 import { knownSources, type RestorePlan } from './plan.ts'
@@ -68,11 +68,13 @@ function checkKeptOwners(facts: TargetFacts, plan: RestorePlan): Finding[] {
         `As a superuser: ALTER ROLE ${quoteIdentifier(self.name)} CREATEROLE`,
       ])
     }
-    const withheld = withheldFrom(role).join(', ')
-    if (withheld !== '') {
-      const message = `${quoteIdentifier(name)} is not there and will be created without a password and without ${withheld}, which no restore gives.`
+    const withheld = withheldFrom(role, facts)
+    if (withheld.length > 0) {
+      const whats = withheld.map(({ what }) => what).join(', ')
+      const cures = withheld.map(({ cure }) => cure).join('; ')
+      const message = `${quoteIdentifier(name)} is not there and will be created without a password and without ${whats}, which no restore gives.`
       return warning('ROLES', name, message, [
-        `Where it is to have that, or owns what only a superuser may, such as event triggers: CREATE ROLE ${quoteIdentifier(name)} ${withheldFrom(role).join(' ')}`,
+        `Where it is to have that, or owns what only a superuser may, such as event triggers: CREATE ROLE ${quoteIdentifier(name)}; ${cures}`,
       ])
     }
     return passed('ROLES', name, `${quoteIdentifier(name)} is not there and will be created, without a password.`)

@@ -3,6 +3,7 @@ import type { DatabaseLocale } from '../create-database.ts'
 import { EngineError } from '../engine-error.ts'
 import { localeProviderOf } from '../inspect-databases.ts'
 import type { Session } from '../session.ts'
+import { findGuardedRoles } from '../withheld.ts'
 
 /** The role that a session signed in as. */
 export interface OwnRole {
@@ -37,6 +38,8 @@ export interface TargetFacts {
   self: OwnRole
   /** Every role of the server: whether the own one has its rights, and whether it may act as it. */
   roles: ReadonlyMap<string, { isSuperuser: boolean; hasRights: boolean; mayBecome: boolean }>
+  /** Those of them whose members have rights that no restore gives. */
+  guardedRoles: ReadonlySet<string>
   databases: readonly PresentDatabase[]
   /** Every extension that can be created, with the version it gets then. */
   extensions: ReadonlyMap<string, { version: string; needsSuperuser: boolean }>
@@ -56,8 +59,9 @@ export interface TargetFacts {
 export async function lookAtTarget(session: Session): Promise<TargetFacts> {
   try {
     const about = await describe(session)
-    const [roles, databases, extensions, collations, tablespaces] = await Promise.all([
+    const [roles, guardedRoles, databases, extensions, collations, tablespaces] = await Promise.all([
       findRoles(session),
+      findGuardedRoles(session),
       findDatabases(session),
       findExtensions(session),
       findCollations(session),
@@ -67,6 +71,7 @@ export async function lookAtTarget(session: Session): Promise<TargetFacts> {
       ...about,
       versionNumber: session.versionNumber,
       roles,
+      guardedRoles,
       databases,
       extensions,
       collations,

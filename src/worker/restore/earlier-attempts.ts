@@ -38,7 +38,7 @@ async function takeUpEarlier(
   const own = ownRestores(run, request, restored?.publications ?? [])
   const settled = await settleRestores(address, own, { signal: run.signal })
   for (const name of settled.kept) {
-    run.warn(`Database "${name}" was set aside by an earlier attempt and is not empty: look at it.`)
+    run.warn(`Database "${name}" was set aside by an earlier attempt and is not empty, or in use: look at it.`)
   }
   if (!restored || !settled.isPublished) return undefined
   run.note('Restored', 'by an earlier attempt, whose worker was lost before it could say so')

@@ -1,16 +1,16 @@
 import type { ServerAddress } from '../../engine/address.ts'
 import { chooseRestoreTools } from '../../engine/choose-tools.ts'
-import { createMissingRoles } from '../../engine/create-roles.ts'
+import { createMissingRoles, type OmittedPart } from '../../engine/create-roles.ts'
 import { findTools } from '../../engine/find-tools.ts'
 import { describeServer, type RoleReport, type ServerDescription } from '../../engine/inspect.ts'
-import { publishRestores } from '../../engine/publish-restore.ts'
+import { type FormerTarget, publishRestores } from '../../engine/publish-restore.ts'
 import { failureOf } from '../../failure.ts'
 import { type JobRun, type Outcome, RunStopped } from '../../job/handler.ts'
 import type { RestoreReport, ServerRequest } from '../../restore/restore.ts'
 import type { WorkerContext } from '../context.ts'
 import { openPoint } from '../point/read-point.ts'
 import { addressOf, pointOf, serverOf } from '../subjects.ts'
-import { keptOf, noteLeftOut, noteRoles } from './earlier-attempts.ts'
+import { type Kept, keptOf, noteLeftOut, noteRoles } from './earlier-attempts.ts'
 import { storageFailure } from './file-failure.ts'
 import { neededRoles } from './needed-roles.ts'
 import { type RestoredDatabase, stageAll } from './stage-databases.ts'
@@ -65,10 +65,15 @@ export async function restoreToServer(context: WorkerContext, run: JobRun, reque
     leaveToAbandon(run, staged)
     throw cause
   })
-  for (const name of left) run.warn(`Database "${name}" is the empty one that was replaced: it could not be dropped.`)
+  for (const former of left) run.warn(whyLeft(former))
   staged.move()
   failing.move()
   return { kind: 'completed', result: report }
+}
+
+function whyLeft({ name, holds }: FormerTarget): string {
+  if (holds.length === 0) return `Database "${name}" is the empty one that was replaced: it could not be dropped.`
+  return `Database "${name}" is the one that was replaced. It was empty then, and holds ${holds.join(', ')} by now: look at it.`
 }
 
 /** Dropping databases takes a server longer than whoever cancels wants to wait: what nobody goes on with is abandon's. */
@@ -107,25 +112,28 @@ function reportOf(
   }
 }
 
-/** Creates those roles that the server lacks; those that an earlier attempt created are told as well. */
+/** Creates those roles that the server lacks; those that an earlier attempt created, and what they lack, are told as well. */
 async function createRoles(
   run: JobRun,
   address: ServerAddress,
   roles: readonly RoleReport[],
 ): Promise<{ created: string[]; omitted: string[] }> {
   const before = new Set(keptOf(run.job).missingRoles)
-  const { created, existing, omitted } = await createMissingRoles(address, roles, {
+  const { created, existing } = await createMissingRoles(address, roles, {
     signal: run.signal,
     beforeCreating: (names) => run.keep({ ...keptOf(run.job), missingRoles: [...before, ...names] }),
+    // Written down before they are there: whoever finds them there finds this, too.
+    beforeCommitting: (omitted) => run.keep(withOmitted(keptOf(run.job), omitted)),
   })
   const all = [...existing.filter((name) => before.has(name)), ...created].sort()
-  const kept = keptOf(run.job)
-  const sentences = [
-    ...(kept.omittedOfRoles ?? []),
-    ...omitted.map(({ role, what, reason }) => `Role "${role}" was created without ${what}: ${reason}`),
-  ]
-  if (omitted.length > 0) await run.keep({ ...kept, omittedOfRoles: sentences })
+  const sentences = keptOf(run.job).omittedOfRoles ?? []
   for (const sentence of sentences) run.warn(sentence)
   noteRoles(run, all)
   return { created: all, omitted: sentences }
+}
+
+/** An attempt that was lost before the roles were there may have said the same. */
+function withOmitted(kept: Kept, omitted: readonly OmittedPart[]): Kept {
+  const sentences = omitted.map(({ role, what, reason }) => `Role "${role}" was created without ${what}: ${reason}`)
+  return { ...kept, omittedOfRoles: [...new Set([...(kept.omittedOfRoles ?? []), ...sentences])] }
 }
