@@ -167,7 +167,9 @@ function startLookout(settings: Settings, shared: Shared): AsyncDisposable {
   const lookout = new AsyncDisposableStack()
   // Channels may be reached from the workers' machines alone: as long as there is one, they deliver.
   const isTurn = async () => ((await workerSeenSeconds(shared)) ?? Infinity) > longestUnseenSeconds
-  lookout.use(startDeliveries({ ...deliveriesOf(settings, shared), isTurn }))
+  // Mail may be for the workers alone to send: a mail that cannot be sent from here waits for them, and loses no attempt.
+  const cannotMail = settings.mailServer === null && { kinds: ['WEBHOOK'] as const }
+  lookout.use(startDeliveries({ ...deliveriesOf(settings, shared), isTurn, ...cannotMail }))
   lookout.use(startClock(contextOf(settings, shared), { chores: [tellOverdueChore()] }))
   return lookout
 }
