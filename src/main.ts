@@ -66,7 +66,8 @@ async function startService(settings: Settings, log: Logger, running: AsyncDispo
   if (settings.role === 'api') running.use(startLookout(settings, shared))
   if (settings.role === 'worker' && settings.healthPort !== null) {
     const { host, healthPort: port } = settings
-    running.use(await startHealthServer({ host, port, log, ...healthOf(shared) }))
+    const server = running.use(await startHealthServer({ host, port, log, ...healthOf(shared) }))
+    log.info({ address: `http://${host}:${server.port}/healthz` }, 'health and metrics are listening')
   }
 }
 
