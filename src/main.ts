@@ -66,7 +66,8 @@ async function startService(settings: Settings, log: Logger, running: AsyncDispo
   if (settings.role === 'api') running.use(startLookout(settings, shared))
   if (settings.role === 'worker' && settings.healthPort !== null) {
     const { host, healthPort: port } = settings
-    running.use(await startHealthServer({ host, port, log, ...healthOf(shared) }))
+    const server = running.use(await startHealthServer({ host, port, log, ...healthOf(shared) }))
+    log.info({ address: `http://${host}:${server.port}/healthz` }, 'health and metrics are listening')
   }
 }
 
@@ -167,7 +168,9 @@ function startLookout(settings: Settings, shared: Shared): AsyncDisposable {
   const lookout = new AsyncDisposableStack()
   // Channels may be reached from the workers' machines alone: as long as there is one, they deliver.
   const isTurn = async () => ((await workerSeenSeconds(shared)) ?? Infinity) > longestUnseenSeconds
-  lookout.use(startDeliveries({ ...deliveriesOf(settings, shared), isTurn }))
+  // Mail may be for the workers alone to send: a mail that cannot be sent from here waits for them, and loses no attempt.
+  const cannotMail = settings.mailServer === null && { kinds: ['WEBHOOK'] as const }
+  lookout.use(startDeliveries({ ...deliveriesOf(settings, shared), isTurn, ...cannotMail }))
   lookout.use(startClock(contextOf(settings, shared), { chores: [tellOverdueChore()] }))
   return lookout
 }

@@ -156,7 +156,13 @@ export function readSettings(environment: Record<string, string | undefined> = p
       `HOLDFAST_ROLE is "${settings.role}": set DATABASE_URL too, so that the API and its workers share one database.`,
     )
   }
-  if (!settings.apiToken && !loopbackHosts.has(settings.host)) {
+  if (settings.role !== 'worker' && settings.healthPort !== null) {
+    throw new InvalidSetting(
+      `HOLDFAST_HEALTH_PORT is for the role "worker", not "${settings.role}": the API answers health and metrics on HOLDFAST_PORT.`,
+    )
+  }
+  // A worker alone answers health and metrics at the most, and nobody is asked for a token there.
+  if (settings.role !== 'worker' && !settings.apiToken && !loopbackHosts.has(settings.host)) {
     throw new InvalidSetting(
       `HOLDFAST_HOST is "${settings.host}", which others can reach: set HOLDFAST_API_TOKEN too, or listen on 127.0.0.1.`,
     )

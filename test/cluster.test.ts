@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import postgres from 'postgres'
-import { describe, expect } from 'vitest'
+import { describe, expect, onTestFinished, vi } from 'vitest'
 import { launchAs } from '../src/cluster/account.ts'
 import { embeddedBinaries } from '../src/cluster/binaries.ts'
 import { initialiseCluster } from '../src/cluster/initialise.ts'
@@ -56,15 +56,20 @@ test('a new server keeps UTF-8 with checksums and lets nobody in without the pas
 
 test('the password lies where the next start removes it, while a new server is made', async ({ folder }) => {
   const { template: _, ...options } = await optionsFor(folder)
-  const before = new Set(await readdir(tmpdir()))
+  // Other tests that run meanwhile make folders in the usual one.
+  const temporary = join(folder, 'temporary')
+  await mkdir(temporary)
+  vi.stubEnv('TMPDIR', temporary)
+  onTestFinished(() => void vi.unstubAllEnvs())
+  expect(tmpdir()).toBe(temporary)
   const password = join(`${options.dataDir}.partial`, 'password')
   const made = initialiseCluster(options)
   expect(await waitFor('the password to be written', () => readFile(password, 'utf8').catch(() => ''))).toBe(
     `${options.password}\n`,
   )
-  expect((await readdir(tmpdir())).filter((name) => !before.has(name) && name.startsWith('holdfast-'))).toEqual([])
+  expect(await readdir(temporary)).toEqual([])
   await made
-  expect(await readdir(folder)).toEqual(['data'])
+  expect((await readdir(folder)).sort()).toEqual(['data', 'temporary'])
 })
 
 test.runIf(isRoot)(
@@ -125,7 +130,8 @@ test('a server that recovers for long is waited for, and told of', async ({ fold
   await using cluster = await startCluster({
     ...options,
     settings: { ...options.settings, restore_command: restoreCommand },
-    patienceMs: 300,
+    // Within it the program has to have begun its recovery.
+    patienceMs: 3_000,
     onSlowRecovery: () => {
       told++
       writeFileSync(gate, '')

@@ -156,6 +156,25 @@ describe('Health', () => {
     expect(await look()).toEqual([503, 'No worker has been seen for 61 s.\n'])
   })
 
+  test('says that the database does not answer, soon and in a sentence, wherever it is asked', async () => {
+    const refuses = async () => {
+      throw new Error('select 1', { cause: Object.assign(new Error(''), { code: 'ECONNREFUSED' }) })
+    }
+    const isSilent = () => new Promise<never>(() => {})
+    const answers = async (ask: () => Promise<never>) => {
+      await using edge = await startEdge({ readiness: ask, workerSeenSeconds: ask, collect: ask })
+      const look = async (path: string) => {
+        const response = await fetch(new URL(path, edge.url), { signal: AbortSignal.timeout(8_000) })
+        return `${response.status} ${await response.text()}`
+      }
+      const seen = await Promise.all(['/readyz', '/healthz/worker', '/metrics'].map(look))
+      expect(edge.observed.lines).toEqual([])
+      return seen
+    }
+    expect(await answers(refuses)).toEqual(Array(3).fill('503 The metadata database does not answer (ECONNREFUSED).\n'))
+    expect(await answers(isSilent)).toEqual(Array(3).fill('503 The metadata database does not answer.\n'))
+  })
+
   test('counts jobs, sockets and streams for Prometheus', async () => {
     let asked = 0
     await using edge = await startEdge({

@@ -1,5 +1,6 @@
 import { eq, sql } from 'drizzle-orm'
-import { describe, expect } from 'vitest'
+import postgres from 'postgres'
+import { describe, expect, onTestFinished } from 'vitest'
 import { connectDatabase } from '../src/database/connect.ts'
 import { jobEvents, jobs } from '../src/database/tables/job.ts'
 import { requestCancel } from '../src/job/cancel.ts'
@@ -109,6 +110,10 @@ describe('a lost worker', () => {
 
 describe('a settlement that takes longer than a lease', () => {
   test('costs no other job of its worker the lease, and counts itself', async ({ databaseUrl, database }) => {
+    const longLeaseMs = 3_000
+    const holder = postgres(databaseUrl, { max: 1 })
+    onTestFinished(() => holder.end())
+    await holder`select pg_advisory_lock(1)`
     const settling = Promise.withResolvers<void>()
     const { promise: released, resolve: release } = Promise.withResolvers<void>()
     const reasons: unknown[] = []
@@ -118,7 +123,7 @@ describe('a settlement that takes longer than a lease', () => {
         if (run.job.input === 'slow') {
           const record = async (tx: Given) => {
             settling.resolve()
-            await tx.execute(sql`select pg_sleep(${(3 * leaseMs) / 1_000})`)
+            await tx.execute(sql`select pg_advisory_xact_lock(1)`)
           }
           return { kind: 'completed', record }
         }
@@ -126,11 +131,18 @@ describe('a settlement that takes longer than a lease', () => {
         await released
         return completed
       }),
-      { leaseMs },
+      { leaseMs: longLeaseMs },
     )
     const other = await enqueue(database, { input: 'other' })
     const slow = await enqueue(database, { input: 'slow' })
     await settling.promise
+    const { leaseUntil } = await jobOf(database, other.id)
+    await waitFor('a lease to pass, and one more', async () => {
+      const [row] =
+        await holder`select clock_timestamp() > ${leaseUntil}::timestamptz + ${longLeaseMs} * interval '1 ms' as is_over`
+      return row?.is_over
+    })
+    await holder`select pg_advisory_unlock(1)`
     expect(await ended(worker, slow.id)).toMatchObject({ status: 'COMPLETED', attempt: 1 })
     release()
     expect(await ended(worker, other.id)).toMatchObject({ status: 'COMPLETED', attempt: 1 })

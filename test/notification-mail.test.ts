@@ -3,7 +3,7 @@ import type { Database } from '../src/database/connect.ts'
 import { createChannel } from '../src/notification/channel/create.ts'
 import { recordNotification } from '../src/notification/record.ts'
 import { InvalidSetting, readSettings } from '../src/settings.ts'
-import { deliveriesThat, plainSecrets, startDeliverer } from './kit/channels.ts'
+import { addWebhook, deliveriesThat, plainSecrets, startDeliverer, startHook } from './kit/channels.ts'
 import { startMailServer } from './kit/mail-server.ts'
 import { test } from './kit/test.ts'
 
@@ -61,6 +61,23 @@ describe('a mail channel', () => {
     await tell(database)
     const [delivery] = await deliveriesThat(database, 'delivery', ({ status }) => status === 'DELIVERED')
     expect(delivery?.lastResult).toBe('The mail server took it; not for gone@example.com')
+  })
+
+  test('waits, and loses no attempt, where only webhooks are delivered to', async ({ databaseUrl, database }) => {
+    await using server = await startMailServer()
+    await using hook = await startHook()
+    const { channel: mail } = await addMailChannel(database, 'ops@example.com')
+    await addWebhook(database, { url: hook.url })
+    await tell(database)
+    {
+      await using _lookout = await startDeliverer(databaseUrl, { kinds: ['WEBHOOK'] })
+      await deliveriesThat(database, 'the webhook', ({ status, channelId, attempts }) =>
+        channelId === mail.id ? attempts === 0 : status === 'DELIVERED',
+      )
+    }
+    await using _deliverer = await startDeliverer(databaseUrl, { mailServer: server.settings })
+    const all = await deliveriesThat(database, 'delivery', ({ status }) => status === 'DELIVERED')
+    expect(all.map(({ attempts }) => attempts)).toEqual([1, 1])
   })
 
   test('is tried again when the mail server refuses, which is told by codes alone', async ({

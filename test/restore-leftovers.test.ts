@@ -21,12 +21,12 @@ describe('What the last attempt at a restore cannot remove', { timeout: 120_000 
     await run(source, 'postgres', 'create database first')
     await run(source, 'postgres', 'create database second')
     await run(source, 'first', 'create table t as select 1 as i')
-    // Making it takes a moment wherever it is restored.
+    // Making it takes longer than anything here, wherever it is restored; what is left of it is ended with its database.
     await run(
       source,
       'second',
       `create function slowly(i int) returns int immutable language plpgsql as
-         $$ begin if current_database() <> 'second' then perform pg_sleep(5); end if; return i; end $$;
+         $$ begin if current_database() <> 'second' then perform pg_sleep(60); end if; return i; end $$;
        create table numbers as select 1 as i; create index on numbers (slowly(i))`,
     )
     await using target = await sourceServer()
@@ -40,7 +40,9 @@ describe('What the last attempt at a restore cannot remove', { timeout: 120_000 
       { withinMs: 40_000 },
     )
     proxy.cut()
-    await waitFor('the restore to have failed', () => service.logged().includes('The work of a job threw'))
+    await waitFor('the restore to have failed', () => service.logged().includes('The work of a job threw'), {
+      withinMs: 60_000,
+    })
     expect(await databasesOf(target)).toHaveLength(2)
     await proxy.heal()
     const ended = await service.ended(id, { withinMs: 60_000 })

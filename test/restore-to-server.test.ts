@@ -139,7 +139,8 @@ describe('a restore over several connections', { timeout: 120_000 }, () => {
   })
 
   test('that is cancelled is CANCELLED however long its databases take to drop', async ({ databaseUrl, folder }) => {
-    await using source = await slowSource(8)
+    // Longer than anything here takes: cancelling ends it.
+    await using source = await slowSource(100)
     await run(source, 'postgres', 'create database another')
     await using target = await sourceServer()
     await using service = await startService({ databaseUrl, folder }, { graceMs: 1 })
@@ -158,7 +159,11 @@ describe('a restore over several connections', { timeout: 120_000 }, () => {
     await cancelJob(service.database, { jobId: id, actor, now: new Date() })
     await waitFor('a drop that waits', async () => (await waitingDrops(target)) > 0)
     await holder.unsafe('rollback')
-    expect(await service.ended(id)).toMatchObject({ status: 'CANCELLED', error: null, warnings: [] })
+    expect(await service.ended(id, { withinMs: 60_000 })).toMatchObject({
+      status: 'CANCELLED',
+      error: null,
+      warnings: [],
+    })
     expect(await databasesOf(target)).toEqual([])
   })
 
@@ -166,7 +171,7 @@ describe('a restore over several connections', { timeout: 120_000 }, () => {
     databaseUrl,
     folder,
   }) => {
-    await using source = await slowSource(4)
+    await using source = await slowSource(10)
     await run(source, 'slow', 'create role clerk; grant select on other to clerk')
     await using target = await sourceServer()
     await using service = await startService({ databaseUrl, folder })
@@ -176,7 +181,7 @@ describe('a restore over several connections', { timeout: 120_000 }, () => {
       (await indexBuilds(target)) > 0 ? (await databasesOf(target))[0] : undefined,
     )
     await run(target, name, 'delete from other where i > 15; create table uninvited as select 1 as i')
-    const ended = await service.ended(job.id)
+    const ended = await service.ended(job.id, { withinMs: 60_000 })
     expect(ended).toMatchObject({ status: 'FAILED', error: { code: 'ROWS_DIFFER' } })
     expect(ended.warnings).toEqual(['Roles that were created for the restore are still there: clerk.'])
     expect(restoreReportOf(ended)?.differences).toEqual([
@@ -275,15 +280,16 @@ describe('the roles of a restore that keeps owners', { timeout: 60_000 }, () => 
   }
 
   test('are named when they stay behind a restore that failed', async ({ databaseUrl, folder }) => {
-    await using source = await sourceWith('slow', `create role owner; ${slow(4)}; alter table other owner to owner`)
-    await run(source, 'slow', 'insert into numbers values (1)')
+    // Longer than anything here takes: cancelling ends it.
+    await using source = await slowSource(100)
+    await run(source, 'slow', 'create role owner; alter table other owner to owner')
     await using target = await sourceServer()
     await using service = await startService({ databaseUrl, folder })
     const point = await backedUp(service, source, folder)
     const job = await startRestore(service, { point, target })
     await waitFor('the index that takes long', async () => (await indexBuilds(target)) > 0)
     await cancelJob(service.database, { jobId: job.id, actor, now: new Date() })
-    expect(await service.ended(job.id)).toMatchObject({
+    expect(await service.ended(job.id, { withinMs: 60_000 })).toMatchObject({
       status: 'CANCELLED',
       warnings: ['Roles that were created for the restore are still there: owner.'],
     })

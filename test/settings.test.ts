@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { readSettings } from '../src/settings.ts'
+import { InvalidSetting, readSettings } from '../src/settings.ts'
 
 test('directories that are not told from the root lie in the data directory, all of them', () => {
   const settings = readSettings({
@@ -19,4 +19,15 @@ test('directories that are not told from the root lie in the data directory, all
     spoolDirectory: '/srv/holdfast/spool',
     scratchDirectory: '/srv/holdfast/scratch',
   })
+})
+
+test('a port for health and metrics is for a worker alone, which needs no token there', () => {
+  const port = { HOLDFAST_HEALTH_PORT: '4001', DATABASE_URL: 'postgres://db.internal/holdfast' }
+  for (const role of ['all', 'api']) {
+    const refused = `HOLDFAST_HEALTH_PORT is for the role "worker", not "${role}": the API answers health and metrics on HOLDFAST_PORT.`
+    expect(() => readSettings({ ...port, HOLDFAST_ROLE: role })).toThrow(new InvalidSetting(refused))
+  }
+  const everywhere = { DATABASE_URL: port.DATABASE_URL, HOLDFAST_HOST: '0.0.0.0' }
+  expect(readSettings({ ...port, ...everywhere, HOLDFAST_ROLE: 'worker' })).toMatchObject({ healthPort: 4001 })
+  expect(() => readSettings({ ...everywhere, HOLDFAST_ROLE: 'api' })).toThrow('set HOLDFAST_API_TOKEN too')
 })

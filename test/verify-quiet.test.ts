@@ -13,11 +13,11 @@ describe('a verification', { timeout: 120_000 }, () => {
     folder,
     source,
   }) => {
-    await using service = await startService({ databaseUrl, folder }, { noProgressMs: 8_000 })
-    expect(verifyHandler(service.context).stallMs).toBe(8_000)
+    await using service = await startService({ databaseUrl, folder }, { noProgressMs: 15_000 })
+    expect(verifyHandler(service.context).stallMs).toBe(15_000)
     const name = await createDatabase(source, 'create table t as select 1 as id')
     const made = await backedUp(service, source, folder)
-    await assert(service, made, name, { slow: 'select pg_sleep(20) is not null' })
+    await assert(service, made, name, { slow: 'select pg_sleep(30) is not null' })
     expect(await verify(service, made.point, 'RESTORED')).toMatchObject({ status: 'COMPLETED', error: null })
   })
 

@@ -50,6 +50,13 @@ export const statesThatExpire = ['PROTECTION_CONFIGURED', 'BACKUP_SCHEDULES_SUSP
 /** States in which the clock has an instance's vault looked at: nothing new goes where nothing expires, but what was begun is finished. */
 export const statesLookedAt = [...statesThatExpire, 'PROTECTION_STOPPED'] as const
 
+/** States in which backups are made or about to be: elsewhere health only tells how it was at the end. */
+export const statesBackedUp = [
+  'CONFIGURING_PROTECTION',
+  'CONFIGURING_PROTECTION_FAILED',
+  'PROTECTION_CONFIGURED',
+] as const satisfies ProtectionState[]
+
 /** Why nothing of an instance in a state expires; null for states in which points expire. */
 export function standstillIn(state: ProtectionState): 'PROTECTION_STOPPED' | 'SOFT_DELETED' | null {
   if (statesThatExpire.some((each) => each === state)) return null

@@ -1,4 +1,4 @@
-import { and, asc, count, desc, eq, gte, inArray, isNotNull, lt, not, or, type SQL, sql } from 'drizzle-orm'
+import { and, asc, count, desc, eq, gte, inArray, isNotNull, lt, ne, not, or, type SQL, sql } from 'drizzle-orm'
 import type { Database } from '../database/connect.ts'
 import { keyset, type Page, type PageOrder, type PageRequest, pageOf } from '../database/page.ts'
 import { jobSubTasks, jobs } from '../database/tables/job.ts'
@@ -93,16 +93,21 @@ export async function summariseRecentJobs(database: Database, since: Date): Prom
   return summarise(database, or(isPending, gte(jobs.createdAt, since)))
 }
 
-/** Since when the job waits that could have started first; null when none waits. */
+/**
+ * Since when the job waits that could have started first; null when none waits. Copies and the verifications of the clock are left
+ * out: many of them are planned at once, and waiting for their turn is what they are to do.
+ */
 export async function findOldestQueuedAt(database: Database): Promise<Date | null> {
   const [oldest] = await database
     .select({ runAt: jobs.runAt })
     .from(jobs)
-    .where(eq(jobs.status, 'QUEUED'))
+    .where(and(eq(jobs.status, 'QUEUED'), ne(jobs.operation, 'COPY'), not(isVerificationOfClock)))
     .orderBy(asc(jobs.runAt))
     .limit(1)
   return oldest?.runAt ?? null
 }
+
+const isVerificationOfClock = sql`(${jobs.operation} = 'VERIFY' and ${jobs.trigger} <> 'USER')`
 
 export interface FailureCount {
   code: string

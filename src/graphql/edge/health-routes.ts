@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type Rejection, reject, send } from './answer.ts'
-import { unreadiness } from './health.ts'
+import { answered } from './health.ts'
 import { type Collected, metricsText } from './metrics.ts'
 
 export type Handler = (request: IncomingMessage, response: ServerResponse, requestId: string) => Promise<void>
@@ -15,6 +15,8 @@ export interface HealthOptions {
 }
 
 const collectedMs = 10_000
+/** Prometheus gives up after 10 s. */
+const collectingMs = 5_000
 /** A worker says so every 10 s; its database, or its machine, may be slow. */
 export const longestUnseenSeconds = 60
 
@@ -27,18 +29,21 @@ export function healthRoutes(
   return {
     '/healthz': async (request, response) => send(request, response, 200, 'ok\n'),
     '/healthz/worker': async (request, response) => {
-      const seconds = await workerSeenSeconds()
+      const { answer: seconds, reason } = await answered(workerSeenSeconds)
+      if (seconds === undefined) return send(request, response, 503, `${reason}\n`)
       const isThere = seconds !== null && seconds <= longestUnseenSeconds
       const since = seconds === null ? 'ever' : `for ${Math.round(seconds)} s`
       send(request, response, isThere ? 200 : 503, isThere ? 'ok\n' : `No worker has been seen ${since}.\n`)
     },
     '/readyz': async (request, response) => {
-      const reason = await unreadiness(readiness)
+      const { reason } = await answered(readiness)
       send(request, response, reason === undefined ? 200 : 503, `${reason ?? 'ok'}\n`)
     },
     '/metrics': async (request, response) => {
-      const metrics = { ...(await collectSparingly()), ...connections() }
-      send(request, response, 200, metricsText(metrics), { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' })
+      const { answer, reason } = await answered(collectSparingly, { withinMs: collectingMs })
+      if (!answer) return send(request, response, 503, `${reason}\n`)
+      const text = metricsText({ ...answer, ...connections() })
+      send(request, response, 200, text, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' })
     },
   }
 }

@@ -1,22 +1,25 @@
-const readinessMs = 3000
-
 /**
- * Why the service cannot serve right now, in words that hold no secret; undefined when it can.
- * The check throws when it cannot; it is waited for at most 3 s.
+ * What the metadata database answers, or why it does not, in words that hold no secret: it is waited for so long at most.
+ * Throws what has no code of the network or of PostgreSQL: that is no outage, but a bug.
  */
-export async function unreadiness(check: () => Promise<void>): Promise<string | undefined> {
-  const { promise: tooLate, reject } = Promise.withResolvers<never>()
-  const timer = setTimeout(() => reject(new Error('No answer in time.')), readinessMs)
+export async function answered<T>(
+  ask: () => Promise<T>,
+  { withinMs = 3_000 }: { withinMs?: number } = {},
+): Promise<{ answer: T; reason?: never } | { answer?: never; reason: string }> {
+  const { promise: tooLate, resolve } = Promise.withResolvers<{ reason: string }>()
+  const timer = setTimeout(() => resolve({ reason: unanswered }), withinMs)
   try {
-    await Promise.race([check(), tooLate])
-    return undefined
+    return await Promise.race([ask().then((answer) => ({ answer })), tooLate])
   } catch (error) {
     const code = codeOf(error)
-    return `The metadata database does not answer${code === undefined ? '' : ` (${code})`}.`
+    if (code === undefined) throw error
+    return { reason: `${unanswered.slice(0, -1)} (${code}).` }
   } finally {
     clearTimeout(timer)
   }
 }
+
+const unanswered = 'The metadata database does not answer.'
 
 /** The first code among an error and its causes, such as ECONNREFUSED: messages may hold SQL. */
 function codeOf(error: unknown): string | undefined {

@@ -9,7 +9,7 @@ export interface JobCount {
 export interface Collected {
   /** Those that are pending, and those that were created within the last day. */
   jobs: readonly JobCount[]
-  /** How long the job waits that could have started first, s; 0 when none waits. */
+  /** How long the job waits that could have started first, s, but for copies and verifications by the clock; 0 when none waits. */
   oldestQueuedSeconds: number
   /** How long ago a worker last said that it is there, s; null: none ever has. */
   workerSeenSeconds: number | null
@@ -45,15 +45,22 @@ export function metricsText({ jobs, sockets, eventStreams, ...standing }: Metric
   ].join('\n')
 }
 
+const oldestQueued = 'How long a job waits for a worker, but for copies and verifications by the clock.'
+
 function standingMetrics(standing: Omit<Collected, 'jobs'>): string[] {
   const { overdueCount, byHealth, suspectPointCount, oldestQueuedSeconds, workerSeenSeconds } = standing
   return [
     ...metric('holdfast_instances_overdue', 'gauge', 'Backup instances that are overdue.', overdueCount),
-    '# HELP holdfast_instances Backup instances by health.',
+    '# HELP holdfast_instances Backup instances whose backups are neither stopped nor suspended, by health.',
     '# TYPE holdfast_instances gauge',
     ...byHealth.map(({ health, count }) => `holdfast_instances{health="${health}"} ${count}`),
-    ...metric('holdfast_recovery_points_suspect', 'gauge', 'Damaged recovery points.', suspectPointCount),
-    ...metric('holdfast_oldest_queued_job_seconds', 'gauge', 'How long a job waits for a worker.', oldestQueuedSeconds),
+    ...metric(
+      'holdfast_recovery_points_suspect',
+      'gauge',
+      'Damaged recovery points, but for those of soft-deleted instances.',
+      suspectPointCount,
+    ),
+    ...metric('holdfast_oldest_queued_job_seconds', 'gauge', oldestQueued, oldestQueuedSeconds),
     ...(workerSeenSeconds === null
       ? []
       : metric('holdfast_worker_last_seen_seconds', 'gauge', 'How long ago a worker was seen.', workerSeenSeconds)),

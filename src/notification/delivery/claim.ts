@@ -1,7 +1,7 @@
-import { sql } from 'drizzle-orm'
+import { inArray, type SQL, sql } from 'drizzle-orm'
 import type { Database } from '../../database/connect.ts'
-import { notificationDeliveries, notifications } from '../../database/tables/notification.ts'
-import type { NotificationChannel } from '../channel/channel.ts'
+import { notificationChannels, notificationDeliveries, notifications } from '../../database/tables/notification.ts'
+import type { ChannelKind, NotificationChannel } from '../channel/channel.ts'
 import { findChannels } from '../channel/find.ts'
 import { findNotifications } from '../find.ts'
 import type { Notification } from '../record.ts'
@@ -20,13 +20,15 @@ const claimLock = 7_305_804_385_371
 
 /**
  * Claims deliveries that are due: of each channel the oldest one, and none while another of that channel is under way,
- * whichever process tries it. One whose process does not conclude it within the lease is due again.
+ * whichever process tries it. One whose process does not conclude it within the lease is due again. Where kinds of channels
+ * are given, deliveries to channels of other kinds are left to others.
  */
 export async function claimDeliveries(
   database: Database,
-  { room, leaseMs }: { room: number; leaseMs: number },
+  { room, leaseMs, kinds }: { room: number; leaseMs: number; kinds?: readonly ChannelKind[] },
 ): Promise<ClaimedDelivery[]> {
-  if (room < 1 || !(await isAnyDue(database))) return []
+  const isDue = dueTo(kinds)
+  if (room < 1 || !(await isAnyDue(database, isDue))) return []
   const claimed = await database.transaction(async (tx) => {
     // Claims are made one after another; a statement of its own: the next one must see what the last claimer did.
     await tx.execute(sql`select pg_advisory_xact_lock(${claimLock})`)
@@ -35,8 +37,7 @@ export async function claimDeliveries(
         select id from (
           select distinct on (due.channel_id) due.id, due.next_attempt_at
           from ${notificationDeliveries} due join ${notifications} told on told.id = due.notification_id
-          where due.status = 'PENDING' and due.next_attempt_at <= statement_timestamp()
-            and due.channel_id not in (${underWay})
+          where ${isDue} and due.channel_id not in (${underWay})
           order by due.channel_id, due.created_at, told.sequence
         ) first_of_each
         order by next_attempt_at limit ${room}
@@ -61,11 +62,16 @@ const underWay = sql`
   select channel_id from ${notificationDeliveries}
   where status = 'PENDING' and next_attempt_at > statement_timestamp() and last_attempt_at is not null and last_result is null`
 
-async function isAnyDue(database: Database): Promise<boolean> {
+function dueTo(kinds: readonly ChannelKind[] | undefined): SQL {
+  const isDue = sql`due.status = 'PENDING' and due.next_attempt_at <= statement_timestamp()`
+  if (!kinds) return isDue
+  const ofKinds = sql`select id from ${notificationChannels} where ${inArray(notificationChannels.kind, [...kinds])}`
+  return sql`${isDue} and due.channel_id in (${ofKinds})`
+}
+
+async function isAnyDue(database: Database, isDue: SQL): Promise<boolean> {
   const [row] = await database.execute<{ is_due: boolean }>(sql`
-    select exists (
-      select from ${notificationDeliveries} where status = 'PENDING' and next_attempt_at <= statement_timestamp()
-    ) as is_due`)
+    select exists (select from ${notificationDeliveries} due where ${isDue}) as is_due`)
   return row?.is_due ?? false
 }
 

@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import { createAlarm } from '../../database/alarm.ts'
 import type { Database } from '../../database/connect.ts'
 import type { Listener } from '../../database/listen.ts'
-import { openWebhook } from '../../notification/channel/channel.ts'
+import { type ChannelKind, openWebhook } from '../../notification/channel/channel.ts'
 import { type ClaimedDelivery, claimDeliveries } from '../../notification/delivery/claim.ts'
 import { concludeDelivery, type DeliveryResult } from '../../notification/delivery/conclude.ts'
 import { type Notification, notificationsChannel } from '../../notification/record.ts'
@@ -27,6 +27,8 @@ export interface DeliveryOptions {
   mailServer: MailServer | null
   /** Whether it is for this process to deliver now; always when left out. */
   isTurn?: () => Promise<boolean>
+  /** The channels that it is for this process to deliver to; of every kind when left out. */
+  kinds?: readonly ChannelKind[]
   /** How many deliveries are tried at once; 8 when left out. */
   concurrency?: number
   /** How long one step of an attempt may take (a webhook has one step), ms; 10 s when left out. */
@@ -47,6 +49,7 @@ export function startDeliveries(options: DeliveryOptions): AsyncDisposable {
   const running = new Set<Promise<void>>()
   const alarm = createAlarm()
   const closing = new AbortController()
+  const which = options.kinds && { kinds: options.kinds }
   const leaseMs = 3 * timeoutMs + leaseBeyondTimeoutMs
 
   const start = (claimed: ClaimedDelivery) => {
@@ -62,7 +65,7 @@ export function startDeliveries(options: DeliveryOptions): AsyncDisposable {
     for (let failures = 0; !closing.signal.aborted; ) {
       try {
         const room = (await isTurn()) ? concurrency - running.size : 0
-        for (const claimed of await claimDeliveries(database, { room, leaseMs })) start(claimed)
+        for (const claimed of await claimDeliveries(database, { room, leaseMs, ...which })) start(claimed)
         failures = 0
         await alarm.wait(pollMs)
       } catch (cause) {
