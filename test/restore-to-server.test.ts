@@ -258,7 +258,7 @@ describe('the roles of a restore that keeps owners', { timeout: 60_000 }, () => 
         '"shop": EVENT TRIGGER "notice" was left out: its owner "admin" would have to be a superuser. Before a restore this helps: ALTER ROLE "admin" SUPERUSER',
       ]
       const objects = `select (select count(*)::int from goods) as rows,
-      (select string_agg(evtname, ', ' order by 1) from pg_event_trigger) as triggers,
+      (select string_agg(evtname, ', ' order by evtname) from pg_event_trigger) as triggers,
       (select count(*)::int from pg_foreign_data_wrapper where fdwname = 'w') as wrappers`
       const databases = [{ name: 'shop', targetName: 'shop' }]
       await using target = await sourceServer()
