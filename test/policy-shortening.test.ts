@@ -80,7 +80,10 @@ describe('a change of rules', () => {
   it.for<[string, Partial<ProofRules>]>([
     ['nothing is changed', {}],
     ['falls are looked at sooner', { anomalyGate: { rows: 20, bytes: 50, tables: 50 } }],
-    ['points are proven more often', { verification: { decode: { kind: 'WITHIN', duration: 'P29D' }, restoreEvery: 'P1D' } }],
+    [
+      'points are proven more often',
+      { verification: { decode: { kind: 'WITHIN', duration: 'P29D' }, restoreEvery: 'P1D' } },
+    ],
   ])('weakens no guard when %s', ([_title, change]) => {
     expect(weakenings(proof, { ...proof, ...change })).toEqual([])
     const none: ProofRules = { verification: { decode: null, restoreEvery: null }, anomalyGate: null }
