@@ -24,7 +24,8 @@ const ours = (message: string, recommendedActions: string[], isRetryable = false
 /** Every failure a job can end with: the one table. */
 export const failures = {
   ADDRESS_INVALID: user('The registered host, port or user cannot be used as it is.', [
-    'Set a plain host name or address with updateServerAddress.',
+    'Set a plain host name or address, or another port, with updateServerAddress.',
+    'Set a role and password that can be sent with updateServerCredentials.',
   ]),
   SERVER_UNREACHABLE: user(
     'The PostgreSQL server did not answer.',

@@ -29,6 +29,8 @@ import { type DeliveryOptions, startDeliveries } from './worker/delivery/deliver
 import { handlersOf } from './worker/handlers.ts'
 import { sweepScratch } from './worker/verify/scratch-folder.ts'
 
+/** For whoever has to be told why the start failed. */
+let hasDatabaseUrl = true
 const oldestNode = 24
 const repeatMs = 500
 const dayMs = 86_400_000
@@ -41,6 +43,7 @@ async function main(): Promise<void> {
     )
   }
   const settings = readSettings()
+  hasDatabaseUrl = settings.databaseUrl !== null
   const log = pino({ level: settings.logLevel, base: { role: settings.role } })
   const stop = untilToldToStop(log)
   await using running = new AsyncDisposableStack()
@@ -254,7 +257,7 @@ function untilToldToStop(log: Logger): Promise<void> {
 main().then(
   () => process.exit(0),
   (cause: unknown) => {
-    process.stderr.write(`${startFailure(cause)}\n`)
+    process.stderr.write(`${startFailure(cause, { hasDatabaseUrl })}\n`)
     process.exit(1)
   },
 )

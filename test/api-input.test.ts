@@ -98,6 +98,8 @@ describe('What is wrong with a request', () => {
       '{ recoveryPoints(filter: { createdAfter: "0001-01-01T00:00:00Z" }) { totalCount } }',
     )
     expect(errors).toBeUndefined()
+    const early = await api.ask('{ jobSummary(until: "0001-01-15T00:00:00Z") { totalCount } }')
+    expect(early).toEqual({ data: { jobSummary: { totalCount: 0 } } })
   })
 
   test('is told of moments beyond the year 9999', async () => {

@@ -31,6 +31,14 @@ test('the codes of failures are those of the table, and say what it says', () =>
   )
 })
 
+test('whoever has an address or a role that cannot be used is told of what sets either', () => {
+  const advice = failures.ADDRESS_INVALID.recommendedActions.join(' ')
+  for (const name of ['updateServerAddress', 'updateServerCredentials']) {
+    expect(schema.getMutationType()?.getFields()).toHaveProperty(name)
+    expect(advice).toContain(name)
+  }
+})
+
 test('a choice of one thing is a choice of exactly one', () => {
   const choices = types.filter((type) => isInputObjectType(type) && type.isOneOf).map(String)
   expect(choices.toSorted()).toEqual([

@@ -1,5 +1,7 @@
+import { join } from 'node:path'
 import { expect } from 'vitest'
 import { notifications } from '../src/database/tables/notification.ts'
+import { cancelJob } from '../src/instance/cancel-job.ts'
 import { configureProtection, PlaceHeldBySoftDeleted } from '../src/instance/configure-protection.ts'
 import {
   type DeleteBackupInstance,
@@ -9,11 +11,14 @@ import {
 import { PurgeHasBegun, undeleteBackupInstance } from '../src/instance/undelete-backup-instance.ts'
 import { ConfirmationMismatch } from '../src/refusal.ts'
 import { restoreToServer } from '../src/restore/to-server.ts'
+import { openSecretBox } from '../src/secret/secret-box.ts'
 import { removeServer, ServerBeingRestoredInto, ServerInUse } from '../src/server/remove.ts'
+import { updateServerAddress } from '../src/server/update-address.ts'
 import { ForbiddenByImmutability } from '../src/vault/vault.ts'
 import { addLife, asked, daysFromNow, dumpOf, instanceOf, now, refusalOf, weekly } from './kit/lifecycle.ts'
 import { findRecoveryPointsOf } from './kit/points.ts'
 import { test } from './kit/test.ts'
+import { waitFor } from './kit/wait-for.ts'
 
 function deletionOf({ id, name }: { id: string; name: string }): DeleteBackupInstance {
   return { instanceId: id, confirmName: name, reason: 'DECOMMISSIONED', comment: 'Its server is gone.', ...asked }
@@ -124,14 +129,49 @@ test('a deleted instance holds the place of its server in the vault, and the ser
   expect(await refusalOf(removeServer(database, { serverId, ...asked }))).toBeInstanceOf(ServerInUse)
 })
 
-test('a server that is being restored into stays registered', async ({ database }) => {
+test('a server that is being restored into stays registered, and where it is', async ({ database, folder }) => {
+  const secrets = await openSecretBox(join(folder, 'key'))
   const [source, target] = [await addLife(database), await addLife(database, { points: [] })]
   const [newest] = await findRecoveryPointsOf(database, source.id)
   const { serverId } = target
   const to = { serverId, databases: null, ownership: { kind: 'NONE' } as const }
   const restore = await restoreToServer(database, { recoveryPointId: newest?.id ?? '', ...to, ...asked })
   await database.execute(`delete from backup_instances where id = '${target.id}'`)
-  const refusal = await refusalOf(removeServer(database, { serverId, ...asked }))
-  expect(refusal).toBeInstanceOf(ServerBeingRestoredInto)
-  expect(refusal).toMatchObject({ runningJobId: restore.id })
+  const move = (dryRun: boolean) => {
+    const there = { host: 'standby.example.com', password: 'secret word', dryRun }
+    return updateServerAddress(database, { serverId, ...there, secrets, ...asked })
+  }
+  for (const refused of [removeServer(database, { serverId, ...asked }), move(true), move(false)]) {
+    const refusal = await refusalOf(refused)
+    expect(refusal).toBeInstanceOf(ServerBeingRestoredInto)
+    expect(refusal).toMatchObject({ runningJobId: restore.id })
+  }
+  await cancelJob(database, { jobId: restore.id, ...asked })
+  expect(await move(false)).toMatchObject({ host: 'standby.example.com' })
+})
+
+test('a server is not moved away under a restore that is being asked for', async ({ database, folder }) => {
+  const secrets = await openSecretBox(join(folder, 'key'))
+  const [source, target] = [await addLife(database), await addLife(database, { points: [] })]
+  const [newest] = await findRecoveryPointsOf(database, source.id)
+  const { serverId } = target
+  const there = { host: 'standby.example.com', password: 'secret word', dryRun: false }
+  let hasEnded = false
+  const move = () =>
+    refusalOf(updateServerAddress(database, { serverId, ...there, secrets, ...asked })).finally(() => {
+      hasEnded = true
+    })
+  const { moved } = await database.transaction(async (tx) => {
+    const to = { serverId, databases: null, ownership: { kind: 'NONE' } as const }
+    await restoreToServer(tx, { recoveryPointId: newest?.id ?? '', ...to, ...asked })
+    const moved = Promise.allSettled([move()])
+    await waitFor('the move to wait for the request, or to end', async () => {
+      const waiting = await database.execute(
+        `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+      )
+      return hasEnded || waiting.length > 0
+    })
+    return { moved }
+  })
+  expect(await moved).toMatchObject([{ value: expect.any(ServerBeingRestoredInto) }])
 })

@@ -80,7 +80,10 @@ describe('a change of rules', () => {
   it.for<[string, Partial<ProofRules>]>([
     ['nothing is changed', {}],
     ['falls are looked at sooner', { anomalyGate: { rows: 20, bytes: 50, tables: 50 } }],
-    ['points are proven more often', { verification: { decode: { kind: 'EVERY_POINT' }, restoreEvery: 'P1D' } }],
+    [
+      'points are proven more often',
+      { verification: { decode: { kind: 'WITHIN', duration: 'P29D' }, restoreEvery: 'P1D' } },
+    ],
   ])('weakens no guard when %s', ([_title, change]) => {
     expect(weakenings(proof, { ...proof, ...change })).toEqual([])
     const none: ProofRules = { verification: { decode: null, restoreEvery: null }, anomalyGate: null }
@@ -100,6 +103,10 @@ describe('a change of rules', () => {
       'Recovery points are decoded within P60D instead of P30D.',
     ],
     [
+      { verification: { ...verification, decode: { kind: 'EVERY_POINT' } } },
+      'Recovery points are decoded once instead of within P30D.',
+    ],
+    [
       { verification: { ...verification, restoreEvery: null } },
       'Recovery points are no longer restored to prove them.',
     ],
@@ -109,6 +116,14 @@ describe('a change of rules', () => {
     ],
   ])('weakens guards by %j, and says which', ([change, sentence]) => {
     expect(weakenings(proof, { ...proof, ...change })).toEqual([sentence])
+  })
+
+  it('takes decoding each point after a time for weaker than decoding it once it was made', () => {
+    const once: ProofRules = { ...proof, verification: { ...verification, decode: { kind: 'EVERY_POINT' } } }
+    expect(weakenings(once, proof)).toEqual([
+      'Recovery points are decoded within P30D instead of soon after they were made.',
+    ])
+    expect(weakenings(once, once)).toEqual([])
   })
 
   it('compares durations wherever they may start', () => {

@@ -2,6 +2,7 @@ import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect } from 'vitest'
 import type { Cluster } from '../src/cluster/start.ts'
+import { recoveryPoints } from '../src/database/tables/recovery-point.ts'
 import { cancelJob } from '../src/instance/cancel-job.ts'
 import { ownershipOf } from '../src/restore/ownership.ts'
 import { restoreReportOf } from '../src/restore/restore.ts'
@@ -366,6 +367,29 @@ describe('a restore of all databases', { timeout: 60_000 }, () => {
     const ended = await service.ended((await startRestore(service, { point, target })).id)
     expect(ended).toMatchObject({ status: 'COMPLETED', error: null })
     expect(restoreReportOf(ended)).toMatchObject({ databases: [{ name: 'postgres' }, { name: 'shop' }], omitted: [] })
+    expect(await run(target, 'postgres', 'select nightly()')).toEqual([{ nightly: 7 }])
+  })
+
+  test('leaves a "postgres" out that nobody has looked into, and says how to have it', async ({
+    databaseUrl,
+    folder,
+  }) => {
+    await using source = await sourceWith('shop', 'create table t (i int)')
+    await run(source, 'postgres', 'create function nightly() returns int language sql as $$ select 7 $$')
+    await using target = await sourceServer()
+    await using service = await startService({ databaseUrl, folder })
+    const point = await backedUp(service, source, folder)
+    // As version 0.3 recorded it.
+    const databases = point.databases.map(({ isEmpty: _notLookedAt, ...known }) => known)
+    await service.database.update(recoveryPoints).set({ databases })
+    const ended = await service.ended((await startRestore(service, { point, target })).id)
+    const sentence =
+      'Database "postgres" holds no table and was left out. The backup, of version 0.3 or older, did not look whether it holds anything else: name it among the databases to have it.'
+    expect(ended).toMatchObject({ status: 'COMPLETED_WITH_WARNINGS', error: null, warnings: [sentence] })
+    expect(restoreReportOf(ended)).toMatchObject({ databases: [{ name: 'shop' }], omitted: [sentence] })
+    const named = [{ name: 'postgres', targetName: 'postgres' }]
+    const again = await service.ended((await startRestore(service, { point, target, databases: named })).id)
+    expect(again).toMatchObject({ status: 'COMPLETED', warnings: [] })
     expect(await run(target, 'postgres', 'select nightly()')).toEqual([{ nightly: 7 }])
   })
 })

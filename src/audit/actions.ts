@@ -23,7 +23,7 @@ export const auditActions = {
   updateServerAddress: 'A server was said to be at another place.',
   removeServer: 'A server was forgotten.',
   configureProtection: 'It was begun to protect a server in a vault.',
-  validateForBackup: 'It was asked whether a server could be protected in a vault.',
+  validateForBackup: 'It was asked whether a server could be, or still can be, protected in a vault.',
   retryConfigureProtection: 'A configuration that had failed was tried again.',
   protectionConfigured: 'Server and vault were found to be in order: protection is configured.',
   configuringProtectionFailed: 'The checks of server and vault failed.',

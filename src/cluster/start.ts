@@ -10,6 +10,9 @@ import { takeOver } from './take-over.ts'
 
 const run = promisify(execFile)
 
+/** The server ended, or was not ready in time; its message holds what the server wrote last. */
+export class ClusterNotStarted extends Error {}
+
 export interface ClusterOptions {
   /** The folder of initdb and postgres. */
   binDir: string
@@ -94,7 +97,7 @@ async function launch(options: ClusterOptions & { port: number }, account: Accou
     await accepting(server, options)
   } catch (cause) {
     await stop('immediate')
-    throw new Error(`PostgreSQL did not start on ${dataDir}: ${await log.written()}`, { cause })
+    throw new ClusterNotStarted(`PostgreSQL did not start on ${dataDir}: ${await log.written()}`, { cause })
   }
   return {
     host,

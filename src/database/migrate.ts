@@ -12,6 +12,9 @@ export const migrationsFolder = fileURLToPath(new URL('../../drizzle', import.me
 /** Any number that no other program locks in this database. */
 const lockKey = 7_305_804_385_369
 
+/** A newer version has brought the metadata database to tables that this one does not know. */
+export class MigratedByNewer extends Error {}
+
 export interface MigrateOptions {
   isRecovering?: boolean
   /** Is told whom this waits for. */
@@ -22,7 +25,7 @@ export interface MigrateOptions {
 
 /**
  * Brings the metadata database to this version's tables; nothing happens when it is there already. Of several processes
- * that start at once, one migrates while the others wait. Throws when a newer version has migrated it further, and
+ * that start at once, one migrates while the others wait. Throws MigratedByNewer when a newer version has migrated it further, and
  * UnfinishedRecovery while a recovery into it has not ended, but for that recovery itself. Tables that were brought here
  * from another server, by pg_dump for one, begin their feeds anew.
  */
@@ -82,7 +85,7 @@ async function refuseNewer(database: ReturnType<typeof drizzle>): Promise<void> 
   const [applied] = await database.execute(sql`select max(created_at) as newest from drizzle.__drizzle_migrations`)
   const newest = Math.max(...readMigrationFiles({ migrationsFolder }).map(({ folderMillis }) => folderMillis))
   if (Number(applied?.newest ?? 0) > newest) {
-    throw new Error(
+    throw new MigratedByNewer(
       'The metadata database was migrated by a newer version of Holdfast: start that version, or a later one.',
     )
   }

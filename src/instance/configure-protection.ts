@@ -137,19 +137,26 @@ async function whyTaken(
   tx: Database,
   { server, vault, name }: { server: PostgresServer; vault: Vault; name: string },
 ): Promise<Refusal> {
-  return (await whyPlaceTaken(tx, { server, vault })) ?? new NameTaken('backup instance', name)
+  const existing = await findInstanceAt(tx, { serverId: server.id, vaultId: vault.id })
+  if (!existing) return new NameTaken('backup instance', name)
+  return existing.state === 'SOFT_DELETED'
+    ? heldBySoftDeleted(server, vault, existing)
+    : new AlreadyProtected(server, vault, existing)
 }
 
-/** Why the server cannot be protected in the vault once more; undefined when it is not protected there. */
-export async function whyPlaceTaken(
+/** The backup instance that has the server's place in the vault, whatever its state; undefined when none has. */
+export async function findInstanceAt(
   tx: Database,
-  { server, vault }: { server: PostgresServer; vault: Vault },
-): Promise<Refusal | undefined> {
+  { serverId, vaultId }: { serverId: string; vaultId: string },
+): Promise<BackupInstance | undefined> {
   const [existing] = await tx
     .select()
     .from(backupInstances)
-    .where(and(eq(backupInstances.serverId, server.id), eq(backupInstances.vaultId, vault.id)))
-  if (!existing) return undefined
-  if (existing.state !== 'SOFT_DELETED') return new AlreadyProtected(server, vault, existing)
-  return new PlaceHeldBySoftDeleted(server, vault, existing, existing.scheduledPurgeAt ?? existing.stateSince)
+    .where(and(eq(backupInstances.serverId, serverId), eq(backupInstances.vaultId, vaultId)))
+  return existing
+}
+
+/** The refusal where the instance that has the place was deleted. */
+export function heldBySoftDeleted(server: PostgresServer, vault: Vault, deleted: BackupInstance): Refusal {
+  return new PlaceHeldBySoftDeleted(server, vault, deleted, deleted.scheduledPurgeAt ?? deleted.stateSince)
 }

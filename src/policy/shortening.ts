@@ -4,6 +4,8 @@ import { tagsByPriority } from '../retention/rules.ts'
 import { describeSchedule } from './describe-schedule.ts'
 import type { PolicyRules, ProofRules, Schedule } from './policy.ts'
 
+type Decoding = ProofRules['verification']['decode']
+
 /**
  * What becomes shorter for new recovery points when one set of rules takes the place of another, a sentence each; empty
  * when nothing does. Shorter is: a tag that is kept for less time, a rule that is gone and whose points the default keeps
@@ -16,7 +18,7 @@ export function shortenings(before: PolicyRules, after: PolicyRules): string[] {
 /**
  * Which guards of recovery points become weaker when one set of rules takes the place of another, a sentence each; empty
  * when none does. Weaker is: falls of what points hold that are looked at no more, or only when they are greater; decoding or
- * restoring that ends, or comes less often.
+ * restoring that ends, or comes less often; decoding once in the place of again and again, or the other way about.
  */
 export function weakenings(before: ProofRules, after: ProofRules): string[] {
   return [...weakerGate(before.anomalyGate, after.anomalyGate), ...rarerProof(before.verification, after.verification)]
@@ -35,16 +37,28 @@ function weakerGate(before: AnomalyGate | null, after: AnomalyGate | null): stri
 }
 
 function rarerProof(before: ProofRules['verification'], after: ProofRules['verification']): string[] {
-  const decode =
-    before.decode && !after.decode
-      ? ['Recovery points are no longer decoded to prove them.']
-      : before.decode?.kind === 'WITHIN' && after.decode?.kind === 'WITHIN'
-        ? longer('decoded within', before.decode.duration, after.decode.duration)
-        : []
+  const decode = rarerDecoding(before.decode, after.decode)
   if (before.restoreEvery === null) return decode
   return after.restoreEvery === null
     ? [...decode, 'Recovery points are no longer restored to prove them.']
     : [...decode, ...longer('restored every', before.restoreEvery, after.restoreEvery)]
+}
+
+/**
+ * Of the two kinds neither is as strong as the other: one decodes a point soon but never again, the other again and again
+ * but perhaps late. Both changes are told, so that no two of them weaken together what one alone may not.
+ */
+function rarerDecoding(before: Decoding, after: Decoding): string[] {
+  if (!before) return []
+  if (!after) return ['Recovery points are no longer decoded to prove them.']
+  if (before.kind === 'WITHIN') {
+    return after.kind === 'WITHIN'
+      ? longer('decoded within', before.duration, after.duration)
+      : [`Recovery points are decoded once instead of within ${before.duration}.`]
+  }
+  return after.kind === 'WITHIN'
+    ? [`Recovery points are decoded within ${after.duration} instead of soon after they were made.`]
+    : []
 }
 
 function longer(how: string, before: string, after: string): string[] {

@@ -43,6 +43,8 @@ export interface ServerRequest {
   databases: DatabaseMapping[]
   /** Of a request for all databases, those that stay out because they hold nothing. */
   leftOut?: string[]
+  /** Likewise, those without a table of which version 0.3 and older did not look whether they hold anything else. */
+  leftOutUnseen?: string[]
   /** Null: the databases whole. Else `databases` maps its database alone. */
   part: RestorePart | null
 }

@@ -77,12 +77,12 @@ export async function serverRequest(
   const server = await lockServer(tx, serverId)
   if (!server) throw new NotFound('server')
   requireCredentials(server)
-  const leftOut = chosen || part ? [] : emptyDatabases(point)
-  const databases = chosen ?? (part ? ownName(part) : everyDatabase(point, leftOut))
+  const { leftOut, leftOutUnseen } = chosen || part ? { leftOut: [], leftOutUnseen: [] } : emptyDatabases(point)
+  const databases = chosen ?? (part ? ownName(part) : everyDatabase(point, [...leftOut, ...leftOutUnseen]))
   if (part !== null) checkPart(point, part)
   checkMappings(point, databases)
   if (part !== null) checkOnly(databases, part)
-  return { request: { kind: 'SERVER', serverId, ownership, databases, leftOut, part }, server }
+  return { request: { kind: 'SERVER', serverId, ownership, databases, leftOut, leftOutUnseen, part }, server }
 }
 
 function checkMappings(point: RecoveryPoint, databases: readonly DatabaseMapping[]): void {
@@ -128,11 +128,14 @@ function isOwnName(databases: readonly DatabaseMapping[], targetName: string): b
   return databases.some((each) => each.name === targetName && each.targetName === targetName)
 }
 
-/** Every server has a database "postgres" of its own: one that holds nothing is not worth replacing the target's. */
-function emptyDatabases({ databases }: RecoveryPoint): string[] {
-  return databases.length === 1
-    ? []
-    : databases.filter(({ name, isEmpty }) => name === 'postgres' && isEmpty).map(({ name }) => name)
+/**
+ * Every server has a database "postgres" of its own: one that holds nothing is not worth replacing the target's, which whoever
+ * watches a server is connected to. Where nobody looked, one without a table is taken for such a one, and told of.
+ */
+function emptyDatabases({ databases }: RecoveryPoint): { leftOut: string[]; leftOutUnseen: string[] } {
+  const [own] = databases.length === 1 ? [] : databases.filter(({ name }) => name === 'postgres')
+  const isUnseen = own?.isEmpty === undefined && own?.tableCount === 0
+  return { leftOut: own?.isEmpty ? [own.name] : [], leftOutUnseen: isUnseen ? [own.name] : [] }
 }
 
 function everyDatabase({ databases }: RecoveryPoint, leftOut: readonly string[]): DatabaseMapping[] {

@@ -54,12 +54,7 @@ export async function removeServer(
         server.name,
         protectedBy.map((each) => each.name),
       )
-    const [restore] = await tx
-      .select({ id: jobs.id })
-      .from(jobs)
-      .where(and(eq(jobs.serverId, serverId), eq(jobs.operation, 'RESTORE'), isPending))
-      .limit(1)
-    if (restore) throw new ServerBeingRestoredInto(server.name, restore.id)
+    await refuseWhileRestoredInto(tx, server)
     await tx.delete(postgresServers).where(eq(postgresServers.id, serverId))
     await recordAudit(tx, {
       actor,
@@ -70,4 +65,17 @@ export async function removeServer(
     })
     return server
   })
+}
+
+/**
+ * Throws ServerBeingRestoredInto while a restore into the server has not ended. The caller has locked the server for
+ * update: a request for a restore waits for that.
+ */
+export async function refuseWhileRestoredInto(tx: Database, { id, name }: PostgresServer): Promise<void> {
+  const [restore] = await tx
+    .select({ id: jobs.id })
+    .from(jobs)
+    .where(and(eq(jobs.serverId, id), eq(jobs.operation, 'RESTORE'), isPending))
+    .limit(1)
+  if (restore) throw new ServerBeingRestoredInto(name, restore.id)
 }

@@ -7,6 +7,7 @@ import { postgresServers } from '../database/tables/server.ts'
 import { InvalidInput, NotFound } from '../refusal.ts'
 import type { SecretBox } from '../secret/secret-box.ts'
 import { checkCertificate, checkCredentials, checkHost, checkIdentifier, checkPort } from './register.ts'
+import { refuseWhileRestoredInto } from './remove.ts'
 import type { PostgresServer } from './server.ts'
 
 export interface UpdateServerAddress {
@@ -28,7 +29,8 @@ export interface UpdateServerAddress {
 
 /**
  * Moves a registered server to where it is now, as after a failover; jobs that start from now on dial that. Nothing is
- * dialled by this: validateForBackup says whether the server there can be backed up.
+ * dialled by this: validateForBackup says whether the server there can be backed up. Throws ServerBeingRestoredInto while
+ * a restore into it has not ended: what that has made lies where the server was.
  */
 export async function updateServerAddress(
   database: Database,
@@ -41,8 +43,9 @@ export async function updateServerAddress(
   checkCertificate(caCertificate)
   return carryOut(database, { dryRun }, async (tx) => {
     const isServer = eq(postgresServers.id, serverId)
-    const [before] = await tx.select().from(postgresServers).where(isServer).for('no key update')
+    const [before] = await tx.select().from(postgresServers).where(isServer).for('update')
     if (!before) throw new NotFound('server')
+    await refuseWhileRestoredInto(tx, before)
     checkPassword(before, password)
     const typed = password !== null && { sealedPassword: secrets.seal(password), passwordSetAt: now }
     const [updated] = await tx

@@ -29,8 +29,8 @@ export interface ContainedDatabase {
   storedBytes: number
   tableCount: number
   rowCount: number
-  /** It held nothing beyond a new database; left out where it did, or where version 0.3 and older did not look. */
-  isEmpty?: true
+  /** Whether it held nothing beyond a new database; left out where version 0.3 and older did not look. */
+  isEmpty?: boolean
 }
 
 /** When all bytes of a point were last read and found right, for statements on the points: never is before all else. */

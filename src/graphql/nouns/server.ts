@@ -170,7 +170,7 @@ mutation('updateServerAddress', {
     dryRun: t.boolean(dryRunField),
   }),
   payload: { server: { type: PostgresServer, description: 'The server as it is then; on a dry run, as it would be.' } },
-  refusals: [InvalidInput, NotFound],
+  refusals: [InvalidInput, NotFound, ServerBeingRestoredInto],
   resolve: async ({ server, host, port, maintenanceDatabase, tlsMode, caCertificate, password, dryRun }, context) => ({
     server: await updateServerAddress(context.database, {
       serverId: idOf('PostgresServer', server),

@@ -10,6 +10,6 @@ export function containedDatabase(facts: ManifestDatabase, artifacts: readonly M
     storedBytes: stored?.digest.storedBytes ?? 0,
     tableCount: facts.tables.length,
     rowCount: facts.tables.reduce((sum, table) => sum + table.rows, 0),
-    ...(facts.isEmpty === true && { isEmpty: true as const }),
+    ...(facts.isEmpty !== undefined && { isEmpty: facts.isEmpty }),
   }
 }

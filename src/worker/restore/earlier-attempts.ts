@@ -56,11 +56,16 @@ export function noteRoles(run: JobRun, created: readonly string[]): void {
   run.note('Roles created', `${created.join(', ')}: without passwords, set them before they sign in`)
 }
 
-/** Says of a restore of all databases which stay out, a sentence each. */
-export function noteLeftOut(run: JobRun, { leftOut = [] }: ServerRequest): string[] {
-  const sentences = leftOut.map((name) => `Database ${JSON.stringify(name)} holds nothing and was left out.`)
-  if (sentences.length > 0) run.note('Left out', sentences.join(' '))
-  return sentences
+/** Says of a restore of all databases which stay out, a sentence each; a warning where one of them may hold something. */
+export function noteLeftOut(run: JobRun, { leftOut = [], leftOutUnseen = [] }: ServerRequest): string[] {
+  const empty = leftOut.map((name) => `Database ${JSON.stringify(name)} holds nothing and was left out.`)
+  if (empty.length > 0) run.note('Left out', empty.join(' '))
+  const unseen = leftOutUnseen.map(
+    (name) =>
+      `Database ${JSON.stringify(name)} holds no table and was left out. The backup, of version 0.3 or older, did not look whether it holds anything else: name it among the databases to have it.`,
+  )
+  for (const sentence of unseen) run.warn(sentence)
+  return [...empty, ...unseen]
 }
 
 /** The databases of all attempts: their names tell the job, the attempt, and which of the request's databases they are. */

@@ -159,22 +159,33 @@ mutation('configureProtection', {
 
 mutation('validateForBackup', {
   description:
-    'Checks server and vault as configureProtection does and makes nothing: no backup instance, and no vault where its place is not set up yet. What was found stands in the sub-tasks, the notes and the error of the job.',
+    'Checks server and vault as configureProtection does and makes nothing: no backup instance, and no vault where its place is not set up yet. A server that is protected there is checked where it is now, as after updateServerAddress, and its backup instance stays as it is. What was found stands in the sub-tasks, the notes and the error of the job.',
   input: (t) => ({
-    server: t.globalID({ required: true, description: 'The id of the server that might be protected.' }),
+    server: t.globalID({ required: true, description: 'The id of the server that might be protected, or is.' }),
     vault: t.globalID({ required: true, description: 'The id of the vault that might keep its recovery points.' }),
-    policy: t.globalID({ description: 'The id of the policy that it might follow; the built-in one when left out.' }),
+    policy: t.globalID({
+      description: 'The id of the policy that it might follow; when left out its own, or the built-in one.',
+    }),
   }),
-  payload: { job: { type: Job, description: 'The job that checks; it is about no backup instance.' } },
+  payload: {
+    job: { type: Job, description: 'The job that checks; it is about no backup instance.' },
+    backupInstance: {
+      type: BackupInstance,
+      nullable: true,
+      description: 'The backup instance that protects the server in the vault already; null when there is none.',
+    },
+  },
+  // AlreadyProtected is met no more: what was written for version 0.3 names it, and is valid still.
   refusals: [NotFound, ServerWithoutCredentials, AlreadyProtected, PlaceHeldBySoftDeleted],
-  resolve: async ({ server, vault, policy }, context) => ({
-    job: await validateForBackup(context.database, {
+  resolve: async ({ server, vault, policy }, context) => {
+    const { job, instance } = await validateForBackup(context.database, {
       serverId: idOf('PostgresServer', server),
       vaultId: idOf('Vault', vault),
       policyId: policy ? idOf('BackupPolicy', policy) : null,
       ...asked(context),
-    }),
-  }),
+    })
+    return { job, backupInstance: instance }
+  },
 })
 
 mutation('backUpNow', {

@@ -12,7 +12,7 @@ export const JobOperation = enumeration<Operation>('JobOperation', 'What kind of
   BACKUP: 'Backs a server up into one new recovery point.',
   RESTORE: 'Gives a recovery point back, as files or into a server.',
   CONFIGURE_PROTECTION:
-    'Checks a server and a vault before protection begins; without a backup instance, for validateForBackup.',
+    'Checks a server and a vault before protection begins, or for validateForBackup: then without a backup instance.',
   VERIFY:
     'Shows how good a recovery point is, as far as its level says: reads every artifact again, decodes it, or restores it.',
   EXPIRE: 'Removes recovery points whose time is over.',

@@ -44,6 +44,8 @@ const JobFailureCount = builder.objectRef<FailureCount>('JobFailureCount').imple
 
 const mostFailures = 20
 const usualSpanMs = 30 * 86_400_000
+/** The database knows no year before it. */
+const firstMoment = Date.parse('0001-01-01T00:00:00Z')
 
 const JobSummary = builder.objectRef<{ filter: JobFilter; counts: Count[] }>('JobSummary').implement({
   description: 'How many jobs there are, how they ended and why, for a dashboard.',
@@ -101,7 +103,7 @@ builder.queryField('jobSummary', (t) =>
     resolve: async (_root, { since, until, instance, vault }, { database, now }) => {
       checkSpan(['since', since], ['until', until])
       const filter: JobFilter = {
-        createdAfter: since ?? new Date((until ?? now()).getTime() - usualSpanMs),
+        createdAfter: since ?? new Date(Math.max((until ?? now()).getTime() - usualSpanMs, firstMoment)),
         ...(until && { createdBefore: until }),
         ...(instance && { instanceId: instance.id }),
         ...(vault && { vaultId: vault.id }),

@@ -147,7 +147,7 @@ export const RestoreReport = builder.objectRef<Report>('RestoreReport').implemen
     }),
     omitted: t.stringList({
       description:
-        'What could not be restored or applied, a sentence each: of roles, settings, grants, or a part, and of a database "postgres" that holds nothing.',
+        'What could not be restored or applied, a sentence each: of roles, settings, grants, or a part, and of a database "postgres" that holds nothing, or of which that is not known.',
       resolve: (report) => report.omitted ?? [],
     }),
     warnings: t.stringList({
@@ -182,7 +182,7 @@ mutation('restoreToServer', {
     databases: t.field({
       type: [DatabaseMappingInput],
       description:
-        'The databases to restore, with their new names. When left out, all under their own names, but for a database "postgres" that holds nothing, which every server has: the report tells of it.',
+        'The databases to restore, with their new names. When left out, all under their own names, but for a database "postgres" that holds nothing, which every server has: the report tells of it. Of a recovery point of version 0.3 or older it is not known: there one without a table is left out, with a warning of the job; name it to have it.',
     }),
     part: t.field({
       type: RestorePartInput,
