@@ -14,7 +14,7 @@ import { encodeNodeId } from './graphql/schema/ids.ts'
 import { countStanding } from './instance/count-standing.ts'
 import { findOldestQueuedAt, summariseRecentJobs } from './job/find.ts'
 import { startRunner } from './job/run.ts'
-import { findWorkerSeenAt } from './job/worker-seen.ts'
+import { secondsSinceWorkerSeen } from './job/worker-seen.ts'
 import { seedPolicies } from './policy/seed.ts'
 import type { SecretBox } from './secret/secret-box.ts'
 import { InvalidSetting, readSettings, type Settings } from './settings.ts'
@@ -204,8 +204,7 @@ function healthOf(shared: Shared): HealthOptions {
 }
 
 async function workerSeenSeconds({ database, now }: Shared): Promise<number | null> {
-  const seenAt = await findWorkerSeenAt(database)
-  return seenAt && secondsSince(seenAt, now())
+  return secondsSinceWorkerSeen(database, now())
 }
 
 function secondsSince(moment: Date, now: Date): number {
