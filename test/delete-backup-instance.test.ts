@@ -141,8 +141,8 @@ test('a server that is being restored into stays registered, and where it is', a
     const there = { host: 'standby.example.com', password: 'secret word', dryRun }
     return updateServerAddress(database, { serverId, ...there, secrets, ...asked })
   }
-  for (const refused of [removeServer(database, { serverId, ...asked }), move(true), move(false)]) {
-    const refusal = await refusalOf(refused)
+  for (const ask of [() => removeServer(database, { serverId, ...asked }), () => move(true), () => move(false)]) {
+    const refusal = await refusalOf(ask())
     expect(refusal).toBeInstanceOf(ServerBeingRestoredInto)
     expect(refusal).toMatchObject({ runningJobId: restore.id })
   }
