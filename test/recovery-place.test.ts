@@ -1,7 +1,7 @@
 import { type FileHandle, mkdir, open, readdir, readlink, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import postgres from 'postgres'
-import { describe, expect, onTestFinished, vi } from 'vitest'
+import { describe, expect, onTestFinished } from 'vitest'
 import { markDatabase, markDirectory, unmarkDatabase } from '../src/database/recovery-mark.ts'
 import { preparePlace } from '../src/recover/place.ts'
 import { readSettings } from '../src/settings.ts'
@@ -72,12 +72,14 @@ test('a recovery makes its key file durable before the metadata database is whol
   const place = () =>
     preparePlace(readSettings({ HOLDFAST_DATA_DIR: data, HOLDFAST_KEY_FILE: keyFile, DATABASE_URL: database.url }))
   await using handle = await open(keys)
-  const sync = vi.spyOn(Object.getPrototypeOf(handle), 'sync').mockImplementation(async function (this: FileHandle) {
-    // Whether the folder has the file then: a loss of power would leave it there.
+  // Listened to, and done: what a folder holds when it is made durable is what a loss of power would leave.
+  const files: FileHandle = Object.getPrototypeOf(handle)
+  const { sync } = files
+  files.sync = async function (this: FileHandle) {
     if ((await readlink(`/proc/self/fd/${this.fd}`)) === keys) synced.push(await readdir(keys))
-    return this.datasync()
-  })
-  onTestFinished(() => sync.mockRestore())
+    return sync.call(this)
+  }
+  onTestFinished(() => void Object.assign(files, { sync }))
   const synced: string[][] = []
   await (await place()).finish(Buffer.alloc(32))
   expect(synced.flat()).toContain('secret.key')
